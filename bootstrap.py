@@ -1,0 +1,127 @@
+"""Runs this repository's nox on a machine that has Python and nothing else.
+
+    python3 bootstrap.py [--provision] [--engine docker|podman] [SESSION ... | NOX OPTION ...]
+
+--provision  as root: install and start what is missing (git, venv, a container engine), and have
+             base images, or stand-ins for them where Docker Hub cannot be reached; with
+             stand-ins the vulnerability scan is left out, and the report says so
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VENV = HERE / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "bootstrap-stamp"
+REQUIREMENTS = HERE / "requirements" / "nox.txt"
+NEEDS = (3, 11)
+
+
+def main(argv: list[str]) -> int:
+    """Bring the machine to the point where nox can take over, then become nox."""
+    if sys.version_info < NEEDS:
+        wanted, have = ".".join(map(str, NEEDS)), sys.version.split()[0]
+        print(f"bootstrap: this needs Python {wanted} or newer, this is {have}", file=sys.stderr)
+        return 4
+    options = list(argv)
+    engine, provisioning = "", False
+    while options and options[0] in ("--provision", "--engine", "-h", "--help"):
+        option = options.pop(0)
+        if option == "--provision":
+            provisioning = True
+        elif option == "--engine" and options and options[0] in ("docker", "podman"):
+            engine = options.pop(0)
+        else:
+            print((__doc__ or "").strip())
+            return 2 if option == "--engine" else 0
+    # Only now, because these files do not read on an older Python.
+    from provision import ENGINE, SUBSTITUTES, Trouble, provision
+
+    try:
+        if shutil.which("git") is None:
+            need("git", "git", provisioning)
+        make_venv(provisioning)
+        if Path(sys.prefix).resolve() != VENV.resolve():
+            # The rest runs on the environment's own Python: it has pip, which Debian's has not.
+            os.execv(PYTHON, [str(PYTHON), __file__, *argv])
+        variables = provision(engine) if provisioning else {}
+    except (Trouble, OSError) as trouble:
+        print(f"bootstrap: {trouble}", file=sys.stderr)
+        return 4
+    if engine:
+        variables[ENGINE] = engine
+    if provisioning:
+        variables["TASKFLOW_PROVISION"] = "1"
+        if variables[SUBSTITUTES] and "TASKFLOW_OFFLINE" not in os.environ:
+            # Where Docker Hub cannot be reached, neither can the vulnerability database.
+            variables["TASKFLOW_OFFLINE"] = "1"
+    path = os.pathsep.join([str(PYTHON.parent), os.environ.get("PATH", os.defpath)])
+    session = ["-s"] if options and not options[0].startswith("-") else []
+    nox = [str(PYTHON), "-m", "nox", "-f", str(HERE / "noxfile.py"), *session, *options]
+    return os.execve(PYTHON, nox, {**os.environ, **variables, "PATH": path})
+
+
+def need(package: str, what: str, provisioning: bool) -> None:
+    """Install a Debian package, or say that it is missing."""
+    from provision.system import Trouble, apt_install
+
+    if not provisioning:
+        raise Trouble(f"{what} is missing: install {package}, or add --provision as root.")
+    apt_install([package], what)
+
+
+def make_venv(provisioning: bool) -> None:
+    """Install the locked requirements into .venv, unless that is what it holds already."""
+    from provision.system import must, run, say
+
+    stamp = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    if is_current(stamp):
+        return
+    with one_at_a_time():
+        if is_current(stamp):  # another run may have made it meanwhile
+            return
+        if run([PYTHON, "-m", "pip", "--version"]).returncode:
+            say("making .venv")
+            create = [sys.executable, "-m", "venv", "--clear", str(VENV)]
+            if run([sys.executable, "-c", "import ensurepip, venv"]).returncode:
+                need(
+                    f"python{sys.version_info[0]}.{sys.version_info[1]}-venv", "venv", provisioning
+                )
+            must("cannot make .venv", create)
+        say(f"installing {REQUIREMENTS.relative_to(HERE)} into .venv")
+        install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        must("cannot install nox", [*install, "--require-hashes", "-r", REQUIREMENTS])
+        STAMP.write_text(stamp)  # last, so that an interrupted run is not taken for a whole one
+
+
+def is_current(stamp: str) -> bool:
+    """Whether .venv holds what the stamp stands for."""
+    return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == stamp
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Hold a lock on the repository's folder itself, which leaves no file behind."""
+    import fcntl
+
+    folder = os.open(HERE, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

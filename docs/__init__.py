@@ -1,0 +1,1 @@
+"""The documentation of the template, and what writes its reference."""

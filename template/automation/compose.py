@@ -1,0 +1,143 @@
+"""Run the project on a laptop with Docker Compose or its Podman counterpart."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from automation.engine import Engine, substitutes
+from automation.errors import EnvironmentTrouble, InputError
+from automation.model import Project
+from automation.process import run
+
+FILE_NAME = "compose.yaml"
+
+
+def command(engine: Engine) -> list[str]:
+    """The compose program that works with this engine.
+
+    Raises:
+        EnvironmentTrouble: there is none; says how to get one.
+    """
+    candidates = [[str(engine.client), "compose"]]
+    candidates += [["docker-compose"]] if engine.name == "docker" else [["podman-compose"]]
+    for words in candidates:
+        try:
+            if run([*words, "version"], timeout=30).returncode == 0:
+                return words
+        except EnvironmentTrouble:
+            continue
+    wanted = (
+        "docker-compose-plugin or docker-compose" if engine.name == "docker" else "podman-compose"
+    )
+    raise EnvironmentTrouble(
+        f"{engine.name} has no compose command", f"install one: apt install {wanted}"
+    )
+
+
+def environment(project: Project) -> dict[str, str]:
+    """What compose.yaml leaves open: the substitutes of the services' images."""
+    instead = substitutes()
+    return {
+        f"{name.upper().replace('-', '_')}_IMAGE": instead[service.image]
+        for name, service in project.services.items()
+        if service.image in instead
+    }
+
+
+def compose(root: Path, project: Project, engine: Engine, words: Sequence[str]) -> int:
+    """Run one compose command in the foreground; its exit code."""
+    if not (root / FILE_NAME).is_file():
+        raise InputError(f"there is no {FILE_NAME} here", "run this in the project's top folder")
+    try:
+        return subprocess.call(
+            [*command(engine), *words],
+            cwd=root,
+            env={**os.environ, **environment(project)},
+        )
+    except KeyboardInterrupt:
+        return 130
+
+
+def running(root: Path, project: Project, engine: Engine) -> bool:
+    """Whether a container of this project's compose stack is up."""
+    done = run(
+        [*command(engine), "ps", "--quiet"],
+        cwd=root,
+        env=environment(project),
+        timeout=60,
+    )
+    return bool(done.stdout.strip())
+
+
+def published_ports(root: Path) -> dict[str, int]:
+    """Variable (as in .env) → host port of every port that compose.yaml publishes."""
+    settings = dict(os.environ)
+    if (root / ".env").is_file():
+        for line in (root / ".env").read_text(encoding="utf-8").splitlines():
+            key, equals, value = line.partition("=")
+            if equals and not key.lstrip().startswith("#"):
+                settings.setdefault(key.strip(), value.strip().strip("\"'"))
+    text = (root / FILE_NAME).read_text(encoding="utf-8")
+    found = re.findall(r"\$\{(\w+_PORT):-(\d+)\}", text)
+    ports = {}
+    for variable, default in found:
+        value = settings.get(variable) or default
+        if not value.isdigit() or not 0 < int(value) < 65536:
+            raise InputError(f"{variable} is {value!r}", "set it to a port from 1 to 65535 in .env")
+        ports[variable] = int(value)
+    return ports
+
+
+def wait(root: Path, project: Project, seconds: float = 60) -> dict[str, str]:
+    """Wait until every published container answers 200; their URLs.
+
+    Raises:
+        EnvironmentTrouble: one did not within `seconds`.
+    """
+    ports = published_ports(root)
+    urls = {}
+    deadline = time.monotonic() + seconds
+    for name, container in project.containers.items():
+        port = ports.get(f"{name.upper().replace('-', '_')}_PORT")
+        if port is None:
+            continue
+        urls[name] = f"http://localhost:{port}"
+        ready = f"http://127.0.0.1:{port}{container.health.ready}"
+        while not _healthy(ready):
+            if time.monotonic() > deadline:
+                raise EnvironmentTrouble(
+                    f"{name} is not healthy after {seconds:.0f} s ({container.health.ready})",
+                    f"`invoke logs --service {name}` shows why; `invoke down` ends it",
+                )
+            time.sleep(0.2)
+    return urls
+
+
+def _healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=3) as answer:
+            return bool(answer.status == 200)
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def check_ports(root: Path) -> None:
+    """Raise EnvironmentTrouble when a port that compose.yaml publishes is taken."""
+    for variable, port in published_ports(root).items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise EnvironmentTrouble(
+                    f"port {port} cannot be used: {error.strerror}",
+                    f"stop what listens there, or set {variable} to another port in .env",
+                ) from None

@@ -1,0 +1,568 @@
+"""The contract: Dockerfile, .dockerignore, compose file and built image against taskflow.toml."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from automation import dockerignore
+from automation.dockerfile import Instruction, Stage, parse
+from automation.errors import InputError
+from automation.model import Access, Container, Kind, Project, megabytes
+from automation.results import Result, judge, skip
+
+LABEL_PREFIX = "org.opencontainers.image."
+LABELS = ("title", "version", "revision", "created", "source", "base.name")
+# GPG_KEY is in the official Python images: the fingerprint their source is signed with.
+SECRET_NAME = re.compile(
+    r"(?<!^GPG_)(KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?|DATABASE_URL)$", re.IGNORECASE
+)
+# What must never reach a build context: history, secrets, local environments, caches.
+_MUST_IGNORE: dict[Kind, tuple[str, ...]] = {
+    Kind.BACKEND: (
+        ".git/config",
+        ".env",
+        ".env.local",
+        ".venv/bin/python",
+        "src/__pycache__/a.pyc",
+    ),
+    Kind.FRONTEND: (".git/config", ".env", ".env.local", "node_modules/next/a.js", ".next/cache/a"),
+}
+_MUST_KEEP: dict[Kind, tuple[str, ...]] = {
+    Kind.BACKEND: ("requirements.txt", "src/app/main.py"),
+    Kind.FRONTEND: ("package.json", "package-lock.json", "next.config.ts", "src/app/page.tsx"),
+}
+
+
+def shown(value: object) -> str:
+    """A value as a person reads it: lists with commas, `nothing` for what is empty."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (set, frozenset, list, tuple)):
+        return ", ".join(str(item) for item in value) or "nothing"
+    return str(value) if value not in (None, "") else "nothing"
+
+
+class Level:
+    """Makes the results of one level for one container: same container, same file, same prefix."""
+
+    def __init__(self, level: str, container: str, file: str) -> None:
+        self.level = level
+        self.container = container
+        self.file = file
+
+    def check(
+        self,
+        id: str,
+        title: str,
+        expected: object,
+        measured: object,
+        fix: str,
+        *,
+        passed: bool | None = None,
+        line: int = 0,
+    ) -> Result:
+        """Passed when both values are equal, unless `passed` says otherwise."""
+        return judge(
+            f"contract.{self.level}.{id}",
+            title,
+            expected == measured if passed is None else passed,
+            container=self.container,
+            expected=shown(expected),
+            measured=shown(measured),
+            fix=fix,
+            location=f"{self.file}:{line}" if line else self.file,
+        )
+
+
+def check_text(root: Path, project: Project, names: Iterable[str]) -> list[Result]:
+    """The text levels of the named containers: Dockerfile, .dockerignore, compose file."""
+    results: list[Result] = []
+    for name in names:
+        results += check_dockerfile(root, project, name)
+        results += check_dockerignore(root, project, name)
+    results += check_compose(root, project, names)
+    return results
+
+
+def check_dockerfile(root: Path, project: Project, name: str) -> list[Result]:
+    """The final stage of a Dockerfile against its entry in the model."""
+    container = project.containers[name]
+    path = root / project.context(name) / "Dockerfile"
+    relative = path.relative_to(root).as_posix()
+    level = Level("dockerfile", name, relative)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        return [_not_text(level, error)]
+    except OSError:
+        fix = f"write {relative}, or set containers.{name}.context in taskflow.toml"
+        return [level.check("present", "Dockerfile is there", relative, "no such file", fix)]
+    stages = parse(text)
+    if not stages:
+        fix = "start it with FROM ${BASE_IMAGE}"
+        return [level.check("present", "Dockerfile has a stage", "FROM …", "no FROM", fix)]
+    return list(_dockerfile(level, container, stages, text))
+
+
+def _not_text(level: Level, error: UnicodeDecodeError) -> Result:
+    measured = f"byte {error.object[error.start]:#04x} at {error.start}"
+    return level.check("present", "file is text", "UTF-8", measured, "save it as UTF-8")
+
+
+def _dockerfile(
+    level: Level, container: Container, stages: list[Stage], text: str
+) -> Iterator[Result]:
+    final = stages[-1]
+    yield level.check(
+        "base",
+        "base image",
+        container.base,
+        final.base,
+        "make both agree: `base` in taskflow.toml and ARG BASE_IMAGE in the Dockerfile",
+        line=final.line,
+    )
+    external = {stage.base for stage in stages} - {"scratch"}
+    # The final stage's own image is judged above.
+    strangers = external - {container.base, container.build_image, final.base}
+    yield level.check(
+        "stages",
+        "multi-stage build from the declared images only",
+        f"2 or more stages from {shown(sorted({container.base, container.build_image}))}",
+        f"{len(stages)} from {shown(sorted(external))}",
+        "build in a stage of its own, and name its image as `builder` in taskflow.toml",
+        passed=len(stages) > 1 and not strangers and container.build_image in external,
+        line=stages[0].line,
+    )
+    user = final.last("USER")
+    yield level.check(
+        "user",
+        "numeric runtime user",
+        container.user,
+        user.text if user else "root (no USER)",
+        f"write USER {container.user} in the final stage; the kubelet refuses names",
+        line=user.line if user else final.line,
+    )
+    exposed = [word for item in final.all("EXPOSE") for word in item.text.split()]
+    ports = sorted({word.lower().removesuffix("/tcp") for word in exposed})
+    yield level.check(
+        "port",
+        "exposed port",
+        [str(container.port)],
+        ports,
+        f"write EXPOSE {container.port}, or change `port` in taskflow.toml",
+        line=next((item.line for item in final.all("EXPOSE")), final.line),
+    )
+    yield _command(level, final)
+    yield from _healthcheck(level, container, final)
+    yield from _environment(level, container, final.environment, final.line)
+    baked = _baked_secrets(stages)
+    yield level.check(
+        "secrets",
+        "no secret in ARG, ENV or LABEL",
+        "nothing",
+        shown([n for n, _ in baked]),
+        "pass secrets when the container runs; what ARG and ENV hold stays in the image's history",
+        line=baked[0][1] if baked else 0,
+    )
+    labels = {key for item in final.all("LABEL") for key in item.pairs}
+    missing = [label for label in LABELS if LABEL_PREFIX + label not in labels]
+    yield level.check(
+        "labels",
+        "OCI labels",
+        "all present",
+        f"missing {shown(missing)}" if missing else "all present",
+        f"add LABEL {LABEL_PREFIX}… for each",
+        line=final.line,
+    )
+    names = {stage.name for stage in stages}
+    remote = {
+        item.line: f"{item.name} from {source}"
+        for stage in stages
+        for item in stage.instructions
+        for source in _sources(item)
+        if source.lower() not in names and not source.isdigit()
+    }
+    syntax = re.match(r"(?:\s*#[^\n]*\n)*?\s*#\s*syntax\s*=\s*(\S+)", text)
+    yield level.check(
+        "pulls",
+        "pulls nothing beside its bases",
+        "nothing",
+        shown([*remote.values(), *([f"# syntax={syntax[1]}"] if syntax else [])]),
+        "take it from a package in the build stage: a mirror or an air gap has only the bases",
+        line=min(remote, default=1),
+    )
+
+
+def _sources(item: Instruction) -> list[str]:
+    """The stages or images that a COPY, or a mount of a RUN, takes files from."""
+    if item.name == "COPY":
+        return re.findall(r"(?:^|\s)--from=(\S+)", item.text)
+    if item.name == "RUN":
+        mounts = re.findall(r"(?:^|\s)--mount=(\S+)", item.text)
+        return [source for mount in mounts for source in re.findall(r"(?:^|,)from=([^,]+)", mount)]
+    return []
+
+
+def _command(level: Level, final: Stage) -> Result:
+    found = [item for item in (final.last("ENTRYPOINT"), final.last("CMD")) if item]
+    shell = [item for item in found if not item.exec_form or _starts_shell(item.exec_form)]
+    return level.check(
+        "command",
+        "command in exec form",
+        'CMD ["program", "argument"]',
+        shown([f"{item.name} {item.text}" for item in shell or found]),
+        "write a JSON array: in shell form /bin/sh is PID 1 and swallows SIGTERM",
+        passed=bool(found) and not shell,
+        line=(shell or found)[0].line if found else final.line,
+    )
+
+
+def _starts_shell(command: list[str]) -> bool:
+    """Whether it is `sh -c …`, written out or what an engine makes of a shell form."""
+    return bool(re.search(r"(^|/)\w*sh -\w*c$", " ".join(command[:2])))
+
+
+def _healthcheck(level: Level, container: Container, final: Stage) -> Iterator[Result]:
+    item = final.last("HEALTHCHECK")
+    wanted = f":{container.port} and {' or '.join(_health_paths(container))}"
+    fix = (
+        "let the interpreter ask, in exec form: "
+        f'HEALTHCHECK CMD ["{container.kind.interpreter[0]}", …, '
+        f'"http://127.0.0.1:{container.port}{container.health.live}"]'
+    )
+    words: list[str] = []
+    if item:
+        command = re.sub(r"^(--\S+\s+)*(CMD\s+)?", "", item.text, flags=re.IGNORECASE)
+        words = Instruction(item.name, command, item.line).exec_form or []
+    yield level.check(
+        "healthcheck",
+        "HEALTHCHECK asks the service",
+        wanted,
+        item.text if item else "no HEALTHCHECK",
+        fix,
+        passed=_asks_health(container, words),
+        line=item.line if item else final.line,
+    )
+
+
+def _health_paths(container: Container) -> list[str]:
+    return sorted({container.health.live, container.health.ready})
+
+
+def _asks_health(container: Container, words: list[str]) -> bool:
+    """Whether an exec-form command has the interpreter ask this port on a path of the model."""
+    if not words or Path(words[0]).name.rstrip("0123456789.") != container.kind.interpreter[0]:
+        return False
+    found = re.findall(
+        r"https?://(?:127\.0\.0\.1|localhost|\[::1\]):(\d+)(/[^\s\"'),]*)", " ".join(words)
+    )
+    return any(int(p) == container.port and path in _health_paths(container) for p, path in found)
+
+
+def _environment(
+    level: Level, container: Container, environment: Mapping[str, str], line: int = 0
+) -> Iterator[Result]:
+    fixed = container.environment.fixed
+    measured = {key: environment.get(key, "not set") for key in fixed}
+    yield level.check(
+        "environment",
+        "fixed environment",
+        [f"{key}={value}" for key, value in fixed.items()],
+        [f"{key}={value}" for key, value in measured.items()],
+        "set each in the final stage with ENV, or change environment.fixed in taskflow.toml",
+        line=line,
+    )
+    open_names = (*container.environment.required, *container.environment.optional)
+    baked = [key for key in open_names if environment.get(key)]
+    yield level.check(
+        "run-time-environment",
+        "run-time variables left open",
+        "nothing baked in",
+        shown(baked) if baked else "nothing baked in",
+        "remove the ENV: one image serves every environment",
+        line=line,
+    )
+
+
+def _baked_secrets(stages: list[Stage]) -> list[tuple[str, int]]:
+    found = {
+        (key, item.line): None  # a stage holds the instructions of the stage it is built on too
+        for stage in stages
+        for item in stage.instructions
+        for key, value in item.pairs.items()
+        if (value or item.name == "ARG") and SECRET_NAME.search(key)
+    }
+    return list(found)
+
+
+def check_dockerignore(root: Path, project: Project, name: str) -> list[Result]:
+    """What a .dockerignore keeps out of, and must not keep out of, the build context."""
+    container = project.containers[name]
+    folder = root / project.context(name)
+    path = folder / ".dockerignore"
+    level = Level("dockerignore", name, path.relative_to(root).as_posix())
+    try:
+        patterns = dockerignore.read(path)
+    except UnicodeDecodeError as error:
+        return [_not_text(level, error)]
+    except OSError:
+        fix = "write one that starts with `*` and lists what the build needs"
+        return [level.check("present", ".dockerignore", "present", "no such file", fix)]
+    let_in = [p for p in _MUST_IGNORE[container.kind] if not dockerignore.excludes(patterns, p)]
+    needed = [p for p in _MUST_KEEP[container.kind] if (folder / p).exists()]
+    kept_out = [p for p in needed if dockerignore.excludes(patterns, p)]
+    return [
+        level.check(
+            "excludes",
+            "kept out of the build context",
+            "nothing let in",
+            f"let in: {shown(let_in)}" if let_in else "nothing let in",
+            "add a line for each: history, secrets and local installs do not belong in a context",
+        ),
+        level.check(
+            "includes",
+            "build context is complete",
+            "nothing missing",
+            f"kept out: {shown(kept_out)}" if kept_out else "nothing missing",
+            "add an exception such as !src for each",
+        ),
+    ]
+
+
+def check_compose(root: Path, project: Project, names: Iterable[str]) -> list[Result]:
+    """compose.yaml against the model: the same restrictions on a laptop as in production."""
+    path = root / "compose.yaml"
+    level = Level("compose", "", path.name)
+    try:
+        text = re.sub(r"\$\{\w+:?-([^}]*)\}", r"\1", path.read_text(encoding="utf-8"))
+        whole = yaml.safe_load(text) or {}
+        services = (whole.get("services") or {}) if isinstance(whole, dict) else None
+        if not isinstance(services, dict):
+            raise ValueError("there is no mapping called `services`")
+    except FileNotFoundError:
+        return [skip("contract.compose.present", "compose file", "there is no compose.yaml")]
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(
+            f"{path.name}{f':{mark.line + 1}' if mark else ''}: not a valid compose file: "
+            f"{str(error).splitlines()[0]}",
+            "mend it and run again",
+        ) from None
+    results = [r for name in names for r in _compose(project, name, services.get(name))]
+    for name, service in project.services.items():
+        entry = services.get(name)
+        results.append(
+            level.check(
+                f"service.{name}",
+                f"image of {name}",
+                service.image,
+                entry.get("image") if isinstance(entry, dict) else "missing",
+                f"make both agree: services.{name}.image in taskflow.toml and compose.yaml",
+            )
+        )
+    strangers = sorted(services.keys() - project.containers.keys() - project.services.keys())
+    results.append(
+        level.check(
+            "services",
+            "services are those of the model",
+            "no others",
+            shown(strangers) if strangers else "no others",
+            "declare each in taskflow.toml under [containers] or [services]",
+        )
+    )
+    return results
+
+
+def _compose(project: Project, name: str, entry: Any) -> Iterator[Result]:
+    container = project.containers[name]
+    level = Level("compose", name, "compose.yaml")
+    if not isinstance(entry, dict):
+        yield level.check(
+            "present", "service in compose.yaml", name, "missing", f"add a service called {name}"
+        )
+        return
+    image = str(entry.get("image", "not set"))
+    yield level.check(
+        "image",
+        "image name",
+        project.image(name),
+        re.sub(r":[\w.-]+$", "", image),
+        f"write image: {project.image(name)}:dev, the name that `invoke build` gives it",
+    )
+    options = {str(option).replace("=", ":") for option in _items(entry, "security_opt")}
+    measured = {
+        "user": str(entry.get("user", "not set")),
+        "read_only": entry.get("read_only", False),
+        "cap_drop": [str(capability).upper() for capability in _items(entry, "cap_drop")],
+        "cap_add": _items(entry, "cap_add"),
+        "security_opt": sorted(option.removesuffix(":true") for option in options),
+        "privileged": entry.get("privileged", False),
+    }
+    expected = {
+        "user": container.user,
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "cap_add": [],
+        "security_opt": ["no-new-privileges"],
+        "privileged": False,
+    }
+    yield level.check(
+        "security",
+        "restrictions",
+        [f"{k} {v}" for k, v in expected.items()],
+        [f"{k} {v}" for k, v in measured.items()],
+        "set them as expected, and nothing that loosens them",
+    )
+    stated = entry.get("mem_limit")
+    try:
+        limit = _compose_bytes(stated)
+    except ValueError:
+        limit = 0
+    yield level.check(
+        "memory",
+        "memory limit",
+        megabytes(container.memory),
+        megabytes(limit) if limit else stated or "no mem_limit",
+        f"set mem_limit: {container.memory} (bytes: compose reads 300m as MiB)",
+        passed=limit == container.memory,
+    )
+    targets = {
+        f"{port.get('target')}/{port.get('protocol', 'tcp')}"
+        if isinstance(port, dict)
+        else str(port).rsplit(":", 1)[-1]
+        for port in _items(entry, "ports")
+    }
+    yield level.check(
+        "port",
+        "published port",
+        [str(container.port)],
+        sorted({target.removesuffix("/tcp") for target in targets}),
+        f"publish {container.port} and nothing else",
+    )
+    yield from _compose_environment(level, project, container, entry)
+    wanted = {v.path: v.access is Access.READ_ONLY for v in container.volumes}
+    mounts = {}
+    for volume in _items(entry, "volumes"):
+        if isinstance(volume, dict):
+            mounts[str(volume.get("target"))] = bool(volume.get("read_only"))
+        else:
+            parts = re.split("[:,]", str(volume))
+            mounts[parts[1] if len(parts) > 1 else parts[0]] = "ro" in parts[2:]
+    # What is read-only and part of the image needs no mount; what is written does.
+    writable = sorted(path for path, read_only in wanted.items() if not read_only)
+    yield level.check(
+        "volumes",
+        "writable volumes",
+        writable,
+        sorted(path for path, read_only in mounts.items() if not read_only),
+        "mount the model's read-write volumes and no others",
+    )
+
+
+def _items(entry: Mapping[str, Any], key: str) -> list[Any]:
+    """A list of compose; a bare value, which compose refuses, counts as a list of one."""
+    value = entry.get(key)
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _compose_bytes(value: object) -> int:
+    """Compose's byte value: a bare number, or b, k, m, g in powers of 1024."""
+    match = re.fullmatch(r"(\d+)([bkmg]?)b?", str(value).lower())
+    if not match:
+        raise ValueError(value)
+    return (
+        int(match[1]) * 1024 ** " kmg".find(match[2]) if match[2] in set("kmg") else int(match[1])
+    )
+
+
+def _compose_environment(
+    level: Level, project: Project, container: Container, entry: Any
+) -> Iterator[Result]:
+    given = entry.get("environment") or {}
+    if isinstance(given, list):
+        given = dict(str(item).partition("=")[::2] for item in given)
+    elif not isinstance(given, dict):
+        given = {}
+    required, fixed = container.environment.required, container.environment.fixed
+    yield level.check(
+        "environment",
+        "required variables set, fixed ones kept",
+        [f"{key} set" for key in required] + [f"{key}={value}" for key, value in fixed.items()],
+        [f"{key} {'set' if key in given else 'missing'}" for key in required]
+        + [f"{key}={given.get(key, value)}" for key, value in fixed.items()],
+        "set the missing under `environment`, and leave the fixed ones to the image",
+    )
+    urls = {
+        variable: f"http://{target}:{project.containers[target].port}"
+        for variable, target in container.connects.items()
+        if target in project.containers
+    }
+    yield level.check(
+        "connects",
+        "reaches the other containers",
+        [f"{key}={url}" for key, url in urls.items()],
+        [f"{key}={str(given.get(key, 'missing')).rstrip('/')}" for key in urls],
+        "name the service and its port as in taskflow.toml",
+    )
+
+
+def check_image(project: Project, name: str, config: Mapping[str, Any]) -> list[Result]:
+    """A built image's config (as `Engine.image_config` gives it) against the model."""
+    container = project.containers[name]
+    level = Level("image", name, project.image(name))
+    return list(_image(level, container, config))
+
+
+def _image(level: Level, container: Container, config: Mapping[str, Any]) -> Iterator[Result]:
+    rebuild = "mend the Dockerfile and build again"
+    yield level.check("user", "image user", container.user, config.get("User") or "root", rebuild)
+    yield level.check(
+        "port",
+        "image port",
+        [f"{container.port}/tcp"],
+        sorted(config.get("ExposedPorts") or {}),
+        rebuild,
+    )
+    command = [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]
+    yield level.check(
+        "command",
+        "image command in exec form",
+        "no shell in front",
+        shown(command),
+        rebuild,
+        passed=bool(command) and not _starts_shell(command),
+    )
+    test = (config.get("Healthcheck") or {}).get("Test") or []
+    yield level.check(
+        "healthcheck",
+        "image health check",
+        f":{container.port} and {' or '.join(_health_paths(container))}",
+        shown(test),
+        rebuild,
+        passed=test[:1] == ["CMD"] and _asks_health(container, [str(w) for w in test[1:]]),
+    )
+    environment = dict(str(item).partition("=")[::2] for item in config.get("Env") or [])
+    yield from _environment(level, container, environment)
+    baked = sorted(k for k, v in environment.items() if v and SECRET_NAME.search(k))
+    yield level.check("secrets", "no secret in the image's ENV", "nothing", shown(baked), rebuild)
+    labels = config.get("Labels") or {}
+    missing = [label for label in LABELS if not labels.get(LABEL_PREFIX + label)]
+    yield level.check(
+        "labels",
+        "image labels",
+        "all set",
+        f"empty: {shown(missing)}" if missing else "all set",
+        "`nox -s build` sets them; the Dockerfile must declare them",
+    )
+    yield level.check(
+        "volumes",
+        "no anonymous volume",
+        "nothing",
+        shown(sorted(config.get("Volumes") or {})),
+        "remove VOLUME: it makes a nameless writable volume on every start",
+    )

@@ -1,0 +1,178 @@
+"""A Dockerfile as stages of instructions, with ARG and ENV references resolved."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_NAME = r"[A-Za-z_]\w*"
+_VARIABLE = re.compile(
+    rf"\\\$|\$(?:\{{({_NAME})(?:(:?[-+?])((?:\$\{{[^}}]*\}}|[^}}])*))?\}}|({_NAME}))", re.ASCII
+)
+_PIECE = re.compile(r"(\s+)|'([^']*)'|\"((?:\\.|[^\"\\])*)\"|((?:\\.|[^\s'\"\\])+|.)", re.DOTALL)
+# A heredoc's marker, or a quoted word, in which << is only text.
+_HEREDOC = re.compile(
+    r"(?:^|\s)\d*<<-?([\"']?)(\w+)\1(?=\s|$)|\"(?:\\.|[^\"\\])*\"|'[^']*'", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction: its name in capitals, its text (variables resolved) and its line.
+
+    `pairs` are the assignments of an ENV, LABEL or ARG; an ARG without a default has none there.
+    """
+
+    name: str
+    text: str
+    line: int
+    pairs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def exec_form(self) -> list[str] | None:
+        """The words of a JSON (exec) form, or None for the shell form."""
+        try:
+            words = json.loads(self.text)
+        except ValueError:
+            return None
+        return words if isinstance(words, list) and all(isinstance(w, str) for w in words) else None
+
+
+@dataclass(slots=True)
+class Stage:
+    """From one FROM to the next; `environment` and `arguments` are those in force at its end.
+
+    `image` is what FROM names, `base` the image from outside below it and the stages it is built on.
+    """
+
+    image: str
+    name: str
+    line: int
+    base: str
+    instructions: list[Instruction] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)
+
+    def last(self, name: str) -> Instruction | None:
+        """The instruction of that name that wins."""
+        return next((item for item in reversed(self.instructions) if item.name == name), None)
+
+    def all(self, name: str) -> list[Instruction]:
+        """Every instruction of that name, in order."""
+        return [item for item in self.instructions if item.name == name]
+
+
+def _words(text: str, variables: Mapping[str, str]) -> list[str]:
+    """Words as Docker splits them: quotes and escapes removed, variables resolved in their place."""
+    words: list[str] = []
+    open_word = False
+    for space, single, double, bare in _PIECE.findall(text):
+        if space:
+            open_word = False
+            continue
+        piece = single or re.sub(r"\\(.)", r"\1", _expand(double or bare, variables))
+        words[len(words) - open_word :] = [words[-1] + piece if open_word else piece]
+        open_word = True
+    return words
+
+
+def _assignments(name: str, text: str, variables: Mapping[str, str]) -> dict[str, str | None]:
+    """What an ENV, LABEL or ARG sets; None for an ARG without a default."""
+    words = _words(text, variables)
+    if name == "ARG" or (words and "=" in words[0]):
+        parts = [word.partition("=") for word in words]
+        return {key: value if equals else None for key, equals, value in parts}
+    # The old form: everything behind the name is the value.
+    return {words[0]: " ".join(words[1:])} if words else {}
+
+
+def _expand(text: str, variables: Mapping[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        if match[0] == "\\$":
+            return "$"
+        name, operator, word = match[1] or match[4], match[2] or "", match[3] or ""
+        known = variables.get(name, "")
+        there = bool(known) if operator[:1] == ":" else name in variables
+        if operator[-1:] == "-":
+            return known if there else _expand(word, variables)
+        if operator[-1:] == "+":
+            return _expand(word, variables) if there else ""
+        return known
+
+    return _VARIABLE.sub(value, text)
+
+
+def _logical_lines(text: str) -> list[tuple[int, str]]:
+    """(line number, instruction) with continuations joined, comments and heredocs left out."""
+    directive = re.match(r"(?:#\s*\w+\s*=[^\n]*\n)*#\s*escape\s*=\s*`", text, re.IGNORECASE)
+    escape = re.escape("`" if directive else "\\")
+    continued = re.compile(rf"(?:^|(?<!{escape})){escape}\s*$")
+    joined: list[tuple[int, str]] = []
+    lines = iter(enumerate(text.splitlines(), 1))
+    for start, line in lines:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        whole = line.strip()
+        while continued.search(whole):
+            whole = continued.sub("", whole)
+            for _, more in lines:
+                if more.strip() and not more.lstrip().startswith("#"):
+                    # A word may go on in the next line, if neither side has a blank.
+                    apart = whole[-1:].isspace() or more[:1].isspace()
+                    whole = whole.rstrip() + " " * apart + more.strip()
+                    break
+        if re.match(r"(?i)(RUN|COPY|ADD)\s", whole):
+            for marker in filter(None, (match[2] for match in _HEREDOC.finditer(whole))):
+                for _, more in lines:
+                    if more.strip() == marker:
+                        break
+        joined.append((start, whole.strip()))
+    return joined
+
+
+def parse(text: str, arguments: Mapping[str, str] | None = None) -> list[Stage]:
+    """The stages of a Dockerfile, as a build with these --build-arg `arguments` would see them."""
+    given = dict(arguments or {})
+    stages: list[Stage] = []
+    preamble: list[Instruction] = []
+    global_arguments: dict[str, str] = {}
+    for line, whole in _logical_lines(text):
+        name, _, rest = re.sub(r"\s", " ", whole, count=1).partition(" ")
+        name, rest = name.upper(), rest.strip()
+        if name == "FROM":
+            words = [word for word in _words(rest, global_arguments) if word[:2] != "--"]
+            alias = words[2] if len(words) == 3 and words[1].upper() == "AS" else str(len(stages))
+            image = words[0] if words else ""
+            parent = next((s for s in stages if s.name == image.lower()), None)
+            stage = Stage(image, alias.lower(), line, parent.base if parent else image)
+            if parent:
+                # A stage built on a stage inherits its configuration.
+                stage.instructions = list(parent.instructions)
+                stage.environment = dict(parent.environment)
+            elif not stages:
+                # What stands before the first FROM is judged with the first stage.
+                stage.instructions = preamble
+            stages.append(stage)
+            continue
+        known = stages[-1].arguments | stages[-1].environment if stages else global_arguments
+        found = _assignments(name, rest, known) if name in {"ENV", "LABEL", "ARG"} else {}
+        # The engine leaves these as they are: a shell resolves them when they run.
+        shell = name in {"RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"}
+        pairs = {key: value or "" for key, value in found.items()}
+        item = Instruction(name, rest if shell else _expand(rest, known), line, pairs)
+        if not stages:
+            global_arguments |= {key: given.get(key, value) for key, value in pairs.items()}
+            preamble.append(item)
+            continue
+        stage = stages[-1]
+        stage.instructions.append(item)
+        if name == "ENV":
+            stage.environment |= pairs
+        elif name == "ARG":
+            for key, value in found.items():
+                default = global_arguments.get(key) if value is None else value
+                if key in given or default is not None:
+                    stage.arguments[key] = given.get(key, default or "")
+    return stages

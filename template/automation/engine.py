@@ -1,0 +1,355 @@
+"""The engine seam: Docker and Podman behind one small interface, chosen by what works."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+from automation.errors import EnvironmentTrouble, InputError, NoEngineError, TaskflowError
+from automation.process import Completed, last_line, run, stream, trouble
+
+CHOICE_VARIABLE = "TASKFLOW_ENGINE"
+SUBSTITUTES_VARIABLE = "TASKFLOW_SUBSTITUTE_IMAGES"
+ARGUMENTS_LABEL = "io.taskflow.arguments"
+
+
+class Builder(StrEnum):
+    """What builds the images, the best first."""
+
+    BUILDX = "buildx"
+    BUILDKIT = "BuildKit"
+    BUILDAH = "Buildah"
+    LEGACY = "the legacy builder"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A finished build: image ID, and how many of its steps came from the cache."""
+
+    image: str
+    steps: int
+    cached: int
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A client whose server answers."""
+
+    name: str
+    client: Path
+    version: str
+    builder: Builder
+
+    @property
+    def description(self) -> str:
+        """One line for the report's head; says aloud what is degraded."""
+        text = f"engine: {self.name} {self.version} ({self.client}), built by {self.builder}"
+        if self.builder is Builder.LEGACY:
+            text += "; without cache mounts and parallel stages (install buildx to have them)"
+        return text
+
+    @property
+    def parallel_builds(self) -> bool:
+        """Whether two builds at a time gain anything and do not disturb each other."""
+        return self.builder in {Builder.BUILDX, Builder.BUILDKIT}
+
+    def call(
+        self, *words: str | Path, check: bool = True, timeout: float = 120, stdin: str | None = None
+    ) -> Completed:
+        """Run one client command.
+
+        Raises:
+            EnvironmentTrouble: the engine stopped answering, or (with `check`) the command failed.
+        """
+        # Podman's monitor leaves a file called `oom` where it was started, once a limit was met.
+        done = run([self.client, *words], timeout=timeout, stdin=stdin, cwd=Path(gettempdir()))
+        if done.returncode:
+            fault = trouble(done.stderr)
+            if fault and (check or "engine stopped answering" in fault.message):
+                raise fault
+            if check:
+                raise EnvironmentTrouble(
+                    f"{self.name} {' '.join(map(str, words[:2]))} failed: {last_line(done.stderr)}",
+                    "run it by hand to see more, or run the command again",
+                )
+        return done
+
+    def inspect(self, kind: str, name: str) -> dict[str, Any] | None:
+        """What the engine knows of an image, container or network; None where there is none."""
+        done = self.call(kind, "inspect", name, check=False)
+        if done.returncode:
+            return None
+        found = json.loads(done.stdout)
+        return dict(found[0]) if found else None
+
+    def image_config(self, name: str) -> dict[str, Any] | None:
+        """The image's OCI config (User, Env, Cmd, …) and `Id`, `Size` (bytes), `Layers`.
+
+        The ID reads sha256:… for either engine.
+        """
+        found = self.inspect("image", name)
+        if found is None:
+            return None
+        config = dict(found.get("Config") or {})
+        # Podman keeps a health check beside the config, and IDs without their algorithm.
+        beside = found.get("Healthcheck") or found.get("HealthCheck")
+        config["Healthcheck"] = config.get("Healthcheck") or beside
+        config["Id"] = "sha256:" + str(found["Id"]).removeprefix("sha256:")
+        config["Size"] = int(found["Size"])
+        config["Layers"] = found.get("RootFS", {}).get("Layers") or []
+        return config
+
+    def save(self, images: Mapping[str, str], archive: Path) -> None:
+        """Write images to a tar, each (by name or ID) under the reference that is its key."""
+        for reference, image in images.items():
+            self.call("tag", image, reference)
+        try:
+            several = ["--multi-image-archive"] if self.name == "podman" else []
+            self.call("save", *several, "--output", archive, *images, timeout=600)
+        finally:
+            # The reference only: the image keeps its own.
+            self.call("image", "rm", *images, check=False)
+
+    def build(
+        self,
+        context: Path,
+        *,
+        tags: Sequence[str],
+        arguments: Mapping[str, str],
+        labels: Mapping[str, str],
+        iidfile: Path,
+        on_step: Callable[[str], None],
+        no_cache: bool = False,
+    ) -> Built:
+        """Build `context`/Dockerfile.
+
+        Raises:
+            EnvironmentTrouble: disk, network or engine failed.
+            BuildFailed: an instruction of the Dockerfile failed.
+        """
+        dockerfile = (context / "Dockerfile").read_text(encoding="utf-8")
+        words: list[str | Path] = [self.client]
+        words += ["buildx"] if self.builder is Builder.BUILDX else []
+        words += ["build", "--iidfile", iidfile, "--file", "-"]
+        environment: dict[str, str] = {}
+        match self.builder:
+            case Builder.BUILDX:
+                # An attestation would make the image an index with an ID that changes every time.
+                words += ["--progress=plain", "--load", "--provenance=false"]
+            case Builder.BUILDKIT:
+                words += ["--progress=plain"]
+                environment["DOCKER_BUILDKIT"] = "1"
+            case Builder.BUILDAH:
+                # Only Docker's format keeps HEALTHCHECK; layers make the next build a short one.
+                words += ["--format=docker", "--layers"]
+                dockerfile = with_stated_arguments(dockerfile, arguments)
+            case Builder.LEGACY:
+                environment["DOCKER_BUILDKIT"] = "0"
+                dockerfile = without_cache_mounts(dockerfile)
+        words += ["--no-cache"] if no_cache else []
+        for tag in tags:
+            words += ["--tag", tag]
+        for key, value in arguments.items():
+            words += ["--build-arg", f"{key}={value}"]
+        for key, value in labels.items():
+            words += ["--label", f"{key}={value}"]
+        words += [context]
+        watch = _Steps(on_step)
+        code, output = stream(words, watch.see, env=environment, stdin=dockerfile)
+        if code or not iidfile.exists():
+            raise trouble(output) or BuildFailed(*_build_error(output))
+        return Built(
+            image="sha256:" + iidfile.read_text("ascii").strip().removeprefix("sha256:"),
+            steps=len(watch.steps),
+            cached=len(watch.steps & watch.cached),
+        )
+
+
+class BuildFailed(TaskflowError):
+    """An instruction failed; `message` names it and `hint` holds the end of its output."""
+
+
+def without_cache_mounts(dockerfile: str) -> str:
+    """The same Dockerfile for a builder that knows no cache mounts, which only save time."""
+    return re.sub(r"--mount=type=cache\S*\s*(\\\n\s*)?", "", dockerfile)
+
+
+def with_stated_arguments(dockerfile: str, arguments: Mapping[str, str]) -> str:
+    """The same Dockerfile with a label of the arguments' values before a stage's first use of them.
+
+    Buildah looks a LABEL or ENV up in its cache by its text alone, whatever its arguments hold; a
+    label that differs keeps it from taking an image of another version for this one.
+    """
+    digest = hashlib.sha256(repr(sorted(arguments.items())).encode()).hexdigest()[:12]
+    lines: list[str] = []
+    due = False
+    for line in dockerfile.splitlines(keepends=True):
+        word, _, rest = line.strip().partition(" ")
+        if word.upper() == "FROM":
+            due = True
+        elif due and word.upper() == "ARG" and re.split(r"[=\s]", rest.strip())[0] in arguments:
+            lines.append(f"LABEL {ARGUMENTS_LABEL}={digest}\n")
+            due = False
+        lines.append(line)
+    return "".join(lines)
+
+
+class _Steps:
+    """Counts the steps of a build and those served from the cache, whatever the builder prints."""
+
+    _BUILDKIT = re.compile(r"#(\d+) (.*)")
+    _STEP = re.compile(r"\[(?!internal).*\d+/\d+\] (?!FROM )")
+    _CLASSIC = re.compile(
+        r"(?:\[[\d/]+\] )?STEP (\d+(?:/\d+)?): (.*)|Step (\d+/\d+) : (.*)", re.IGNORECASE
+    )
+
+    def __init__(self, on_step: Callable[[str], None]) -> None:
+        self.steps: set[str] = set()
+        self.cached: set[str] = set()
+        self._on_step = on_step
+        self._current = ""
+        self._pending: dict[str, str] = {}
+
+    def see(self, line: str) -> None:
+        """Take one line of the builder's output."""
+        if match := self._BUILDKIT.match(line):
+            number, what = match.groups()
+            if what.startswith("CACHED"):
+                self.cached.add(number)
+                self._pending.pop(number, None)
+            elif self._STEP.match(what):
+                self.steps.add(number)
+                self._pending[number] = what
+            elif number in self._pending and not what.startswith("sha256:"):
+                # Announced when it turns out to be work: cached steps follow with CACHED.
+                self._on_step(self._pending.pop(number))
+        elif self._CLASSIC.match(line):
+            self._current = f"{len(self.steps)} {line}"
+            if not re.search(r": FROM ", line, re.IGNORECASE):
+                self.steps.add(self._current)
+                self._pending["classic"] = line
+        elif re.match(r"\s*-+> Using cache", line):
+            self.cached.add(self._current)
+            self._pending.pop("classic", None)
+        elif "classic" in self._pending:
+            self._on_step(self._pending.pop("classic"))
+
+
+def _build_error(output: str) -> tuple[str, str]:
+    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+    failed = next(
+        (
+            line
+            for line in reversed(lines)
+            if re.search(r"did not complete|ERROR|returned a non-zero|^Error", line)
+        ),
+        lines[-1] if lines else "the builder said nothing",
+    )
+    said = [re.sub(r"^#\d+ ([\d.]+ )?", "", line) for line in lines if "ERROR" not in line]
+    return failed.strip()[:400], " | ".join(said[-6:])[:800]
+
+
+def substitutes() -> dict[str, str]:
+    """Images to use in place of others, from TASKFLOW_SUBSTITUTE_IMAGES ("a=b c=d").
+
+    A mirror's copy or a local stand-in; every use is stated in the report.
+    """
+    found = {}
+    for pair in os.environ.get(SUBSTITUTES_VARIABLE, "").split():
+        wanted, equals, instead = pair.partition("=")
+        if not (wanted and equals and instead):
+            raise InputError(
+                f"{SUBSTITUTES_VARIABLE} holds {pair!r}",
+                'write it as "python:3.13-slim=mirror.example/python:3.13-slim", spaces between',
+            )
+        found[wanted] = instead
+    return found
+
+
+def _clients(name: str) -> list[Path]:
+    """Every program of that name on PATH, in order, each once."""
+    found: dict[Path, Path] = {}
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        program = shutil.which(name, path=folder) if folder else None
+        if program:
+            found.setdefault(Path(program).resolve(), Path(program))
+    return list(found.values())
+
+
+def _probe(client: Path) -> Engine | None:
+    """The engine behind a client, or None when its server does not answer."""
+    try:
+        done = run([client, "version", "--format", "{{json .}}"], timeout=20)
+        if done.returncode:
+            return None
+        answer = json.loads(done.stdout)
+        server = answer.get("Server") or answer.get("Client") or {}
+        # Podman answers to the name docker too, by a wrapper or through its socket.
+        names = " ".join(str(part.get("Name")) for part in server.get("Components") or [])
+        if "Podman" in names or "APIVersion" in server or "podman" in client.resolve().name:
+            return Engine("podman", client, str(server.get("Version", "")), Builder.BUILDAH)
+        if not answer.get("Server"):
+            return None
+        version = str(server.get("Version", ""))
+        if run([client, "buildx", "version"], timeout=20).returncode == 0:
+            return Engine("docker", client, version, Builder.BUILDX)
+        # From 23 on the client leaves BuildKit to the buildx plugin; before, it speaks it itself.
+        major = int(str((answer.get("Client") or {}).get("Version", "0")).split(".")[0])
+        builder = Builder.BUILDKIT if major < 23 else Builder.LEGACY
+        return Engine("docker", client, version, builder)
+    except (EnvironmentTrouble, ValueError, AttributeError):
+        return None
+
+
+def find(choice: str = "") -> Engine:
+    """The engine to use: the chosen one, else the one whose builder can do most.
+
+    The choice (or TASKFLOW_ENGINE) is docker, podman or a client's path.
+
+    Raises:
+        NoEngineError: none answers.
+        InputError: the choice is neither a known name nor a program.
+    """
+    choice = choice or os.environ.get(CHOICE_VARIABLE, "")
+    if choice in {"", "docker", "podman"}:
+        clients = [
+            c for name in ("docker", "podman") if choice in {"", name} for c in _clients(name)
+        ]
+    elif shutil.which(choice):
+        clients = [Path(str(shutil.which(choice))).absolute()]
+    else:
+        raise InputError(f"no container engine is called {choice!r}", "use docker or podman")
+    with ThreadPoolExecutor(max_workers=max(1, len(clients))) as pool:
+        engines = [engine for engine in pool.map(_probe, clients) if engine]
+    if choice == "docker":
+        engines = [engine for engine in engines if engine.name == "docker"]
+    if engines:
+        order = list(Builder)
+        return min(engines, key=lambda engine: order.index(engine.builder))
+    raise NoEngineError(
+        f"no {choice or 'container'} engine answers"
+        + (f" (asked: {', '.join(map(str, clients))})" if clients else ""),
+        _how_to_get_one(),
+    )
+
+
+def _how_to_get_one() -> str:
+    match platform.system():
+        case "Darwin" | "Windows":
+            return "start Docker Desktop or Podman Desktop, then run this again"
+        case _:
+            return (
+                "install one (`apt install docker.io` or `apt install podman buildah`), start it "
+                "(`systemctl start docker`), and let your user reach it"
+            )

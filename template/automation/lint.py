@@ -1,0 +1,165 @@
+"""Lint: the contract's text levels, hadolint, and each container's own linters, side by side."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from automation import build, contract
+from automation.engine import find
+from automation.errors import NoEngineError
+from automation.model import Kind, Project
+from automation.process import run
+from automation.results import Result, judge, skip
+from automation.toolenv import node_modules, node_path, python_environment, tool
+
+_SHOWN_LINES = 20
+
+
+def lint(root: Path, project: Project, names: Iterable[str], engine: str = "") -> list[Result]:
+    """Every check that needs no running container."""
+    names = list(names)
+    jobs: list[Callable[[], list[Result]]] = []
+    for name in names:
+        jobs += _tool_jobs(root, project, name)
+    jobs += [
+        lambda: contract.check_text(root, project, names),
+        lambda: _built(root, project, names, engine),
+    ]
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        return [result for results in pool.map(lambda job: job(), jobs) for result in results]
+
+
+def _tool_jobs(root: Path, project: Project, name: str) -> list[Callable[[], list[Result]]]:
+    folder = root / project.context(name)
+
+    def backend() -> list[Result]:
+        requirements = folder / "requirements-dev.txt"
+        if not requirements.is_file():
+            reason = f"{project.context(name)}/requirements-dev.txt is not there"
+            return [skip("lint.python", "Python linters", reason, container=name)]
+        scripts = python_environment(root, name, requirements)
+        cache = root / ".nox" / "tools"
+        return [
+            _program(
+                "lint.ruff",
+                "ruff check",
+                name,
+                folder,
+                [scripts / "ruff", "check", "."],
+                "`ruff check --fix` mends most of it",
+            ),
+            _program(
+                "lint.ruff-format",
+                "ruff format",
+                name,
+                folder,
+                [scripts / "ruff", "format", "--check", "."],
+                "`ruff format` mends it",
+            ),
+            _program(
+                "lint.mypy",
+                "mypy --strict",
+                name,
+                folder,
+                [scripts / "mypy", "--cache-dir", cache / f"mypy-{name}", "src"],
+                "mend the types named under detail",
+            ),
+        ]
+
+    def frontend() -> list[Result]:
+        node_modules(folder)
+        return [
+            _program(
+                f"lint.npm-{script}",
+                f"npm run {script}",
+                name,
+                folder,
+                ["node", "--run", script],
+                f"`npm run {script}` shows it",
+                node_path(),
+            )
+            for script in ("lint", "typecheck")
+        ]
+
+    own = {Kind.BACKEND: backend, Kind.FRONTEND: frontend}[project.containers[name].kind]
+    return [own, lambda: _hadolint(root, project, name)]
+
+
+def _program(
+    id: str,
+    title: str,
+    container: str,
+    folder: Path,
+    argv: list[str | Path],
+    fix: str,
+    env: dict[str, str] | None = None,
+) -> Result:
+    started = time.monotonic()
+    done = run(argv, cwd=folder, env={"NO_COLOR": "1", **(env or {})}, timeout=600)
+    lines = [line.rstrip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    findings = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines[:_SHOWN_LINES]))
+    return judge(
+        id,
+        title,
+        done.returncode == 0,
+        container=container,
+        expected="no finding",
+        measured="no finding" if done.returncode == 0 else f"exit code {done.returncode}",
+        detail="" if done.returncode == 0 else findings,
+        fix=fix,
+        location=folder.name,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _hadolint(root: Path, project: Project, name: str) -> list[Result]:
+    path = root / project.context(name) / "Dockerfile"
+    if not path.is_file():
+        return []  # the contract says so
+    relative = path.relative_to(root).as_posix()
+    started = time.monotonic()
+    done = run([tool("hadolint"), "--format", "json", path], timeout=120)
+    try:
+        findings = json.loads(done.stdout)
+    except ValueError:
+        findings = [{"code": "hadolint", "line": 1, "message": done.stderr.strip()[:300]}]
+    lines = [f"{relative}:{f['line']} {f['code']} {f['message']}" for f in findings]
+    return [
+        judge(
+            "lint.hadolint",
+            "hadolint",
+            not lines,
+            container=name,
+            expected="no finding",
+            measured=f"{len(lines)} findings" if lines else "no finding",
+            detail="\n".join(lines[:_SHOWN_LINES]),
+            location=lines[0].split(" ")[0] if lines else "",
+            fix="each rule is explained in hadolint's wiki under its code",
+            seconds=time.monotonic() - started,
+        )
+    ]
+
+
+def _built(root: Path, project: Project, names: list[str], choice: str) -> list[Result]:
+    """The contract's image level, where an image of these very sources exists."""
+    title = "built image"
+    try:
+        engine = find(choice)
+    except NoEngineError as error:
+        return [skip("contract.image", title, error.message)]
+    results: list[Result] = []
+    for name in names:
+        if not (root / project.context(name) / "Dockerfile").is_file():
+            continue
+        image, reason = build.current_image(root, project, engine, name)
+        if image:
+            config = engine.image_config(image) or {}
+            results += contract.check_image(project, name, config)
+        else:
+            results.append(skip("contract.image", title, reason, container=name))
+    return results

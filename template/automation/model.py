@@ -1,0 +1,401 @@
+"""The container data model: what taskflow.toml may say, read and checked with line numbers."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from automation.errors import InputError
+
+FILE_NAME = "taskflow.toml"
+
+# A DNS label (RFC 1123) that is also a legal path component of an image name (OCI distribution).
+LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+# [host[:port]/]path[:tag][@digest], after the grammar of distribution/reference.
+IMAGE = (
+    r"([a-zA-Z0-9][a-zA-Z0-9.-]*(:\d+)?/)?[a-z0-9]+((\.|_{1,2}|-+|/)[a-z0-9]+)*"
+    r"(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+)
+REGISTRY = r"[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[1-9]\d{0,4})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+SEMVER = (
+    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+    r"(-(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
+)
+_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def _matching(pattern: str, what: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(f"{value!r} is not {what}")
+        return value
+
+    return AfterValidator(check)
+
+
+def parse_bytes(value: object) -> int:
+    """Bytes from "300MB" (decimal) or "300MiB" (binary)."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kMG]?B|[KMG]iB)", str(value))
+    size = round(float(match[1]) * _UNITS[match[2]]) if match else 0
+    if size <= 0:
+        raise ValueError(f'{value!r} is not a size such as "300MB" or "286MiB"')
+    return size
+
+
+def parse_seconds(value: object) -> float:
+    """Seconds from "2s" or "500ms"."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s)", str(value))
+    if not match or float(match[1]) <= 0:
+        raise ValueError(f'{value!r} is not a duration such as "2s" or "500ms"')
+    return float(match[1]) / (1000 if match[2] == "ms" else 1)
+
+
+def megabytes(size: float) -> str:
+    """A size in bytes as decimal megabytes, the unit of the specification."""
+    return f"{size / 10**6:.1f} MB"
+
+
+def _http_path(value: str) -> str:
+    if not re.fullmatch(r"/[\w./~-]*", value, re.ASCII):
+        raise ValueError(f'{value!r} is not a path such as "/health"')
+    return value
+
+
+def _absolute(value: str) -> str:
+    # No colon or comma: they mean something to --volume and --mount.
+    if not re.fullmatch(r"(/[\w.~-]+)+", value, re.ASCII) or {".", ".."} & {*value.split("/")}:
+        raise ValueError(f'{value!r} is not an absolute path such as "/app/data"')
+    return value
+
+
+def _relative(value: str) -> str:
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts or re.search(r"[\x00-\x1f\x7f\\]", value):
+        raise ValueError(f"{value!r} is not a folder inside the project")
+    return value
+
+
+def _numeric_user(value: str) -> str:
+    match = re.fullmatch(r"([0-9]+):([0-9]+)", value)
+    if not match:
+        raise ValueError(f'{value!r} is not numeric UID:GID such as "1001:1001" (the kubelet asks)')
+    if not all(0 < int(part) < 2**31 for part in match.groups()):
+        raise ValueError(f"{value!r} runs as root or is out of range; use 1001:1001")
+    return value
+
+
+Size = Annotated[
+    int,
+    BeforeValidator(parse_bytes),
+    WithJsonSchema({"type": "string", "examples": ["300MB", "286MiB"]}),
+]
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_seconds),
+    WithJsonSchema({"type": "string", "examples": ["2s", "500ms"]}),
+]
+Label = Annotated[
+    str,
+    Field(max_length=63),
+    _matching(LABEL, "a DNS label: lower-case letters, digits and inner hyphens"),
+]
+Image = Annotated[str, _matching(IMAGE, "an image reference such as python:3.13-slim")]
+Variable = Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "an environment variable's name")]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+HttpPath = Annotated[str, AfterValidator(_http_path)]
+AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+
+
+class Kind(StrEnum):
+    """What starts a container, which interpreter it has and what health means."""
+
+    BACKEND = "backend"
+    FRONTEND = "frontend"
+
+    @property
+    def interpreter(self) -> tuple[str, str]:
+        """The program and option that run one line of code inside the image."""
+        return ("python", "-c") if self is Kind.BACKEND else ("node", "-e")
+
+
+class Access(StrEnum):
+    """How a volume is mounted in production."""
+
+    READ_ONLY = "read-only"
+    READ_WRITE = "read-write"
+
+
+def _at(message: str, *location: str) -> PydanticCustomError:
+    """An error whose place is `location` below the entry that found it."""
+    return PydanticCustomError("reference", "{message}", {"message": message, "at": location})
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-")
+    )
+
+
+class Health(_Entry):
+    """HTTP paths that answer 200: ready to serve, and alive (never asks a dependency)."""
+
+    ready: HttpPath
+    live: HttpPath
+
+
+class Environment(_Entry):
+    """Variables the container reads (required, optional) and those the image sets (fixed)."""
+
+    required: tuple[Variable, ...] = ()
+    optional: tuple[Variable, ...] = ()
+    fixed: dict[Variable, str] = {}
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Self:
+        names = [*self.required, *self.optional, *self.fixed]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"stated twice: {', '.join(twice)}")
+        return self
+
+
+class Volume(_Entry):
+    """A declared folder; everything else in the container is read-only."""
+
+    path: AbsolutePath
+    access: Access
+
+
+class Budgets(_Entry):
+    """Limits a build or a smoke test holds the container to (bytes, seconds)."""
+
+    size_above_base: Size
+    start: Duration
+    stop: Duration
+
+
+class Container(_Entry):
+    """One image and how it runs; every level is checked against this entry."""
+
+    kind: Kind
+    context: Annotated[str, AfterValidator(_relative)] = Field(
+        default="", description="Build folder; the entry's own name when left out."
+    )
+    base: Image
+    builder: Image | None = Field(default=None, description="Build stage image; `base` if absent.")
+    user: Annotated[str, AfterValidator(_numeric_user)]
+    port: Port
+    memory: Size
+    health: Health
+    environment: Environment = Environment()
+    connects: dict[Variable, str] = Field(
+        default={}, description="Variable that carries the URL of a container or service."
+    )
+    volumes: tuple[Volume, ...] = ()
+    budgets: Budgets
+
+    @property
+    def build_image(self) -> str:
+        """The image of the build stage."""
+        return self.builder or self.base
+
+    @property
+    def uid(self) -> int:
+        """Numeric user ID."""
+        return int(self.user.split(":")[0])
+
+    @property
+    def gid(self) -> int:
+        """Numeric group ID."""
+        return int(self.user.split(":")[1])
+
+    @model_validator(mode="after")
+    def _connects_are_required(self) -> Self:
+        for variable in self.connects:
+            if variable not in self.environment.required:
+                raise _at("is not among environment.required", "connects", variable)
+        return self
+
+    @model_validator(mode="after")
+    def _volumes_differ(self) -> Self:
+        paths = [volume.path for volume in self.volumes]
+        if twice := sorted({path for path in paths if paths.count(path) > 1}):
+            raise _at(f"stated twice: {', '.join(twice)}", "volumes")
+        return self
+
+
+class ServiceKind(StrEnum):
+    """What a service is, and so how a smoke test starts it and what its URL looks like."""
+
+    POSTGRESQL = "postgresql"
+
+
+class Service(_Entry):
+    """Something the containers need and this project does not build."""
+
+    kind: ServiceKind
+    image: Image
+    port: Port
+
+
+class Licences(_Entry):
+    """Licences accepted although their class alone would fail the scan: SPDX ID = reason."""
+
+    accepted: dict[str, Annotated[str, Field(min_length=10)]] = {}
+
+
+class Scan(_Entry):
+    """What the scan gate fails on."""
+
+    severities: tuple[Annotated[str, Field(pattern="^(LOW|MEDIUM|HIGH|CRITICAL)$")], ...] = Field(
+        default=("HIGH", "CRITICAL"), min_length=1
+    )
+    licences: Licences = Licences()
+
+
+class Project(_Entry):
+    """The whole of taskflow.toml."""
+
+    name: Label
+    title: Annotated[
+        str, Field(max_length=80), _matching(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*", "one line")
+    ]
+    version: Annotated[str, _matching(SEMVER, "a semantic version such as 1.2.3")]
+    registry: Annotated[str, _matching(f"({REGISTRY})?", "a registry host[:port]/path")] = ""
+    source: Annotated[str, _matching(r"\S*", "a URL")] = Field(
+        default="", description="URL of the source repository, for the labels."
+    )
+    containers: dict[Label, Container] = Field(min_length=1)
+    services: dict[Label, Service] = {}
+    scan: Scan = Scan()
+
+    @model_validator(mode="after")
+    def _references(self) -> Self:
+        both = self.containers.keys() & self.services.keys()
+        if both:
+            raise _at("a container and a service share this name", "services", min(both))
+        for name, container in self.containers.items():
+            for variable, target in container.connects.items():
+                if target not in self.containers and target not in self.services:
+                    # A backend kept in another repository is reached by URL, not by name.
+                    if re.fullmatch(r"https?://\S+", target):
+                        continue
+                    raise _at(
+                        f"{target!r} is neither a container, a service nor an http(s) URL",
+                        *("containers", name, "connects", variable),
+                    )
+        return self
+
+    def image(self, container: str) -> str:
+        """The image's name without a tag: [registry/]name-container."""
+        return f"{self.registry}/{self.name}-{container}".lstrip("/")
+
+    def context(self, container: str) -> str:
+        """The build folder, relative to the project."""
+        return self.containers[container].context or container
+
+    def select(self, names: Sequence[str]) -> dict[str, Container]:
+        """The named containers, or all; raises InputError for an unknown name."""
+        unknown = [name for name in names if name not in self.containers]
+        if unknown:
+            raise InputError(
+                f"unknown container: {', '.join(unknown)}",
+                f"{FILE_NAME} has: {', '.join(self.containers)}",
+            )
+        return {name: self.containers[name] for name in names or self.containers}
+
+
+_KEY = r"(?:\"[^\"]*\"|'[^']*'|[\w-]+)"
+
+
+def _line_of(text: str, location: Sequence[str | int]) -> int | None:
+    """The line (from 1) of the deepest part of `location` that stands in the TOML text."""
+    found: int | None = None
+    depth = 0
+    table: list[str] = []
+    arrays: list[list[str]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        key = re.match(rf"\s*(?:(\[\[?)\s*)?({_KEY}(?:\s*\.\s*{_KEY})*)\s*(?:=|\])", line)
+        if not key:
+            continue
+        parts = ["".join(part) for part in re.findall(r"\"([^\"]*)\"|'([^']*)'|([\w-]+)", key[2])]
+        if key[1] == "[[":
+            arrays.append(parts)
+            parts = [*parts, str(arrays.count(parts) - 1)]
+        table = parts if key[1] else table
+        here = parts if key[1] else table + parts
+        wanted = [str(part) for part in location][: len(here)]
+        if here == wanted and len(here) > depth:
+            found, depth = number, len(here)
+    return found
+
+
+def _explain(text: str, path: Path, errors: Iterable[Mapping[str, Any]]) -> str:
+    lines = []
+    for error in errors:
+        at = error.get("ctx", {}).get("at", ())
+        location = [part for part in (*error["loc"], *at) if part != "[key]"]
+        number = _line_of(text, location)
+        where = f"{path.name}:{number}" if number else path.name
+        key = ".".join(str(part) for part in location)
+        message = str(error["msg"]).removeprefix("Value error, ")
+        if error["type"] == "extra_forbidden":
+            message = "no such key"
+        elif error["type"] == "missing":
+            message = "is missing"
+        lines.append(f"{where}: {key + ': ' if key else ''}{message}")
+    return "\n".join(lines)
+
+
+def load(path: Path) -> Project:
+    """Read and check a taskflow.toml.
+
+    Raises:
+        InputError: the file is absent, unreadable, not TOML or not a valid model; with the line.
+    """
+    hint = "docs: the data model is described in README.md and automation/taskflow.schema.json"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path.name} is not here ({path.parent})", "run this in the project's top folder"
+        ) from None
+    except UnicodeDecodeError as error:
+        number = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path.name}:{number}: not UTF-8", "save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {error.strerror}") from None
+    try:
+        return Project.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        where = re.search(r"line (\d+)", str(error))
+        number = int(where[1]) if where else len(text.splitlines())
+        raise InputError(f"{path.name}:{number}: not valid TOML: {error}", hint) from None
+    except ValidationError as error:
+        raise InputError(_explain(text, path, error.errors()), hint) from None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of taskflow.toml, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Project.model_json_schema(by_alias=True),
+    }

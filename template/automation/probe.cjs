@@ -1,0 +1,111 @@
+// probe.py for images that have Node in place of Python; the same commands, the same answers.
+const http = require("node:http");
+const net = require("node:net");
+
+const CONNECT_MS = 2_000;
+const ANSWER_MS = 10_000; // slow is not failed
+const CONNECTIONS = 10; // kept alive, used in turn
+
+const idle = () => setInterval(() => {}, 2 ** 30);
+
+// Holds so many bytes outside of V8's heap, a megabyte at a time.
+function leak(size) {
+  const held = [];
+  const timer = setInterval(() => {
+    if (held.length * 1e6 < Number(size)) held.push(Buffer.alloc(1e6, 1));
+    else clearInterval(timer);
+  }, 2);
+  idle();
+}
+
+// The status that a URL is answered with; rejects when it is not answered in full and in time.
+function ask(url, agent) {
+  return new Promise((resolve, reject) => {
+    const request = http.get(url, { agent }, (response) => {
+      response.on("end", () => resolve([response.statusCode, request.reusedSocket]));
+      response.on("error", reject).resume();
+    });
+    const timer = setTimeout(() => request.destroy(Object.assign(new Error(), { code: "Timeout" })), ANSWER_MS);
+    request.on("close", () => clearTimeout(timer));
+    request.on("error", (error) => reject(Object.assign(error, { reused: request.reusedSocket })));
+  });
+}
+
+const get = (url) => ask(url, false).then(([status]) => status, (error) => error.code);
+
+// Whether a TCP connection comes about.
+const connect = (target) =>
+  new Promise((resolve) => {
+    const [, host, port] = /^(.*):(\d+)$/.exec(target);
+    const socket = net.connect({ host, port, timeout: CONNECT_MS });
+    const end = (answer) => () => resolve(answer) ?? socket.destroy();
+    socket.on("connect", end(true)).on("timeout", end(false)).on("error", end(false));
+  });
+
+// Requests at a constant rate, however long the answers take; every second one on a connection that is
+// kept alive, the others each on a new one. Nothing is tried twice. Ends with standard input.
+async function load(rate, ...urls) {
+  const agent = new http.Agent({ keepAlive: true, scheduling: "fifo", maxFreeSockets: CONNECTIONS });
+  await Promise.all(Array.from({ length: CONNECTIONS }, () => ask(urls[0], agent).catch(() => {})));
+  const failed = {};
+  const [first, latencies, pending] = [[], [], new Set()];
+  let [sent, reused, gap, stopped] = [0, 0, 0, false];
+  const started = performance.now();
+  let answered = started;
+  const noteGap = () => {
+    const now = performance.now();
+    gap = Math.max(gap, now - answered);
+    answered = now;
+  };
+  process.stdin.resume().on("end", () => {
+    stopped = true;
+  });
+  console.log(JSON.stringify({ started: true }));
+  const request = async (number, due) => {
+    const [keep, url] = [number % 2 === 0, urls[(number >> 1) % urls.length]];
+    let [error, kind] = ["", "new"];
+    try {
+      const [status, again] = await ask(url, keep ? agent : false);
+      if (again) kind = "kept";
+      if (status !== 200) error = `status ${status}`;
+    } catch (problem) {
+      if (problem.reused) kind = "kept";
+      error = problem.code ?? problem.name;
+    }
+    reused += kind === "kept";
+    if (error) {
+      const name = `${error} (${kind} connection)`;
+      failed[name] = (failed[name] ?? 0) + 1;
+      if (first.length < 5) first.push([(due - started) / 1000, error, new URL(url).pathname]);
+    } else {
+      latencies.push((performance.now() - due) / 1000);
+      noteGap();
+    }
+  };
+  while (!stopped) {
+    const due = started + (sent / rate) * 1000;
+    const wait = due - performance.now();
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    const task = request(sent++, due).finally(() => pending.delete(task));
+    pending.add(task);
+  }
+  const seconds = (performance.now() - started) / 1000;
+  await Promise.all(pending);
+  noteGap();
+  agent.destroy();
+  latencies.sort((a, b) => a - b);
+  const at = (share) => latencies[Math.floor(latencies.length * share)] ?? 0;
+  return {
+    ...{ sent, seconds, reused, gap: gap / 1000, failed, first },
+    ...{ p50: at(0.5), p99: at(0.99), max: latencies.at(-1) ?? 0 },
+  };
+}
+
+async function main(command, ...given) {
+  process.on("SIGTERM", () => process.exit()); // process 1 would be deaf to it
+  if (command === "idle" || command === "leak") return command === "idle" ? idle() : leak(...given);
+  if (command === "load") return console.log(JSON.stringify(await load(...given)));
+  const found = await Promise.all(given.map({ get, connect }[command]));
+  console.log(JSON.stringify(Object.fromEntries(given.map((name, index) => [name, found[index]]))));
+}
+main(...process.argv.slice(1));

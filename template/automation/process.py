@@ -1,0 +1,157 @@
+"""Run other programs: argv in, text out, and their failures as errors a person understands."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from automation.errors import EnvironmentTrouble
+
+Completed = subprocess.CompletedProcess[str]
+
+# What tools print when the machine, not the project, is at fault, and what to do about it.
+_TROUBLE = (
+    (
+        r"no space left on device|disk quota exceeded",
+        "the disk is full",
+        "free some space (`invoke clean --cache` removes build caches) and run again",
+    ),
+    (
+        r"cannot connect to the docker daemon|error during connect|unable to connect to podman"
+        r"|connection reset by peer.*docker|docker\.sock|rpc error.*transport is closing"
+        r"|error reading from server: EOF|failed to connect to the docker API",
+        "the container engine stopped answering",
+        "start it again (`docker info` must work) and repeat the command; nothing else is needed",
+    ),
+    (
+        r"port is already allocated|address already in use",
+        "a port is already taken",
+        "stop what listens there, or set another port in .env",
+    ),
+    (
+        r"pull access denied|manifest unknown|failed to resolve reference|failed to resolve source"
+        r"|error response from daemon: get \"?https?://|failed to do request|error pulling image"
+        r"|toomanyrequests|initializing source docker://|no such image|image not known"
+        r"|short-name .* did not resolve",
+        "a base image can be had neither here nor from its registry",
+        "check the network, or name another image for it with TASKFLOW_SUBSTITUTE_IMAGES="
+        '"python:3.13-slim=mirror.example/python:3.13-slim"',
+    ),
+    (
+        r"temporary failure in name resolution|could not resolve host|network is unreachable"
+        r"|npm error code (ECONNREFUSED|ECONNRESET|ETIMEDOUT)|\bEAI_AGAIN\b|\bENOTFOUND\b|dns error|failed to lookup address|no route to host"
+        r"|failed to fetch|connection refused.*(index|simple)",
+        "the network, or a package index, cannot be reached",
+        "check the connection or the mirror's settings and run again",
+    ),
+)
+
+
+def trouble(output: str) -> EnvironmentTrouble | None:
+    """The machine's fault in a tool's output, if that is what stopped it."""
+    for pattern, message, hint in _TROUBLE:
+        match = re.search(pattern, output, re.IGNORECASE)
+        if match:
+            start = output.rfind("\n", 0, match.start()) + 1
+            line = output[start:].split("\n", 1)[0].strip()
+            return EnvironmentTrouble(f"{message}: {line[:300]}", hint)
+    return None
+
+
+def _missing(program: str) -> EnvironmentTrouble:
+    return EnvironmentTrouble(
+        f"{program} is not installed", "install it, or run the command through nox"
+    )
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    timeout: float | None = None,
+) -> Completed:
+    """Run to the end and capture; a missing program or a timeout (seconds) is an error."""
+    words = [str(word) for word in argv]
+    try:
+        return subprocess.run(
+            words,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise _missing(words[0]) from None
+    except subprocess.TimeoutExpired:
+        raise EnvironmentTrouble(
+            f"no answer within {timeout:g} s: {' '.join(words[:4])}", "run the command again"
+        ) from None
+
+
+def stream(
+    argv: Sequence[str | Path],
+    on_line: Callable[[str], None],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+) -> tuple[int, str]:
+    """Run and hand over each line of output as it comes; the exit code and the whole text."""
+    words = [str(word) for word in argv]
+    try:
+        process = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except FileNotFoundError:
+        raise _missing(words[0]) from None
+    lines: list[str] = []
+    with process:
+        try:
+            if stdin is not None and process.stdin:
+                # Who ends without reading says why on its output.
+                with suppress(BrokenPipeError), process.stdin:
+                    process.stdin.write(stdin)
+            for line in process.stdout or ():
+                lines.append(line)
+                on_line(line.rstrip("\n"))
+        except BaseException:
+            process.terminate()
+            raise
+    return process.returncode, "".join(lines)
+
+
+_SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|_KEY|CREDENTIALS?)$")
+
+
+def masked(text: str) -> str:
+    """The text without URL credentials and without the values of secret environment variables."""
+    for name, value in os.environ.items():
+        if _SECRET_NAME.search(name) and len(value) >= 8:
+            text = text.replace(value, "***")
+    text = re.sub(r"(?<=://)[^/\s@]+@", "***@", text)
+    return re.sub(r"\b(Basic|Bearer) [\w+/=.~-]{8,}", r"\1 ***", text)
+
+
+def last_line(text: str) -> str:
+    """The last line that says something."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

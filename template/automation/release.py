@@ -1,0 +1,205 @@
+"""`invoke release`: plan, ask, do it step by step with a journal; resume it, or take it back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from automation import forge, reporting
+from automation.errors import EnvironmentTrouble, ExitCode, InputError, NoEngineError, TaskflowError
+from automation.git import Repository
+from automation.journal import ABORTED, DONE, Journal, lock
+from automation.process import masked
+from automation.release_git import Branch, Gate, Prepare, Push, Tag
+from automation.release_images import Package, Promote, Publish, PushChart, Upload
+from automation.release_papers import Announce, Attest
+from automation.release_plan import Options, Plan, Product, look
+from automation.release_steps import Release, Step
+from automation.results import Report
+
+HELP = {
+    "bump": "auto (from the commits since the last tag), major, minor or patch",
+    "version": "the version itself, X.Y.Z or X.Y.Z-rc.1, in place of --bump",
+    "dry-run": "stop after printing the plan",
+    "push": "publish it; --no-push stops when everything here is done",
+    "resume": "go on with an interrupted release",
+    "abort": "take an interrupted release back",
+    "branch": "release from this branch (default: the remote's default branch)",
+    "remote": "the git remote (default: origin)",
+    "yes": "do not ask whether to go on",
+}
+
+
+def say(line: str) -> None:
+    """Words go to stderr, secrets masked; stdout is for data."""
+    print(masked(line), file=sys.stderr, flush=True)
+
+
+def steps(release: Release) -> list[Step]:
+    """All of them, in order: first what can be taken back, then what others see."""
+    plan = release.plan
+    found: list[Step] = [Prepare(release), Gate(release), Branch(release), Tag(release)]
+    if plan.product.images:
+        found.append(Promote(release))
+    if not plan.push:
+        return found
+    found.append(Push(release))
+    if plan.product.registry:
+        found += [Upload(release, container) for container in plan.product.images]
+        found.append(Publish(release))
+        if plan.product.chart:
+            found += [Package(release), PushChart(release)]
+        found.append(Attest(release))
+    if where := forge.find(release.repository, plan.remote):
+        found.append(Announce(release, where))
+    return found
+
+
+def release(root: Path, product: Product, options: Options, *, dry_run: bool, yes: bool) -> int:
+    """Plan a release and carry it out; an exit code.
+
+    Raises:
+        TaskflowError: it was stopped; the message says what is left and what to type.
+    """
+    with _alone(root):
+        if unfinished := Journal.unfinished(root / reporting.FOLDER):
+            raise InputError(
+                f"the release {unfinished.data['plan']['version']} is unfinished",
+                "invoke release --resume goes on with it, --abort takes it back",
+            )
+        plan, results = look(root, product, options)
+        if plan is None:
+            report = Report("release", results=list(results))
+            report.close()
+            reporting.show(report, Console(stderr=True, width=_width()))
+            return report.exit_code
+        path = root / reporting.FOLDER / f"release-{plan.version}.json"
+        journal = Journal(path, {"state": "planned", "plan": asdict(plan), "steps": {}})
+        made = Release(root, plan, journal, say)
+        _show(plan, steps(made))
+        if dry_run:
+            return ExitCode.OK
+        _consent(plan, yes)
+        made.journal = Journal.begin(path, asdict(plan))
+        return _run(made)
+
+
+def resume(root: Path, *, push: bool = True, yes: bool) -> int:
+    """Go on with the first undone step, once the done ones are found to hold still."""
+    with _alone(root):
+        made = _unfinished(root)
+        if push and all(made.journal.finished(step.id) for step in steps(made)):
+            # All that --no-push asked for is done: what goes on is the rest.
+            made.plan = replace(made.plan, push=True)
+            made.journal.note(plan=asdict(made.plan))
+        made.remove_checkout()
+        for step in steps(made):
+            if made.journal.finished(step.id) and (why := step.broken()):
+                raise InputError(f"{step.id} no longer holds: {why}", "invoke release --abort")
+        _show(made.plan, steps(made), made.journal)
+        _consent(made.plan, yes)
+        return _run(made)
+
+
+def abort(root: Path) -> int:
+    """Take back what this release wrote here; say what remains elsewhere."""
+    with _alone(root):
+        return _abort(_unfinished(root), "--abort")
+
+
+def _abort(made: Release, why: str) -> int:
+    made.remove_checkout()
+    remains: list[str] = []
+    for step in reversed(steps(made)):
+        if made.journal.started(step.id):
+            remains += step.undo()
+    shutil.rmtree(made.folder, ignore_errors=True)
+    made.journal.state(ABORTED, why=masked(why), remains=remains)
+    say(f"release {made.plan.version}: taken back here" + ("; what remains:" if remains else ""))
+    for line in remains:
+        say(f"  {line}")
+    return ExitCode.OK
+
+
+def _unfinished(root: Path) -> Release:
+    journal = Journal.unfinished(root / reporting.FOLDER)
+    if journal is None:
+        raise InputError("there is no unfinished release", "invoke release --dry-run plans one")
+    return Release(root, Plan.of(journal.data["plan"]), journal, say)
+
+
+def _run(made: Release) -> int:
+    journal = made.journal
+    public = False
+    go_on = "invoke release --resume goes on from there, --abort takes it back"
+    try:
+        for step in steps(made):
+            if not journal.finished(step.id):
+                say(f"{step.id}: {step.describe()[0]}")
+                journal.start(step.id)
+                step.do()
+                journal.finish(step.id)
+            public = public or step.public
+    except (EnvironmentTrouble, NoEngineError, OSError) as error:
+        # The machine's or the network's fault: what was done is worth keeping.
+        what = getattr(error, "message", f"{getattr(error, 'strerror', error)}")
+        hint = f"{hint}; {go_on}" if (hint := getattr(error, "hint", "")) else go_on
+        raise EnvironmentTrouble(f"{step.id}: {masked(what)}", masked(hint)) from None
+    except TaskflowError as error:
+        if public:
+            error.hint = f"{error.hint}; {go_on}"
+        else:
+            _abort(made, error.message)
+        raise
+    except KeyboardInterrupt:
+        say(f"interrupted; {go_on}")
+        raise
+    if not made.plan.push:
+        say("not pushed; `invoke release --resume --push` does the rest, `--abort` takes it back")
+        return ExitCode.OK
+    journal.state(DONE)
+    print(made.plan.tag)
+    for image in made.images.values():
+        print(
+            f"{image['repository']}:{made.plan.version}"
+            + f"@{image['digest']}" * ("digest" in image)
+        )
+    return ExitCode.OK
+
+
+def _show(plan: Plan, actions: Sequence[Step], journal: Journal | None = None) -> None:
+    table = Table(title=f"release {plan.version} after {plan.previous or 'none'}", box=None)
+    for heading in ("", "step", "what", "why"):
+        table.add_column(heading, overflow="fold")
+    for step in actions:
+        mark = "✓" if journal and journal.finished(step.id) else "·"
+        table.add_row(mark, step.id, *(escape(masked(text)) for text in step.describe()))
+    Console(width=_width()).print(table)
+
+
+def _consent(plan: Plan, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError("nobody is here to agree to this plan", "add --yes")
+    print(f"release {plan.version}? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise InputError("not agreed; nothing was done", "run it again when you are ready")
+
+
+def _alone(root: Path) -> AbstractContextManager[None]:
+    folder = Repository.at(root).git("rev-parse", "--path-format=absolute", "--git-common-dir")
+    return lock(Path(folder, "taskflow-release.lock"))
+
+
+def _width() -> int | None:
+    return None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "140"))

@@ -1,0 +1,176 @@
+"""Writers over the one result model: terminal table, JUnit XML, JSON and Markdown."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from dataclasses import asdict
+from pathlib import Path
+from xml.etree import ElementTree
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from automation.results import Report, Result, Status
+
+FOLDER = "reports"
+_MARK = {Status.PASSED: "✓", Status.FAILED: "✗", Status.SKIPPED: "–"}
+_STYLE = {Status.PASSED: "green", Status.FAILED: "bold red", Status.SKIPPED: "yellow"}
+_CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _plain(text: str) -> str:
+    """Without control characters: what a container printed must not steer a terminal."""
+    return _CONTROL.sub("?", text)
+
+
+def verdict(report: Report) -> str:
+    """The whole report in one line."""
+    counts = ", ".join(
+        f"{report.count(status)} {status}" for status in Status if report.count(status)
+    )
+    return f"{report.command}: {counts or 'nothing was checked'} in {report.seconds:.1f} s"
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the report: notes, a table, and for each failed check what to do."""
+    for note in report.notes:
+        console.print(f"[dim]{escape(_plain(note))}[/dim]", highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
+    for heading, ratio in (("", 1), ("check", 8), ("container", 3), ("expected", 6)):
+        table.add_column(heading, overflow="fold", max_width=ratio * 6)
+    table.add_column("measured", overflow="fold")
+    for result in report.results:
+        style = _STYLE[result.status]
+        measured = result.detail if result.status is Status.SKIPPED else result.measured
+        table.add_row(
+            f"[{style}]{_MARK[result.status]}[/{style}]",
+            *(
+                escape(_plain(text))
+                for text in (result.title, result.container, result.expected, measured)
+            ),
+        )
+    console.print(table)
+    for result in report.results:
+        if result.failed:
+            heading = escape(_plain(_heading(result)))
+            console.print(f"\n[bold red]✗ {heading}[/bold red]", highlight=False)
+            for label, text in _explanation(result):
+                text = escape(_plain(text))
+                console.print(f"  {label}: {text}", highlight=False, soft_wrap=True)
+    style = "bold red" if report.exit_code else "bold green"
+    console.print(f"\n[{style}]{escape(verdict(report))}[/{style}]", highlight=False)
+
+
+def _heading(result: Result) -> str:
+    return f"{result.title} ({result.container})" if result.container else result.title
+
+
+def _explanation(result: Result) -> list[tuple[str, str]]:
+    parts = [
+        ("where", result.location),
+        ("expected", result.expected),
+        ("measured", result.measured),
+        ("detail", result.detail),
+        ("to do", result.fix),
+    ]
+    return [(label, text) for label, text in parts if text]
+
+
+def write(report: Report, folder: Path) -> None:
+    """Write reports/COMMAND.{json,xml,md}, refresh reports/summary.md, and tell the CI."""
+    folder.mkdir(parents=True, exist_ok=True)
+    markdown = _markdown(report)
+    _replace(folder / f"{report.command}.json", _json(report))
+    _replace(folder / f"{report.command}.xml", _junit(report))
+    _replace(folder / f"{report.command}.md", markdown)
+    order = ("lint", "build", "scan", "smoke", "chart", "cluster")
+    pages = sorted(
+        (page for page in folder.glob("*.md") if page.stem != "summary"),
+        key=lambda page: (order.index(page.stem) if page.stem in order else 9, page.stem),
+    )
+    _replace(folder / "summary.md", "\n".join(page.read_text("utf-8") for page in pages))
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as stream:
+            stream.write(markdown + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write whole or not at all, so that an interrupted run leaves no half a report."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _json(report: Report) -> str:
+    data = {
+        "command": report.command,
+        "verdict": "failed" if report.exit_code else "passed",
+        "started": report.started,
+        "seconds": report.seconds,
+        "notes": report.notes,
+        "images": report.images,
+        "results": [asdict(result) for result in report.results],
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def _junit(report: Report) -> str:
+    suite = ElementTree.Element(
+        "testsuite",
+        name=report.command,
+        timestamp=report.started,
+        tests=str(len(report.results)),
+        failures=str(report.count(Status.FAILED)),
+        skipped=str(report.count(Status.SKIPPED)),
+        errors="0" if report.results else "1",
+        time=f"{report.seconds:.3f}",
+    )
+    if not report.results:
+        ElementTree.SubElement(suite, "system-err").text = "nothing was checked"
+    for result in report.results:
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname=_plain(".".join(filter(None, (report.command, result.container)))),
+            name=_plain(f"{result.title} [{result.id}]"),
+            time=f"{result.seconds:.3f}",
+        )
+        text = _plain("\n".join(f"{label}: {part}" for label, part in _explanation(result)))
+        if result.failed:
+            message = _plain(result.measured or result.detail)
+            ElementTree.SubElement(case, "failure", message=message).text = text
+        elif result.status is Status.SKIPPED:
+            ElementTree.SubElement(case, "skipped", message=_plain(result.detail))
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _cell(text: str) -> str:
+    escaped = html.escape(_plain(text), quote=False).replace("|", "&#124;")
+    return "<br>".join(escaped.splitlines())
+
+
+def _markdown(report: Report) -> str:
+    lines = [f"## {_MARK[Status.FAILED if report.exit_code else Status.PASSED]} {verdict(report)}"]
+    lines += ["", *(f"- {_cell(note)}" for note in report.notes)]
+    lines += [f"- `{name}` is `{image}`" for name, image in report.images.items()]
+    lines += ["", "| | check | container | expected | measured |", "|---|---|---|---|---|"]
+    for result in report.results:
+        measured = result.detail if result.status is Status.SKIPPED else result.measured
+        row = (result.title, result.container, result.expected, measured)
+        lines.append(f"| {_MARK[result.status]} | {' | '.join(map(_cell, row))} |")
+    for result in report.results:
+        if result.failed:
+            lines += ["", f"### ✗ {_cell(_heading(result))}", ""]
+            lines += [f"- {label}: {_cell(text)}" for label, text in _explanation(result)]
+    return "\n".join(lines) + "\n"

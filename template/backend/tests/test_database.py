@@ -1,0 +1,143 @@
+"""The database: which addresses are accepted, and, where DATABASE_URL names one, a real server."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from app.database import Database, DatabaseSettings
+from app.health import CheckError
+from app.settings import explain
+
+GOOD = "postgresql://user:pass%40word@host:5432/name"
+real_database = pytest.mark.skipif("DATABASE_URL" not in os.environ, reason="DATABASE_URL names no database")
+
+
+def complaint(url: str | None, monkeypatch: pytest.MonkeyPatch) -> str:
+    if url is None:
+        monkeypatch.delenv("DATABASE_URL", raising=False)
+    else:
+        monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(ValidationError) as raised:
+        DatabaseSettings()
+    return explain(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (None, "is missing or empty"),
+        ("", "is missing or empty"),
+        ("   ", "has white space in it"),
+        (GOOD + "\n", "has white space in it"),
+        (f'"{GOOD}"', "has quotes around it: remove them"),
+        ("secret", "must start with postgresql://"),
+        ("mysql://user:secret@host/name", "must start with postgresql://"),
+        ("postgresql+asyncpg://user:secret@host/name", "names a driver: it must start with postgresql://"),
+        ("postgresql://user:secret@/name", "names no host"),
+        ("postgresql://host/name", "names no user"),
+        ("postgresql://user:secret@host", "names no database"),
+        ("postgresql://user:secret@host:port/name", "has a port that is not a number from 1 to 65535"),
+        ("postgresql://user:secret@host:70000/name", "has a port that is not a number from 1 to 65535"),
+        (
+            "postgresql://user:sec@ret@host/name",
+            "has a malformed host (percent-encode special characters of the password)",
+        ),
+        (
+            "postgresql://user:secret@host/name?nonsense=1",
+            "is not a PostgreSQL URL (percent-encode special characters)",
+        ),
+    ],
+)
+def test_bad_address(url: str | None, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert complaint(url, monkeypatch) == f"DATABASE_URL {reason}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        GOOD,
+        "postgres://user@host/name",
+        "postgresql://user:secret@[::1]:5432/name",
+        "postgresql://user:secret@/name?host=/var/run/postgresql",
+        "postgresql://u:p@ep-x-1.eu-central-1.aws.neon.tech/neondb?sslmode=require&channel_binding=require",
+        "postgresql://u:p@ep-x-1-pooler.eu-central-1.aws.neon.tech/neondb?sslmode=require&channel_binding=require",
+    ],
+)
+def test_good_address(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    Database()
+
+
+def test_address_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "url").write_text(GOOD + "\n")
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "url"))
+    assert DatabaseSettings().database_url.get_secret_value() == GOOD
+
+
+def test_start_without_an_address_says_one_line() -> None:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": "src"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "app"], env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (78, "")
+    assert ended.stderr == "backend: DATABASE_URL is missing or empty\n"
+
+
+def test_a_server_that_hangs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # It accepts connections and never says a word.
+        monkeypatch.setenv("DATABASE_URL", f"postgresql://u:p@127.0.0.1:{mute.getsockname()[1]}/name")
+        started = time.monotonic()
+        with pytest.raises(CheckError, match="does not answer"):
+            asyncio.run(Database().check())
+    assert time.monotonic() - started < 0.8
+
+
+def test_a_database_that_is_away_gives_503(ask: Callable[..., httpx.Response], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret@127.0.0.1:1/name")
+    response = ask(with_database(), "/api/database")
+    assert response.status_code == 503
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["detail"] == "database unavailable"
+
+
+@real_database
+def test_route(ask: Callable[..., httpx.Response]) -> None:
+    response = ask(with_database(), "/api/database")
+    assert response.status_code == 200, response.text
+    assert response.json().keys() == {"now", "version"}
+
+
+@real_database
+@pytest.mark.parametrize("kind", ["handshake", "query"])
+def test_check(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEALTH_DATABASE_CHECK", kind)
+
+    async def twice() -> None:
+        async with Database() as database:
+            await database.check()
+            await database.check()
+
+    asyncio.run(twice())
+
+
+def with_database() -> Callable[..., object]:
+    """Make an application that opens its database with the first request, as no server is there to do it."""
+    api, database = FastAPI(), Database()
+    database.install(api)
+
+    async def app(*request: object) -> None:
+        async with database:
+            await api(*request)  # type: ignore[arg-type]
+
+    return app

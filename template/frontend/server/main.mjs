@@ -1,0 +1,90 @@
+// Starts the production server: checks API_URL, logs in JSON lines, and stops without dropping a request.
+import { createRequire } from "node:module";
+import { setFlagsFromString } from "node:v8";
+import { apiUrlFault } from "./api-url.mjs";
+import { log, logEverything } from "./log.mjs";
+
+const EX_CONFIG = 78;
+// Shorter than the 10 s after which Docker kills.
+const LONGEST_STOP_MS = 1000 * (Number(process.env.STOP_SECONDS) || 7);
+const LEAVE_MS = LONGEST_STOP_MS / 4;
+
+const fault = apiUrlFault(process.env.API_URL);
+if (fault) {
+  process.stderr.write(`${fault}\n`);
+  process.exit(EX_CONFIG);
+}
+
+/** @type {import("node:http").Server | undefined} */
+let server;
+
+// As process 1 a signal without a handler is ignored. Once it listens, Next.js itself closes the server, finishes
+// what is in flight and exits with 143; this adds that requests without end cannot hold it up.
+for (const [signal, code] of /** @type {const} */ ([
+  ["SIGTERM", 143],
+  ["SIGINT", 130],
+])) {
+  process.once(signal, () => {
+    log("info", `${signal}: stopping`);
+    if (!server?.listening) process.exit(code);
+    setTimeout(() => process.exit(code), LONGEST_STOP_MS);
+  });
+}
+
+/**
+ * Lets kept-alive connections end with an answer that says that it is the last. Closed at once, an idle one would
+ * take along the request that its client is sending just then.
+ *
+ * @param {import("node:http").Server} server
+ */
+function takeLeave(server) {
+  const close = server.close.bind(server);
+  let leaving = false;
+  server.prependListener("request", (_, response) => {
+    if (leaving) response.setHeader("connection", "close");
+  });
+  server.close = (done) => {
+    leaving = true;
+    const started = Date.now();
+    const timer = setInterval(() => {
+      server.getConnections((_, count) => {
+        if (count > 0 && Date.now() - started < LEAVE_MS) return;
+        clearInterval(timer);
+        close(done);
+        setInterval(() => server.closeIdleConnections(), 50);
+      });
+    }, 50);
+    return server;
+  };
+}
+
+logEverything();
+const announce = console.log;
+// Next.js's banner says nothing about this application.
+console.log = () => {};
+
+const require = createRequire(import.meta.url);
+// Not imported: as an ES module it would load all of fetch before the lines above have run.
+const http = require("node:http");
+const { createServer } = http;
+/** @param {any[]} parameters */
+const watchedCreateServer = (...parameters) => {
+  server = createServer(...parameters);
+  takeLeave(server);
+  server.once("listening", () => {
+    // Half the memory under load for a few requests per second less. Not from the start, nor while the compile
+    // cache is made: V8 takes compiled code only under the flags it was compiled with.
+    if (!process.env.WARMING) setTimeout(() => setFlagsFromString("--optimize-for-size"), 1000).unref();
+    log(
+      "info",
+      `listening on port ${process.env.PORT ?? 3000}, version ${process.env.TASKFLOW_VERSION ?? "unknown"}`,
+    );
+    setImmediate(() => {
+      console.log = announce;
+    });
+  });
+  return server;
+};
+http.createServer = watchedCreateServer;
+
+require("./server.js");

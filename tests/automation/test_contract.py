@@ -1,0 +1,562 @@
+"""The contract: every check finds its fault, names both values, and lets other styles pass."""
+
+import copy
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from automation.contract import check_compose, check_image, check_text
+from automation.errors import InputError
+from automation.model import Project, load
+from automation.results import Result, Status
+from tests.conftest import Render
+
+END = r"\Z"
+START = r"\A"
+# The end of the final stage's configuration; what is put here wins.
+LAST = r"(?m)^USER 1001:1001\n"
+HEALTHCHECK = r"(?m)^HEALTHCHECK .*\\\n.*\n"
+COMMAND = r"(?m)^CMD .*\n"
+LIVE = "http://127.0.0.1:8000/api/health/live"
+
+
+class Edit(NamedTuple):
+    """A change of one file: what the regular expression finds becomes `new`, once."""
+
+    pattern: str
+    new: str
+
+    def apply(self, path: Path) -> None:
+        text, count = re.subn(
+            self.pattern, lambda _: self.new, path.read_text(encoding="utf-8"), count=1
+        )
+        assert count == 1, f"{path.name} no longer holds {self.pattern}"
+        path.write_text(text, encoding="utf-8")
+
+
+class Fault(NamedTuple):
+    """What is done to a file, the one check that must fail, and parts of both its values."""
+
+    check: str
+    edits: list[Edit]
+    expected: str
+    measured: str
+    file: str = "backend/Dockerfile"
+    besides: frozenset[str] = frozenset()
+
+
+def line(text: str) -> list[Edit]:
+    """A line more in the final stage."""
+    return [Edit(LAST, f"USER 1001:1001\n{text}\n")]
+
+
+def user(text: str) -> list[Edit]:
+    return [Edit(LAST, text)]
+
+
+def health(text: str) -> list[Edit]:
+    return [Edit(HEALTHCHECK, text)]
+
+
+def port(text: str) -> list[Edit]:
+    return [Edit(r"EXPOSE 8000\n", text)]
+
+
+def command(text: str) -> list[Edit]:
+    return [Edit(COMMAND, text)]
+
+
+BUILD = r"(?m)^FROM \$\{BUILDER_IMAGE\} AS build\n"
+IN_BUILD = "FROM ${BUILDER_IMAGE} AS build\n"
+SECRETS = frozenset({"dockerfile.secrets"})
+
+DOCKERFILE = {
+    "root": Fault("user", user("USER root\n"), "1001:1001", "root"),
+    "root by number": Fault("user", user("USER 0:0\n"), "1001:1001", "0:0"),
+    "no user": Fault("user", user(""), "1001:1001", "root (no USER)"),
+    "user by name": Fault("user", user("RUN adduser app\nUSER app\n"), "1001:1001", "app"),
+    "user without group": Fault("user", user("USER 1001\n"), "1001:1001", "1001"),
+    "another user": Fault("user", user("USER 1002:1002\n"), "1001:1001", "1002:1002"),
+    "root again": Fault("user", line("USER root"), "1001:1001", "root"),
+    "user in an earlier stage": Fault("user", [*user(""), Edit(BUILD, IN_BUILD + "USER 1001:1001\n")], "1001:1001", "root (no USER)"),
+    "user from an unset argument": Fault("user", user("ARG UID\nUSER ${UID}:${UID}\n"), "1001:1001", ":"),
+    "frontend as root": Fault("user", user("USER node\n") * 2, "1001:1001", "node", "frontend/Dockerfile"),
+    "another port": Fault("port", port("EXPOSE 8080\n"), "8000", "8080"),
+    "a port more": Fault("port", line("EXPOSE 9000"), "8000", "8000, 9000"),
+    "a UDP port": Fault("port", port("EXPOSE 8000/udp\n"), "8000", "8000/udp"),
+    "no port": Fault("port", port(""), "8000", "nothing"),
+    "a port in an earlier stage": Fault("port", [*port(""), Edit(BUILD, IN_BUILD + "EXPOSE 8000\n")], "8000", "nothing"),
+    "frontend's port": Fault("port", [Edit("EXPOSE 3000", "EXPOSE 80")], "3000", "80", "frontend/Dockerfile"),
+    "shell-form CMD": Fault("command", command("CMD python -m app\n"), 'CMD ["program", "argument"]', "CMD python -m app"),
+    "single quotes": Fault("command", command("CMD ['python', '-m', 'app']\n"), "CMD [", "CMD ['python'"),
+    "shell-form ENTRYPOINT": Fault("command", line("ENTRYPOINT python -m app"), "CMD [", "ENTRYPOINT python -m app"),
+    "a shell in front": Fault("command", command('CMD ["/bin/sh", "-c", "python -m app"]\n'), "CMD [", "/bin/sh"),
+    "no command": Fault("command", command(""), "CMD [", "nothing"),
+    "an empty command": Fault("command", command("CMD []\n"), "CMD [", "CMD []"),
+    "no HEALTHCHECK": Fault("healthcheck", health(""), ":8000 and /api/health or /api/health/live", "no HEALTHCHECK"),
+    "HEALTHCHECK NONE": Fault("healthcheck", health("HEALTHCHECK NONE\n"), ":8000", "NONE"),
+    "curl": Fault("healthcheck", health(f'HEALTHCHECK CMD ["curl", "-f", "{LIVE}"]\n'), ":8000", "curl"),
+    "curl in a shell": Fault("healthcheck", health(f"HEALTHCHECK --timeout=3s CMD curl -f {LIVE} || exit 1\n"), ":8000", "curl -f"),
+    "HEALTHCHECK in shell form": Fault("healthcheck", health(f"HEALTHCHECK CMD python check.py {LIVE}\n"), ":8000", "python check.py"),
+    "HEALTHCHECK on another port": Fault("healthcheck", health('HEALTHCHECK CMD ["python", "c.py", "http://127.0.0.1:8080/api/health/live"]\n'), ":8000", ":8080"),
+    "HEALTHCHECK on another path": Fault("healthcheck", health('HEALTHCHECK CMD ["python", "c.py", "http://127.0.0.1:8000/"]\n'), "/api/health", ":8000/"),
+    "HEALTHCHECK on a longer path": Fault("healthcheck", health(f'HEALTHCHECK CMD ["python", "c.py", "{LIVE}ness"]\n'), "/api/health", "liveness"),
+    "HEALTHCHECK elsewhere": Fault("healthcheck", health('HEALTHCHECK CMD ["python", "c.py", "http://example.org:8000/api/health"]\n'), ":8000", "example.org"),
+    "HEALTHCHECK of nothing": Fault("healthcheck", health('HEALTHCHECK CMD ["python", "-c", "pass"]\n'), ":8000", "pass"),
+    "HEALTHCHECK in an earlier stage": Fault("healthcheck", [*health(""), Edit(BUILD, f'{IN_BUILD}HEALTHCHECK CMD ["python", "c.py", "{LIVE}"]\n')], ":8000", "no HEALTHCHECK"),
+    "the wrong interpreter": Fault("healthcheck", [Edit(r'CMD \["node", "/app/healthcheck', 'CMD ["python", "/app/healthcheck')], ":3000 and /health", "python", "frontend/Dockerfile"),
+    "a secret in ENV": Fault("secrets", line("ENV ADMIN_PASSWORD=hunter2"), "nothing", "ADMIN_PASSWORD"),
+    "a secret in old ENV": Fault("secrets", line("env STRIPE_SECRET abc"), "nothing", "STRIPE_SECRET"),
+    "a second secret in ENV": Fault("secrets", line('ENV A="x y" \\\n # both\n  SIGNING_KEY="a b"'), "nothing", "SIGNING_KEY"),
+    "a secret in ARG": Fault("secrets", [Edit(BUILD, IN_BUILD + "ARG NPM_TOKEN\n")], "nothing", "NPM_TOKEN"),
+    "a secret in a second ARG": Fault("secrets", line("ARG MODE=x api_key=y"), "nothing", "api_key"),
+    "a secret in an ARG before FROM": Fault("secrets", [Edit(START, "ARG DEPLOY_TOKEN=abc\n")], "nothing", "DEPLOY_TOKEN"),
+    "a secret in LABEL": Fault("secrets", line('LABEL com.example.token="abc"'), "nothing", "com.example.token"),
+    "the database baked in": Fault("secrets", line("ENV DATABASE_URL=postgresql://u:p@h/d"), "nothing", "DATABASE_URL", besides=frozenset({"dockerfile.run-time-environment"})),
+    "the database baked in as a variable": Fault("run-time-environment", line("ENV DATABASE_URL=postgresql://u:p@h/d"), "nothing baked in", "DATABASE_URL", besides=SECRETS),
+    "an optional key baked in": Fault("run-time-environment", line("ENV OPENROUTER_API_KEY=k"), "nothing baked in", "OPENROUTER_API_KEY", besides=SECRETS),
+    "the backend's URL baked in": Fault("run-time-environment", [Edit("EXPOSE 3000", "ENV API_URL=http://backend:8000\nEXPOSE 3000")], "nothing baked in", "API_URL", "frontend/Dockerfile"),
+    "another base": Fault("base", [Edit("ARG BASE_IMAGE=python:3.13-slim", "ARG BASE_IMAGE=python:3.12-slim")], "python:3.13-slim", "python:3.12-slim"),
+    "a base without argument": Fault("base", [Edit(r"FROM \$\{BASE_IMAGE\}", "FROM debian:12 AS x\nFROM x")], "python:3.13-slim", "debian:12"),
+    "another builder": Fault("stages", [Edit("ARG BUILDER_IMAGE=python:3.13-slim", "ARG BUILDER_IMAGE=python:3.13")], "python:3.13-slim", "2 from python:3.13, python:3.13-slim"),
+    "a third image": Fault("stages", [Edit(BUILD, "FROM golang:1 AS tools\n" + IN_BUILD)], "python:3.13-slim", "golang:1"),
+    "one stage": Fault("stages", [Edit(r"(?s)FROM \$\{BUILDER_IMAGE\}.*?(?=FROM \$)", ""), Edit(r"COPY [^\n]*--from=build [^\n]*\n", "")], "2 or more stages", "1 from python:3.13-slim"),
+    "a label missing": Fault("labels", [Edit(r"\s*\S+image\.revision=\S* \\", " \\")], "all present", "missing revision"),
+    "no labels": Fault("labels", [Edit(r"(?s)\nLABEL.*", "\n")], "all present", "missing title, version, revision, created, source, base.name"),
+    "labels in an earlier stage": Fault("labels", [Edit(r"(?s)\nLABEL.*", "\n"), Edit(BUILD, IN_BUILD + "LABEL org.opencontainers.image.title=x\n")], "all present", "missing title"),
+    "a file from another image": Fault("pulls", [Edit(BUILD, IN_BUILD + "COPY --from=ghcr.io/astral-sh/uv:0.9 /uv /bin/\n")], "nothing", "COPY from ghcr.io/astral-sh/uv:0.9"),
+    "a mount from another image": Fault("pulls", line("RUN --mount=type=bind,from=busybox,target=/b true"), "nothing", "RUN from busybox"),
+    "a mount that starts with from": Fault("pulls", line("RUN --mount=from=busybox,target=/b true"), "nothing", "RUN from busybox"),
+    "a syntax line": Fault("pulls", [Edit(START, "# syntax=docker/dockerfile:1\n")], "nothing", "# syntax=docker/dockerfile:1"),
+    "another PYTHONPATH": Fault("environment", line("ENV PYTHONPATH=/app"), "PYTHONPATH=/app/src", "PYTHONPATH=/app"),
+    "no PYTHONPATH": Fault("environment", [Edit("ENV PYTHONPATH=/app/src", "ENV X=1")], "PYTHONPATH=/app/src", "PYTHONPATH=not set"),
+    "PYTHONPATH in an earlier stage": Fault("environment", [Edit("ENV PYTHONPATH=/app/src", "ENV X=1"), Edit(BUILD, IN_BUILD + "ENV PYTHONPATH=/app/src\n")], "PYTHONPATH=/app/src", "PYTHONPATH=not set"),
+    "a development build": Fault("environment", [Edit("NODE_ENV=production", "NODE_ENV=development")], "NODE_ENV=production", "NODE_ENV=development", "frontend/Dockerfile"),
+    "no FROM": Fault("present", [Edit(r"(?s).*", "# empty\n")], "FROM …", "no FROM"),
+}  # fmt: skip
+
+BACKEND_IGNORE, FRONTEND_IGNORE = "backend/.dockerignore", "frontend/.dockerignore"
+DOCKERIGNORE = {
+    ".env let in": Fault("excludes", [Edit(END, "\n!.env\n")], "nothing let in", "let in: .env", BACKEND_IGNORE),
+    "everything let in": Fault("excludes", [Edit(r"(?s).*", "# nothing\n")], "nothing let in", ".git/config, .env, .env.local, .venv/bin/python, src/__pycache__/a.pyc", BACKEND_IGNORE),
+    "only the bytecode let in": Fault("excludes", [Edit(r"(?s).*", "*\n!src\n!requirements.txt\n**.pyc\n")], "nothing let in", "let in: src/__pycache__/a.pyc", BACKEND_IGNORE),
+    "local packages let in": Fault("excludes", [Edit(END, "\n!node_modules\n")], "nothing let in", "let in: node_modules/next/a.js", FRONTEND_IGNORE),
+    "sources kept out": Fault("includes", [Edit(END, "\nsrc\n")], "nothing missing", "kept out: src/app/main.py", BACKEND_IGNORE),
+    "all kept out": Fault("includes", [Edit(END, "\n*\n")], "nothing missing", "kept out: requirements.txt, src/app/main.py", BACKEND_IGNORE),
+    "the lock file kept out": Fault("includes", [Edit(END, "\n**/package-lock.json\n")], "nothing missing", "kept out: package-lock.json", FRONTEND_IGNORE),
+}  # fmt: skip
+
+REMOVED = object()
+
+
+class ComposeFault(NamedTuple):
+    """A key of a service (the backend, if not said) with another value, and what must come of it."""
+
+    check: str
+    key: str
+    value: object
+    expected: str
+    measured: str
+    service: str = "backend"
+
+
+COMPOSE = {
+    "another user": ComposeFault("security", "user", "1000:1000", "user 1001:1001", "user 1000:1000"),
+    "no user": ComposeFault("security", "user", REMOVED, "user 1001:1001", "user not set"),
+    "a user's number": ComposeFault("security", "user", 1001, "user 1001:1001", "user 1001,"),
+    "a writable root": ComposeFault("security", "read_only", False, "read_only True", "read_only False"),
+    "no word on the root": ComposeFault("security", "read_only", REMOVED, "read_only True", "read_only False"),
+    "capabilities": ComposeFault("security", "cap_drop", REMOVED, "cap_drop ['ALL']", "cap_drop []"),
+    "some capabilities": ComposeFault("security", "cap_drop", ["NET_RAW"], "cap_drop ['ALL']", "cap_drop ['NET_RAW']"),
+    "a capability back": ComposeFault("security", "cap_add", ["SYS_ADMIN"], "cap_add []", "cap_add ['SYS_ADMIN']"),
+    "privileged": ComposeFault("security", "privileged", True, "privileged False", "privileged True"),
+    "new privileges": ComposeFault("security", "security_opt", REMOVED, "security_opt ['no-new-privileges']", "security_opt []"),
+    "new privileges allowed": ComposeFault("security", "security_opt", ["no-new-privileges:false"], "['no-new-privileges']", "no-new-privileges:false"),
+    "no seccomp": ComposeFault("security", "security_opt", ["no-new-privileges:true", "seccomp=unconfined"], "['no-new-privileges']", "seccomp:unconfined"),
+    "MiB": ComposeFault("memory", "mem_limit", "300m", "300.0 MB", "314.6 MB"),
+    "GiB": ComposeFault("memory", "mem_limit", "1GB", "300.0 MB", "1073.7 MB"),
+    "another limit": ComposeFault("memory", "mem_limit", 200_000_000, "300.0 MB", "200.0 MB"),
+    "no limit": ComposeFault("memory", "mem_limit", REMOVED, "300.0 MB", "no mem_limit"),
+    "a limit nobody can read": ComposeFault("memory", "mem_limit", "much", "300.0 MB", "much"),
+    "another port": ComposeFault("port", "ports", ["8000:8080"], "8000", "8080"),
+    "a port more": ComposeFault("port", "ports", ["8000:8000", "5678:5678"], "8000", "5678, 8000"),
+    "a UDP port": ComposeFault("port", "ports", ["8000:8000/udp"], "8000", "8000/udp"),
+    "a port in long form": ComposeFault("port", "ports", [{"target": 9000, "published": 8000}], "8000", "9000"),
+    "a bare number": ComposeFault("port", "ports", 9000, "8000", "9000"),
+    "no port": ComposeFault("port", "ports", REMOVED, "8000", "nothing"),
+    "no DATABASE_URL": ComposeFault("environment", "environment", {"A": "1"}, "DATABASE_URL set", "DATABASE_URL missing"),
+    "no environment": ComposeFault("environment", "environment", REMOVED, "DATABASE_URL set", "DATABASE_URL missing"),
+    "no DATABASE_URL in a list": ComposeFault("environment", "environment", ["A=1"], "DATABASE_URL set", "DATABASE_URL missing"),
+    "another PYTHONPATH": ComposeFault("environment", "environment", {"DATABASE_URL": "x", "PYTHONPATH": "/"}, "PYTHONPATH=/app/src", "PYTHONPATH=/"),
+    "another NODE_ENV in a list": ComposeFault("environment", "environment", ["API_URL=http://backend:8000/", "NODE_ENV=test"], "NODE_ENV=production", "NODE_ENV=test", "frontend"),
+    "another port of the backend": ComposeFault("connects", "environment", {"API_URL": "http://backend:9000"}, "API_URL=http://backend:8000", "API_URL=http://backend:9000", "frontend"),
+    "another image": ComposeFault("image", "image", "ghcr.io/else/backend:dev", "taskflow-backend", "ghcr.io/else/backend"),
+    "no image": ComposeFault("image", "image", REMOVED, "taskflow-backend", "not set"),
+    "a writable volume more": ComposeFault("volumes", "volumes", ["data:/app/data", "./src:/app/src"], "/app/data", "/app/data, /app/src"),
+    "a writable volume in long form": ComposeFault("volumes", "volumes", ["data:/app/data", {"type": "bind", "source": ".", "target": "/app"}], "/app/data", "/app, /app/data"),
+    "a nameless volume": ComposeFault("volumes", "volumes", ["data:/app/data", "/var/lib"], "/app/data", "/app/data, /var/lib"),
+    "no volume": ComposeFault("volumes", "volumes", REMOVED, "/app/data", "nothing"),
+    "its own volume read-only": ComposeFault("volumes", "volumes", ["data:/app/data:ro"], "/app/data", "nothing"),
+    "frontend writes": ComposeFault("volumes", "volumes", ["./public:/app/public"], "nothing", "/app/public", "frontend"),
+    "another database": ComposeFault("service.database", "image", "postgres:16", "postgres:17-alpine", "postgres:16", "database"),
+    "a database without image": ComposeFault("service.database", "image", REMOVED, "postgres:17-alpine", "nothing", "database"),
+    "no database": ComposeFault("service.database", "", REMOVED, "postgres:17-alpine", "missing", "database"),
+    "a database that is a word": ComposeFault("service.database", "", "postgres", "postgres:17-alpine", "missing", "database"),
+    "a stranger": ComposeFault("services", "", {"image": "redis"}, "no others", "cache", "cache"),
+    "no backend": ComposeFault("present", "", REMOVED, "backend", "missing"),
+    "a backend that is a list": ComposeFault("present", "", ["image"], "backend", "missing"),
+}  # fmt: skip
+
+GOOD_CONFIG: dict[str, Any] = {
+    "User": "1001:1001",
+    "ExposedPorts": {"8000/tcp": {}},
+    "Entrypoint": None,
+    "Cmd": ["python", "-m", "app"],
+    "Healthcheck": {"Test": ["CMD", "python", "c.py", LIVE], "Interval": 30_000_000_000},
+    "Env": ["PATH=/usr/bin", "PYTHONPATH=/app/src", "GPG_KEY=7169605F62C751356D054A26A821E680"],
+    "Labels": {
+        f"org.opencontainers.image.{name}": "x"
+        for name in ("title", "version", "revision", "created", "source", "base.name")
+    },
+    "Volumes": None,
+}
+ENV = GOOD_CONFIG["Env"]
+
+
+class ImageFault(NamedTuple):
+    """A key of an image's config with another value, and what must come of it."""
+
+    check: str
+    key: str
+    value: object
+    expected: str
+    measured: str
+    besides: frozenset[str] = frozenset()
+
+
+IMAGE = {
+    "root": ImageFault("user", "User", "root", "1001:1001", "root"),
+    "no user": ImageFault("user", "User", "", "1001:1001", "root"),
+    "user by name": ImageFault("user", "User", "app", "1001:1001", "app"),
+    "another port": ImageFault("port", "ExposedPorts", {"80/tcp": {}}, "8000/tcp", "80/tcp"),
+    "a UDP port": ImageFault("port", "ExposedPorts", {"8000/udp": {}}, "8000/tcp", "8000/udp"),
+    "no port": ImageFault("port", "ExposedPorts", None, "8000/tcp", "nothing"),
+    "shell form": ImageFault("command", "Cmd", ["/bin/sh", "-c", "python -m app"], "no shell in front", "/bin/sh, -c, python"),
+    "another shell": ImageFault("command", "Cmd", ["bash", "-lc", "python"], "no shell in front", "bash, -lc"),
+    "a shell as entry point": ImageFault("command", "Entrypoint", ["sh", "-c"], "no shell in front", "sh, -c, python"),
+    "no command": ImageFault("command", "Cmd", None, "no shell in front", "nothing"),
+    "no health check": ImageFault("healthcheck", "Healthcheck", None, ":8000 and /api/health", "nothing"),
+    "health check off": ImageFault("healthcheck", "Healthcheck", {"Test": ["NONE"]}, ":8000", "NONE"),
+    "health check in a shell": ImageFault("healthcheck", "Healthcheck", {"Test": ["CMD-SHELL", f"python c.py {LIVE}"]}, ":8000", "CMD-SHELL"),
+    "curl": ImageFault("healthcheck", "Healthcheck", {"Test": ["CMD", "curl", LIVE]}, ":8000", "curl"),
+    "another PYTHONPATH": ImageFault("environment", "Env", ["PYTHONPATH=/x"], "PYTHONPATH=/app/src", "PYTHONPATH=/x"),
+    "no environment": ImageFault("environment", "Env", None, "PYTHONPATH=/app/src", "PYTHONPATH=not set"),
+    "a secret": ImageFault("secrets", "Env", [*ENV, "SMTP_PASSWORD=x"], "nothing", "SMTP_PASSWORD"),
+    "somebody's GPG key": ImageFault("secrets", "Env", [*ENV, "MY_GPG_KEY=x"], "nothing", "MY_GPG_KEY"),
+    "the database": ImageFault("run-time-environment", "Env", [*ENV, "DATABASE_URL=x"], "nothing baked in", "DATABASE_URL", frozenset({"image.secrets"})),
+    "empty labels": ImageFault("labels", "Labels", {"org.opencontainers.image.title": ""}, "all set", "empty: title, version"),
+    "no labels": ImageFault("labels", "Labels", None, "all set", "empty: title"),
+    "a nameless volume": ImageFault("volumes", "Volumes", {"/app/data": {}}, "nothing", "/app/data"),
+}  # fmt: skip
+
+
+def checked(root: Path) -> list[Result]:
+    model = load(root / "taskflow.toml")
+    return check_text(root, model, list(model.containers))
+
+
+def failures(results: Iterable[Result]) -> dict[str, Result]:
+    return {r.id.removeprefix("contract."): r for r in results if r.status is not Status.PASSED}
+
+
+def assert_found(
+    failed: dict[str, Result], check: str, expected: str, measured: str, besides: frozenset[str]
+) -> Result:
+    assert set(failed) == {check} | besides, [(r.id, r.measured) for r in failed.values()]
+    result = failed[check]
+    assert result.status is Status.FAILED
+    assert expected in result.expected
+    assert measured in result.measured
+    assert result.title and result.fix and result.location
+    return result
+
+
+def test_the_default_project_passes(sample: Path) -> None:
+    results = checked(sample)
+    assert failures(results) == {}
+    assert {result.container for result in results} == {"backend", "frontend", ""}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"containers": "backend", "database": False},
+        {"containers": "frontend", "registry": "localhost:5000/acme", "node_version": "22"},
+    ],
+)
+def test_other_projects_pass(render: Render, answers: dict[str, object]) -> None:
+    assert failures(checked(render(**answers))) == {}
+
+
+@pytest.mark.parametrize("case", DOCKERFILE)
+def test_a_fault_in_a_dockerfile(case: str, project: Path) -> None:
+    fault = DOCKERFILE[case]
+    for edit in fault.edits:
+        edit.apply(project / fault.file)
+    found = assert_found(
+        failures(checked(project)),
+        f"dockerfile.{fault.check}",
+        fault.expected,
+        fault.measured,
+        fault.besides,
+    )
+    assert found.container == fault.file.split("/")[0]
+    assert found.location.split(":")[0] == fault.file
+
+
+@pytest.mark.parametrize("case", DOCKERIGNORE)
+def test_a_fault_in_a_dockerignore(case: str, project: Path) -> None:
+    fault = DOCKERIGNORE[case]
+    for edit in fault.edits:
+        edit.apply(project / fault.file)
+    found = assert_found(
+        failures(checked(project)),
+        f"dockerignore.{fault.check}",
+        fault.expected,
+        fault.measured,
+        fault.besides,
+    )
+    assert found.location == fault.file
+
+
+@pytest.mark.parametrize(
+    ("file", "check"),
+    [("Dockerfile", "dockerfile.present"), (".dockerignore", "dockerignore.present")],
+)
+def test_a_file_that_is_missing_or_no_text(file: str, check: str, project: Path) -> None:
+    path = project / "backend" / file
+    path.write_bytes(b"FROM a\n# \xff\n")
+    none: frozenset[str] = frozenset()
+    assert_found(failures(checked(project)), check, "UTF-8", "byte 0xff at 9", none)
+    path.unlink()
+    assert_found(failures(checked(project)), check, "", "no such file", none)
+
+
+def test_the_line_of_a_fault(project: Path) -> None:
+    path = project / "backend/Dockerfile"
+    Edit(LAST, "USER app\n").apply(path)
+    number = path.read_text(encoding="utf-8").splitlines().index("USER app") + 1
+    found = failures(checked(project))["dockerfile.user"]
+    assert found.location == f"backend/Dockerfile:{number}"
+
+
+def lower(text: str) -> str:
+    return re.sub(r"(?m)^[A-Z]+ ", lambda match: match[0].lower(), text).replace(" AS ", " as ")
+
+
+# Other ways to write the same; a person's style is no fault.
+SAME = {
+    "a port with its protocol": port("EXPOSE 8000/tcp\n"),
+    "a port stated twice": line("EXPOSE 8000"),
+    "a port from a variable": port("ENV PORT=8000\nEXPOSE ${PORT}\n"),
+    "a user from arguments": user("ARG UID=1001\nARG GID=${UID}\nUSER ${UID}:${GID}\n"),
+    "a user from the environment": user("ENV UID=1001 GID=1001\nUSER $UID:$GID\n"),
+    "a user from defaults": user("ARG UID\nUSER ${UID:-1001}:${GID:-1001}\n"),
+    "root for a while": user("USER root\nRUN true\nUSER 1001:1001\n"),
+    "a comment": user("# USER root\nUSER 1001:1001\n  # EXPOSE 9000\n"),
+    "entry point and command": command('ENTRYPOINT ["python"]\nCMD ["-m", "app"]\n'),
+    "a command over two lines": command('CMD ["python", \\\n     "-m", "app"]\n'),
+    "python3": health(f'HEALTHCHECK CMD ["python3", "/app/check.py", "{LIVE}"]\n'),
+    "a path to python": health(f'HEALTHCHECK CMD ["/usr/local/bin/python3.13", "c.py", "{LIVE}"]\n'),
+    "one line of Python": health(
+        """HEALTHCHECK --interval=5s CMD ["python", "-c", "import urllib.request as u; """
+        """u.urlopen('http://localhost:8000/api/health', timeout=2)"]\n"""
+    ),
+    "readiness in small letters": health(
+        'healthcheck --retries=2 cmd [ "python" , "c.py", "http://localhost:8000/api/health" ]\n'
+    ),
+    "a stage for tests": [
+        Edit(r"FROM \$\{BASE_IMAGE\}", "FROM build AS test\nRUN pytest\n\nFROM ${BASE_IMAGE}")
+    ],
+    "a base of its own": [
+        Edit(r"FROM \$\{BASE_IMAGE\}", "FROM ${BASE_IMAGE} AS runtime\nENV LANG=C\nFROM Runtime")
+    ],
+    "a stage by number": [Edit(r"--from=build", "--from=0")],
+    "a platform": [Edit(BUILD, "FROM --platform=$BUILDPLATFORM ${BUILDER_IMAGE} AS build\n")],
+    "a heredoc": line("RUN <<EOF\nUSER root\nEXPOSE 1\nFROM x\nEOF"),
+    "the old form of ENV": [Edit("ENV PYTHONPATH=/app/src", "ENV PYTHONPATH /app/src")],
+    "a quoted value": [Edit("ENV PYTHONPATH=/app/src", 'ENV PYTHONPATH="/app/src"')],
+    "a label of several words": line('LABEL description="the key to it all" keys="a"'),
+    "an argument of several words": line('ARG MOTTO="not a token"'),
+    "an empty key": line('ENV OPENROUTER_API_KEY=""'),
+    "the name of a key's file": line("ENV DATABASE_PASSWORD_FILE=/run/secrets/db"),
+    "a program's own --from": [Edit(BUILD, IN_BUILD + "RUN uvx --from=ruff ruff check\n")],
+    "a mount from a stage": line("RUN --mount=type=bind,from=build,target=/b true"),
+    "a secret mount": [Edit(BUILD, IN_BUILD + "RUN --mount=type=secret,id=npm_token true\n")],
+    "a byte order mark": [Edit(START, "\ufeff")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_another_style_of_dockerfile_passes(case: str, project: Path) -> None:
+    for edit in SAME[case]:
+        edit.apply(project / "backend/Dockerfile")
+    assert failures(checked(project)) == {}
+
+
+@pytest.mark.parametrize("container", ["backend", "frontend"])
+def test_small_letters_and_windows_lines_pass(container: str, project: Path) -> None:
+    path = project / container / "Dockerfile"
+    path.write_bytes(lower(path.read_text(encoding="utf-8")).replace("\n", "\r\n").encode())
+    assert failures(checked(project)) == {}
+
+
+def recompose(root: Path, service: str, key: str, value: object) -> None:
+    """Set a key of a service, or the whole service, in compose.yaml."""
+    path = root / "compose.yaml"
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    place, name = (data["services"][service], key) if key else (data["services"], service)
+    if value is REMOVED:
+        place.pop(name)
+    else:
+        place[name] = value
+    path.write_text(yaml.safe_dump(data), encoding="utf-8")
+
+
+@pytest.mark.parametrize("case", COMPOSE)
+def test_a_fault_in_compose(case: str, project: Path) -> None:
+    fault = COMPOSE[case]
+    recompose(project, fault.service, fault.key, fault.value)
+    found = assert_found(
+        failures(checked(project)),
+        f"compose.{fault.check}",
+        fault.expected,
+        fault.measured,
+        frozenset(),
+    )
+    assert found.location == "compose.yaml"
+
+
+URL = "postgresql://u:p@database/d"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("ports", ["8000"]),
+        ("ports", ["9000:8000/tcp"]),
+        ("ports", ["[::1]:9000:8000"]),
+        ("ports", [{"target": 8000, "published": "9000"}]),
+        ("ports", [8000]),
+        ("environment", [f"DATABASE_URL={URL}", "LOG_LEVEL=debug"]),
+        ("environment", ["DATABASE_URL"]),
+        ("environment", {"DATABASE_URL": URL, "PYTHONPATH": "/app/src"}),
+        ("mem_limit", "300000000b"),
+        ("mem_limit", "300000000"),
+        ("cap_drop", ["all"]),
+        ("security_opt", ["no-new-privileges=true"]),
+        ("security_opt", ["no-new-privileges"]),
+        ("volumes", ["./data:/app/data:rw,z", "./src:/app/src:ro,z"]),
+        ("volumes", [{"type": "volume", "source": "d", "target": "/app/data"}]),
+        ("volumes", ["d:/app/data", {"type": "bind", "target": "/x", "read_only": True}]),
+        ("privileged", False),
+        ("cap_add", []),
+        ("restart", "no"),
+    ],
+)
+def test_another_style_of_compose_passes(key: str, value: object, project: Path) -> None:
+    recompose(project, "backend", key, value)
+    assert failures(checked(project)) == {}
+
+
+def test_a_project_without_compose_is_said_to_have_none(project: Path) -> None:
+    (project / "compose.yaml").unlink()
+    found = failures(checked(project))
+    assert list(found) == ["compose.present"]
+    assert found["compose.present"].status is Status.SKIPPED
+    assert "no compose.yaml" in found["compose.present"].detail
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "message"),
+    [
+        ("services:\n  a: {\n  b: ]\n", "compose.yaml:3", "not a valid compose file"),
+        ("services:\n\tbackend: 1\n", "compose.yaml:2", "not a valid compose file"),
+        ("services: [backend]\n", "compose.yaml", "no mapping called `services`"),
+        ("- services\n", "compose.yaml", "no mapping called `services`"),
+        ("just words", "compose.yaml", "no mapping called `services`"),
+    ],
+)
+def test_compose_that_is_none(text: str, where: str, message: str, project: Path) -> None:
+    (project / "compose.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        checked(project)
+    assert int(caught.value.exit_code) == 2
+    assert caught.value.message.startswith(f"{where}: ")
+    assert message in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "services:\n", "name: x\n"])
+def test_compose_without_services_lacks_them(text: str, project: Path) -> None:
+    (project / "compose.yaml").write_text(text, encoding="utf-8")
+    found = failures(checked(project))
+    assert set(found) == {"compose.present", "compose.service.database"}
+
+
+def model_of(root: Path) -> Project:
+    return load(root / "taskflow.toml")
+
+
+def test_a_good_image_passes(sample: Path) -> None:
+    assert failures(check_image(model_of(sample), "backend", GOOD_CONFIG)) == {}
+
+
+@pytest.mark.parametrize("case", IMAGE)
+def test_a_fault_in_an_image(case: str, sample: Path) -> None:
+    fault = IMAGE[case]
+    config = {**copy.deepcopy(GOOD_CONFIG), fault.key: fault.value}
+    found = assert_found(
+        failures(check_image(model_of(sample), "backend", config)),
+        f"image.{fault.check}",
+        fault.expected,
+        fault.measured,
+        fault.besides,
+    )
+    assert found.container == "backend"
+
+
+def test_an_image_without_any_config_fails_everything_it_can(sample: Path) -> None:
+    results = check_image(model_of(sample), "backend", {})
+    harmless = {"run-time-environment", "secrets", "volumes"}
+    assert {r.id.rpartition(".")[2] for r in results if not r.failed} == harmless
+
+
+@pytest.mark.parametrize(
+    ("level", "faults"),
+    [
+        ("dockerfile", {fault.check for fault in DOCKERFILE.values()}),
+        ("dockerignore", {fault.check for fault in DOCKERIGNORE.values()}),
+        ("compose", {fault.check for fault in COMPOSE.values()}),
+        ("image", {fault.check for fault in IMAGE.values()}),
+    ],
+)
+def test_every_check_has_a_fault_that_it_finds(level: str, faults: set[str], sample: Path) -> None:
+    results = checked(sample) + check_image(model_of(sample), "backend", GOOD_CONFIG)
+    prefix = f"contract.{level}."
+    emitted = {r.id.removeprefix(prefix) for r in results if r.id.startswith(prefix)}
+    assert emitted
+    assert emitted - faults == set(), "a check without a broken variation in this file"
+    assert faults - emitted <= {"present"}, "a variation of a check that is no more"
+
+
+def test_only_the_named_containers_are_checked(project: Path) -> None:
+    recompose(project, "frontend", "user", "0:0")
+    Edit("USER 1001:1001", "USER root").apply(project / "frontend/Dockerfile")
+    model = model_of(project)
+    assert failures(check_text(project, model, ["backend"])) == {}
+    assert set(failures(check_compose(project, model, ["frontend"]))) == {"compose.security"}

@@ -1,0 +1,193 @@
+"""The engine seam: which engine is chosen, what it says, and the same answers from each."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from automation import engine as seam
+from automation.engine import Builder, Engine, find, substitutes, without_cache_mounts
+from automation.errors import EnvironmentTrouble, ExitCode, InputError, NoEngineError
+
+
+def client(folder: Path, name: str, script: str) -> Path:
+    """A program that answers like a client; only its words count here, not what it does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IEXEC)
+    return path
+
+
+DOCKER = """case "$1" in
+version) echo '{"Client":{"Version":"CLIENT"},"Server":{"Version":"27.0","Components":[]}}';;
+buildx) exit BUILDX;;
+esac"""
+PODMAN = 'echo \'{"Client":{"APIVersion":"5.0","Version":"5.0"}}\''
+
+
+def docker(version: str, *, buildx: bool) -> str:
+    return DOCKER.replace("CLIENT", version).replace("BUILDX", "0" if buildx else "1")
+
+
+@pytest.fixture(autouse=True)
+def no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TASKFLOW_ENGINE", raising=False)
+
+
+def on_path(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
+    system = [folder for folder in ("/bin", "/usr/bin") if not (Path(folder) / "docker").exists()]
+    monkeypatch.setenv("PATH", os.pathsep.join([*map(str, folders), *system]))
+
+
+def test_the_client_whose_builder_can_do_most_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client(tmp_path / "a", "docker", docker("28.2.2", buildx=False))
+    client(tmp_path / "b", "docker", docker("20.10.24", buildx=False))
+    on_path(monkeypatch, tmp_path / "a", tmp_path / "b")
+    found = find()
+    assert (found.client.parent.name, found.builder) == ("b", Builder.BUILDKIT)
+    client(tmp_path / "c", "docker", docker("28.2.2", buildx=True))
+    on_path(monkeypatch, tmp_path / "a", tmp_path / "b", tmp_path / "c")
+    assert find().builder is Builder.BUILDX
+
+
+def test_a_new_client_without_buildx_says_what_is_degraded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client(tmp_path, "docker", docker("28.2.2", buildx=False))
+    on_path(monkeypatch, tmp_path)
+    found = find()
+    assert found.builder is Builder.LEGACY
+    assert "without cache mounts" in found.description
+    assert "install buildx" in found.description
+
+
+def test_podman_that_poses_as_docker_is_podman(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client(tmp_path, "docker", PODMAN)
+    on_path(monkeypatch, tmp_path)
+    assert find().name == "podman"
+    with pytest.raises(NoEngineError):
+        find("docker")
+
+
+def test_a_client_without_a_server_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client(tmp_path, "docker", 'echo \'{"Client":{"Version":"28"},"Server":null}\'; exit 1')
+    client(tmp_path, "podman", PODMAN)
+    on_path(monkeypatch, tmp_path)
+    assert find().name == "podman"
+
+
+def test_no_engine_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client(tmp_path, "docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/nowhere")
+    with pytest.raises(NoEngineError) as caught:
+        find()
+    assert "no container engine answers" in caught.value.message
+    assert caught.value.hint
+    assert caught.value.exit_code is ExitCode.NO_ENGINE
+
+
+def test_the_choice_is_by_option_then_by_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = client(tmp_path, "docker", docker("20.10", buildx=False))
+    client(tmp_path, "podman", PODMAN)
+    on_path(monkeypatch, tmp_path)
+    monkeypatch.setenv("TASKFLOW_ENGINE", "podman")
+    assert find().name == "podman"
+    assert find("docker").name == "docker"
+    assert find(str(path)).client == path
+    with pytest.raises(InputError, match="nerdctl"):
+        find("nerdctl")
+
+
+@pytest.mark.parametrize("text", ["python", "=x", "python:3.13-slim=", "a=b c"])
+def test_malformed_substitutes_are_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKFLOW_SUBSTITUTE_IMAGES", text)
+    with pytest.raises(InputError, match="TASKFLOW_SUBSTITUTE_IMAGES"):
+        substitutes()
+
+
+def test_cache_mounts_are_taken_out_and_nothing_else() -> None:
+    text = (
+        "RUN --mount=type=cache,target=/x --mount=type=cache,target=/y \\\n    uv sync\n"
+        "RUN --mount=type=cache,target=/z true\nRUN --network=none true\n"
+    )
+    assert without_cache_mounts(text) == "RUN uv sync\nRUN true\nRUN --network=none true\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "steps", "cached"),
+    [
+        (
+            [
+                "#4 [build 1/2] FROM x",
+                "#4 DONE",
+                "#5 [build 2/2] RUN a",
+                "#5 sha256:1",
+                "#5 CACHED",
+            ],
+            1,
+            1,
+        ),
+        (["#5 [build 2/3] RUN a", "#5 0.2 out", "#5 DONE", "#6 [3/3] COPY b c", "#6 CACHED"], 2, 1),
+        (["#1 [internal] load build definition", "#1 DONE"], 0, 0),
+        (["Step 1/3 : FROM x", "Step 2/3 : RUN a", " ---> Using cache", "Step 3/3 : RUN b"], 2, 1),
+        (["[1/2] STEP 1/2: FROM x", "[1/2] STEP 2/2: RUN a", "--> Using cache 0123"], 1, 1),
+    ],
+)
+def test_steps_are_counted_whoever_builds(lines: list[str], steps: int, cached: int) -> None:
+    watch = seam._Steps(lambda _: None)
+    for line in lines:
+        watch.see(line)
+    assert (len(watch.steps), len(watch.steps & watch.cached)) == (steps, cached)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["#5 [2/3] RUN a", "#5 CACHED", "#6 [3/3] RUN b", "#6 0.1 out"],
+        ["Step 1/2 : RUN a", " ---> Using cache", "Step 2/2 : RUN b", " ---> Running in 01"],
+        ["STEP 1/2: RUN a", "--> Using cache 01", "STEP 2/2: RUN b", "--> 02"],
+    ],
+)
+def test_only_what_is_work_is_announced(lines: list[str]) -> None:
+    said: list[str] = []
+    watch = seam._Steps(said.append)
+    for line in lines:
+        watch.see(line)
+    assert [line.split()[-1] for line in said] == ["b"]
+
+
+def test_an_engine_that_dies_midway_says_so(tmp_path: Path) -> None:
+    path = client(
+        tmp_path, "docker",
+        "echo 'Cannot connect to the Docker daemon at unix:///x. Is it running?' >&2; exit 1",
+    )  # fmt: skip
+    gone = Engine("docker", path, "20.10", Builder.BUILDKIT)
+    for check in (True, False):
+        with pytest.raises(EnvironmentTrouble, match="stopped answering"):
+            gone.call("ps", check=check)
+
+
+@pytest.mark.engine
+def test_each_engine_answers_alike(each_engine: Engine) -> None:
+    assert each_engine.image_config("taskflow-nowhere:1") is None
+    assert each_engine.inspect("container", "taskflow-nowhere") is None
+    with pytest.raises(EnvironmentTrouble):
+        each_engine.call("container", "start", "taskflow-nowhere")
+    base = substitutes().get("python:3.13-slim", "python:3.13-slim")
+    config = each_engine.image_config(base)
+    assert config
+    assert config["Id"].startswith("sha256:")
+    assert config["Size"] > 50_000_000
+    assert config["Layers"]

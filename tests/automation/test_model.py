@@ -1,0 +1,322 @@
+"""The loader of taskflow.toml: what it takes, and what it says, with the line, of what it refuses."""
+
+from pathlib import Path
+
+import pytest
+
+from automation.errors import ExitCode, InputError
+from automation.model import Access, Project, load, megabytes, parse_bytes, parse_seconds
+from tests.conftest import Render
+
+GOOD = """\
+name = "taskflow"
+title = "TaskFlow"
+version = "0.1.0"
+registry = "ghcr.io/acme"
+
+[containers.backend]
+kind = "backend"
+base = "python:3.13-slim"
+user = "1001:1001"
+port = 8000
+memory = "300MB"
+health = { ready = "/api/health", live = "/api/health/live" }
+connects = { DATABASE_URL = "database" }
+volumes = [{ path = "/app/data", access = "read-write" }]
+budgets = { size-above-base = "60MB", start = "2s", stop = "10s" }
+
+[containers.backend.environment]
+required = ["DATABASE_URL"]
+optional = ["OPENROUTER_API_KEY"]
+fixed = { PYTHONPATH = "/app/src" }
+
+[services.database]
+kind = "postgresql"
+image = "postgres:17-alpine"
+port = 5432
+
+[scan]
+severities = ["HIGH"]
+
+[scan.licences.accepted]
+"LGPL-3.0-only" = "used unchanged as a library"
+"""
+
+
+def read(folder: Path, text: str) -> Project:
+    path = folder / "taskflow.toml"
+    path.write_text(text, encoding="utf-8")
+    return load(path)
+
+
+def refusal(folder: Path, text: str) -> str:
+    """What the loader says of a file it must refuse; always with the exit code for wrong input."""
+    with pytest.raises(InputError) as caught:
+        read(folder, text)
+    assert int(caught.value.exit_code) == 2
+    assert caught.value.hint
+    return caught.value.message
+
+
+def test_a_good_file(tmp_path: Path) -> None:
+    project = read(tmp_path, GOOD)
+    backend = project.containers["backend"]
+    assert project.image("backend") == "ghcr.io/acme/taskflow-backend"
+    assert project.context("backend") == "backend"
+    assert (backend.uid, backend.gid, backend.memory) == (1001, 1001, 300_000_000)
+    assert backend.build_image == backend.base == "python:3.13-slim"
+    assert backend.volumes[0].access is Access.READ_WRITE
+    assert (backend.budgets.start, backend.budgets.size_above_base) == (2.0, 60_000_000)
+    assert project.services["database"].port == 5432
+
+
+# What is written instead of a line of GOOD, and what the loader says of it: line, key, message.
+BAD = {
+    "unknown key": ('port = 8000\n', 'port = 8000\nprot = 1\n', 11, "containers.backend.prot", "no such key"),
+    "unknown key at the top": ('title =', 'titel = "x"\ntitle =', 2, "titel", "no such key"),
+    "unknown key in a table": ('severities', 'severity = 1\nseverities', 28, "scan.severity", "no such key"),
+    "unknown key in an inline table": ('live = "/api/health/live"', 'live = "/a", dead = "/b"', 12, "containers.backend.health.dead", "no such key"),
+    "missing key": ('port = 8000\n', '', 6, "containers.backend.port", "is missing"),
+    "missing part": (', live = "/api/health/live"', '', 12, "containers.backend.health.live", "is missing"),
+    "port 0": ("port = 8000", "port = 0", 10, "containers.backend.port", "greater than or equal to 1"),
+    "port too high": ("port = 8000", "port = 70000", 10, "containers.backend.port", "less than or equal to 65535"),
+    "port as text": ("port = 8000", 'port = "8000"', 10, "containers.backend.port", "valid integer"),
+    "port as truth": ("port = 8000", "port = true", 10, "containers.backend.port", "valid integer"),
+    "port with a fraction": ("port = 8000", "port = 8000.5", 10, "containers.backend.port", "valid integer"),
+    "service port": ("port = 5432", "port = -1", 25, "services.database.port", "greater than or equal to 1"),
+    "user by name": ('"1001:1001"', '"node:node"', 9, "containers.backend.user", "'node:node' is not numeric UID:GID"),
+    "root": ('"1001:1001"', '"root"', 9, "containers.backend.user", "'root' is not numeric"),
+    "root by number": ('"1001:1001"', '"0:0"', 9, "containers.backend.user", "'0:0' runs as root"),
+    "root's group": ('"1001:1001"', '"1001:0"', 9, "containers.backend.user", "'1001:0' runs as root"),
+    "no group": ('"1001:1001"', '"1001"', 9, "containers.backend.user", "'1001' is not numeric UID:GID"),
+    "user as a number": ('"1001:1001"', "1001", 9, "containers.backend.user", "valid string"),
+    "user in other digits": ('"1001:1001"', '"١٠٠١:١٠٠١"', 9, "containers.backend.user", "is not numeric"),
+    "user out of range": ('"1001:1001"', '"1001:4294967296"', 9, "containers.backend.user", "out of range"),
+    "memory without unit": ('"300MB"', '"300"', 11, "containers.backend.memory", """'300' is not a size such as "300MB" or "286MiB\""""),
+    "memory in small letters": ('"300MB"', '"300 mb"', 11, "containers.backend.memory", "'300 mb' is not a size"),
+    "memory below zero": ('"300MB"', '"-1MB"', 11, "containers.backend.memory", "'-1MB' is not a size"),
+    "no memory": ('"300MB"', "0", 11, "containers.backend.memory", "0 is not a size"),
+    "memory that rounds to nothing": ('"300MB"', '"0.4B"', 11, "containers.backend.memory", "'0.4B' is not a size"),
+    "memory as truth": ('"300MB"', "true", 11, "containers.backend.memory", "True is not a size"),
+    "memory in Kubernetes' unit": ('"300MB"', '"300Mi"', 11, "containers.backend.memory", "'300Mi' is not a size"),
+    "duration without unit": ('start = "2s"', 'start = "2"', 15, "containers.backend.budgets.start", """'2' is not a duration such as "2s" or "500ms\""""),
+    "duration as a number": ('start = "2s"', "start = 2", 15, "containers.backend.budgets.start", "2 is not a duration"),
+    "no duration": ('start = "2s"', 'start = "0s"', 15, "containers.backend.budgets.start", "'0s' is not a duration"),
+    "name in capitals": ('"taskflow"', '"TaskFlow"', 1, "name", "'TaskFlow' is not a DNS label"),
+    "name with underscore": ('"taskflow"', '"task_flow"', 1, "name", "'task_flow' is not a DNS label"),
+    "name ending in a hyphen": ('"taskflow"', '"taskflow-"', 1, "name", "'taskflow-' is not a DNS label"),
+    "name too long": ('"taskflow"', f'"{"a" * 64}"', 1, "name", "at most 63 characters"),
+    "name with a newline": ('"taskflow"', r'"taskflow\n"', 1, "name", r"'taskflow\n' is not a DNS label"),
+    "name with a quote": ('"taskflow"', r'"task\"flow"', 1, "name", "is not a DNS label"),
+    "no name": ('"taskflow"', '""', 1, "name", "'' is not a DNS label"),
+    "title of two lines": ('"TaskFlow"', r'"Task\nFlow"', 2, "title", "is not one line"),
+    "empty title": ('"TaskFlow"', '" "', 2, "title", "is not one line"),
+    "version": ('"0.1.0"', '"v0.1"', 3, "version", "'v0.1' is not a semantic version"),
+    "version with build data": ('"0.1.0"', '"0.1.0+1"', 3, "version", "is not a semantic version"),
+    "registry with scheme": ('"ghcr.io/acme"', '"https://ghcr.io/acme"', 4, "registry", "is not a registry host[:port]/path"),
+    "registry with slash": ('"ghcr.io/acme"', '"ghcr.io/acme/"', 4, "registry", "is not a registry"),
+    "registry with capitals": ('"ghcr.io/acme"', '"ghcr.io/Acme"', 4, "registry", "is not a registry"),
+    "container in capitals": ("[containers.backend]", "[containers.Backend]", 6, "containers.Backend", "is not a DNS label"),
+    "unknown kind": ('kind = "backend"', 'kind = "worker"', 7, "containers.backend.kind", "'backend' or 'frontend'"),
+    "base in capitals": ('"python:3.13-slim"', '"Python:3.13-slim"', 8, "containers.backend.base", "is not an image reference"),
+    "base without tag": ('"python:3.13-slim"', '"python:"', 8, "containers.backend.base", "is not an image reference"),
+    "base with scheme": ('"python:3.13-slim"', '"docker://python"', 8, "containers.backend.base", "is not an image reference"),
+    "base with an empty part": ('"python:3.13-slim"', '"library//python"', 8, "containers.backend.base", "is not an image reference"),
+    "base that is an option": ('"python:3.13-slim"', '"--privileged/python"', 8, "containers.backend.base", "is not an image reference"),
+    "base with a short digest": ('"python:3.13-slim"', '"python@sha256:abc"', 8, "containers.backend.base", "is not an image reference"),
+    "base with two images": ('"python:3.13-slim"', '"python:3 node:24"', 8, "containers.backend.base", "is not an image reference"),
+    "service image": ('"postgres:17-alpine"', r'"postgres:17\n"', 24, "services.database.image", "is not an image reference"),
+    "connects to unknown": ('= "database" }', '= "databse" }', 13, "containers.backend.connects.DATABASE_URL", "'databse' is neither a container, a service nor an http(s) URL"),
+    "connects to two lines": ('= "database" }', r'= "http://a\nb" }', 13, "containers.backend.connects.DATABASE_URL", "is neither"),
+    "connects not required": ('required = ["DATABASE_URL"]', "", 13, "containers.backend.connects.DATABASE_URL", "is not among environment.required"),
+    "variable stated twice": ('["OPENROUTER_API_KEY"]', '["DATABASE_URL"]', 17, "containers.backend.environment", "stated twice: DATABASE_URL"),
+    "variable's name": ('"OPENROUTER_API_KEY"', '"OPENROUTER-KEY"', 19, "containers.backend.environment.optional.0", "is not an environment variable's name"),
+    "fixed variable's name": ("{ PYTHONPATH", "{ 1PATH", 20, "containers.backend.environment.fixed.1PATH", "is not an environment variable's name"),
+    "fixed value": ('"/app/src"', "1", 20, "containers.backend.environment.fixed.PYTHONPATH", "valid string"),
+    "shared name": ("[services.database]", "[services.backend]", 22, "services.backend", "a container and a service share this name"),
+    "context above": ('base = "', 'context = "../x"\nbase = "', 8, "containers.backend.context", "'../x' is not a folder inside the project"),
+    "context from the root": ('base = "', 'context = "/srv"\nbase = "', 8, "containers.backend.context", "is not a folder inside"),
+    "context of Windows": ('base = "', "context = 'a\\b'\nbase = \"", 8, "containers.backend.context", "is not a folder inside"),
+    "health path": ('"/api/health",', '"api/health",', 12, "containers.backend.health.ready", "'api/health' is not a path"),
+    "health URL": ('"/api/health",', '"http://localhost/",', 12, "containers.backend.health.ready", "is not a path"),
+    "relative volume": ('"/app/data"', '"data"', 14, "containers.backend.volumes.0.path", "'data' is not an absolute path"),
+    "volume above": ('"/app/data"', '"/app/../etc"', 14, "containers.backend.volumes.0.path", "is not an absolute path"),
+    "volume of everything": ('"/app/data"', '"/"', 14, "containers.backend.volumes.0.path", "is not an absolute path"),
+    "volume with options": ('"/app/data"', '"/app/data:ro"', 14, "containers.backend.volumes.0.path", "is not an absolute path"),
+    "volume's access": ('"read-write"', '"rw"', 14, "containers.backend.volumes.0.access", "'read-only' or 'read-write'"),
+    "volume twice": ('"read-write" }', '"read-write" }, { path = "/app/data", access = "read-only" }', 14, "containers.backend.volumes", "stated twice: /app/data"),
+    "unknown severity": ('["HIGH"]', '["HIGH", "SEVERE"]', 28, "scan.severities.1", "LOW|MEDIUM|HIGH|CRITICAL"),
+    "no severity": ('["HIGH"]', "[]", 28, "scan.severities", "at least 1 item"),
+    "licence without reason": ('"used unchanged as a library"', '"ok"', 31, "scan.licences.accepted.LGPL-3.0-only", "at least 10 characters"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_refused_with_line_key_and_message(case: str, tmp_path: Path) -> None:
+    old, new, line, key, message = BAD[case]
+    assert GOOD.count(old) >= 1, "the test's own file no longer holds this"
+    said = refusal(tmp_path, GOOD.replace(old, new, 1)).splitlines()
+    # A wrong name is missing under its right one too; each error has a line of its own.
+    assert any(
+        text.startswith(f"taskflow.toml:{line}: {key}: ") and message in text for text in said
+    ), said
+
+
+def test_every_error_is_said_at_once(tmp_path: Path) -> None:
+    said = refusal(tmp_path, GOOD.replace("port = 8000", "port = 0").replace("2s", "2h"))
+    assert [text.split(": ")[0] for text in said.splitlines()] == [
+        "taskflow.toml:10",
+        "taskflow.toml:15",
+    ]
+
+
+def test_the_line_within_an_array_of_tables(tmp_path: Path) -> None:
+    volumes = '\n[[containers.backend.volumes]]\npath = "/a"\naccess = "read-only"\n'
+    text = GOOD.replace('volumes = [{ path = "/app/data", access = "read-write" }]\n', "")
+    text += volumes + volumes.replace('"/a"', '"b"')
+    wanted = text.splitlines().index('path = "b"') + 1
+    assert refusal(tmp_path, text).startswith(
+        f"taskflow.toml:{wanted}: containers.backend.volumes.1.path: 'b' is not"
+    )
+
+
+def test_the_line_of_dotted_and_quoted_keys(tmp_path: Path) -> None:
+    text = GOOD.replace("[containers.backend]", '[ containers . "backend" ]')
+    text = text.replace("port = 8000", '"port"=0')
+    assert refusal(tmp_path, text).startswith("taskflow.toml:10: containers.backend.port: ")
+    text = GOOD.replace("[scan]\n", "").replace("severities", "scan.severities")
+    text = text[text.index("scan.") :].replace("HIGH", "high") + GOOD[: GOOD.index("[services")]
+    assert "taskflow.toml:1: scan.severities.0: " in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (GOOD.replace('"TaskFlow"', "TaskFlow"), 2, "not valid TOML: Invalid value"),
+        (GOOD.replace("port = 8000", "port = 8000\nport = 8001"), 11, "Cannot overwrite a value"),
+        (GOOD.replace("[scan]", "[containers.backend]"), 27, "Cannot declare"),
+        (GOOD.replace('"taskflow"', '"taskflow'), 1, "not valid TOML: Illegal character"),
+        (GOOD + 'x = """\n', 32, "not valid TOML: Unterminated string"),
+        ("<<<<<<< yours\n" + GOOD, 1, "not valid TOML"),
+    ],
+)
+def test_not_toml(text: str, line: int, message: str, tmp_path: Path) -> None:
+    said = refusal(tmp_path, text)
+    assert said.startswith(f"taskflow.toml:{line}: not valid TOML: ")
+    assert message in said
+
+
+@pytest.mark.parametrize("containers", ["", "containers = {}\n"])
+def test_no_containers(containers: str, tmp_path: Path) -> None:
+    said = refusal(tmp_path, 'name = "a"\ntitle = "A"\nversion = "1.0.0"\n' + containers)
+    assert said.startswith(
+        "taskflow.toml:4: containers: " if containers else "taskflow.toml: containers: is missing"
+    )
+
+
+def test_empty(tmp_path: Path) -> None:
+    assert "taskflow.toml: name: is missing" in refusal(tmp_path, "").splitlines()
+
+
+def test_absent(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"taskflow\.toml is not here") as caught:
+        load(tmp_path / "taskflow.toml")
+    assert caught.value.hint == "run this in the project's top folder"
+    assert caught.value.exit_code == 2
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "taskflow.toml").mkdir()
+    with pytest.raises(InputError, match=r"taskflow\.toml cannot be read: Is a directory"):
+        load(tmp_path / "taskflow.toml")
+
+
+def test_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "taskflow.toml"
+    path.write_bytes(GOOD.replace("TaskFlow", "Täskflow").encode("latin-1"))
+    with pytest.raises(InputError, match=r"^taskflow\.toml:2: not UTF-8"):
+        load(path)
+
+
+def test_a_byte_order_mark_and_windows_lines(tmp_path: Path) -> None:
+    path = tmp_path / "taskflow.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert load(path).name == "taskflow"
+
+
+def test_a_second_backend_is_an_entry(tmp_path: Path) -> None:
+    entry = GOOD[GOOD.index("[containers.backend]") : GOOD.index("[services")]
+    project = read(tmp_path, GOOD + "\n" + entry.replace("backend]", "billing]").replace(
+        "containers.backend.", "containers.billing."
+    ).replace("port = 8000", 'port = 8001\ncontext = "services/billing"'))  # fmt: skip
+    assert list(project.containers) == ["backend", "billing"]
+    assert project.image("billing") == "ghcr.io/acme/taskflow-billing"
+    assert project.context("billing") == "services/billing"
+
+
+def test_select(tmp_path: Path) -> None:
+    project = read(tmp_path, GOOD)
+    assert list(project.select([])) == list(project.select(["backend", "backend"])) == ["backend"]
+    with pytest.raises(InputError, match="unknown container: bakend, worker") as caught:
+        project.select(["backend", "bakend", "worker"])
+    assert caught.value.hint == "taskflow.toml has: backend"
+    assert caught.value.exit_code == ExitCode.WRONG_INPUT
+
+
+@pytest.mark.parametrize(
+    ("image"),
+    [
+        "python",
+        "python:3.13-slim",
+        "ghcr.io/acme/python:3.13",
+        "localhost:5000/a/b__c/d--e:T_1.2",
+        "python:3.13@sha256:" + "0" * 64,
+        "taskflow-standin/python:3.13-slim",
+    ],
+)
+def test_images_taken(image: str, tmp_path: Path) -> None:
+    assert (
+        read(tmp_path, GOOD.replace("python:3.13-slim", image)).containers["backend"].base == image
+    )
+
+
+@pytest.mark.parametrize(
+    "registry", ["", "acme", "localhost:5000", "ghcr.io/acme/team", "r.example:443/x"]
+)
+def test_registries_taken(registry: str, tmp_path: Path) -> None:
+    project = read(tmp_path, GOOD.replace("ghcr.io/acme", registry))
+    assert project.image("backend") == f"{registry}/taskflow-backend".removeprefix("/")
+
+
+def test_sizes_are_decimal_unless_they_say_binary() -> None:
+    assert parse_bytes("300MB") == parse_bytes(300_000_000) == 300_000_000
+    assert parse_bytes("300 MiB") == 314_572_800
+    assert (parse_bytes("1kB"), parse_bytes("1KiB"), parse_bytes("0.5GB")) == (
+        1000,
+        1024,
+        5 * 10**8,
+    )
+    assert megabytes(parse_bytes("286.1MiB")) == "300.0 MB"
+
+
+def test_durations() -> None:
+    assert (parse_seconds("2s"), parse_seconds("500ms"), parse_seconds("0.5 s")) == (2.0, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("answers", "containers", "services"),
+    [
+        ({}, ["backend", "frontend"], ["database"]),
+        ({"containers": "backend", "database": False}, ["backend"], []),
+        ({"containers": "frontend", "registry": "ghcr.io/acme"}, ["frontend"], []),
+    ],
+)
+def test_what_the_template_renders_loads(
+    render: Render, answers: dict[str, object], containers: list[str], services: list[str]
+) -> None:
+    project = load(render(**answers) / "taskflow.toml")
+    assert list(project.containers) == containers
+    assert list(project.services) == services
+    assert {c.user for c in project.containers.values()} == {"1001:1001"}
+    limits = {"backend": 300_000_000, "frontend": 200_000_000}
+    assert all(c.memory == limits[name] for name, c in project.containers.items())

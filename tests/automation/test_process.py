@@ -1,0 +1,169 @@
+"""Running programs: what tools print when the machine is at fault, and what is no such fault."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from automation.errors import EnvironmentTrouble
+from automation.process import last_line, run, stream, trouble
+
+DISK, GONE, PORT = "the disk is full", "the container engine stopped", "a port is already taken"
+IMAGE, NETWORK = "a base image can be had neither", "the network, or a package index"
+
+FAULTS = [
+    (DISK, "#9 2.113 OSError: [Errno 28] No space left on device"),
+    (DISK, 'ERROR: failed to solve: failed to copy files: copy file range failed: no space left on device'),
+    (DISK, "Error: committing container for step: copying layers: write /var/tmp/storage123: no space left on device"),
+    (DISK, "npm error nospc ENOSPC: no space left on device, write"),
+    (DISK, "write /tmp/x: disk quota exceeded"),
+    (GONE, "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"),
+    (GONE, "failed to connect to the docker API at tcp://10.0.0.1:2375: dial tcp: connect: connection refused"),
+    (GONE, "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: connect: permission denied"),
+    (GONE, 'error during connect: Post "http://docker/v1.41/build": EOF'),
+    (GONE, "failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF"),
+    (GONE, "failed to solve: rpc error: code = Unavailable desc = transport is closing"),
+    (GONE, "Error: unable to connect to Podman socket: dial unix /run/podman/podman.sock: connect: no such file or directory"),
+    (PORT, "docker: Error response from daemon: driver failed programming external connectivity on endpoint x: Bind for 127.0.0.1:8000 failed: port is already allocated."),
+    (PORT, "Error response from daemon: Ports are not available: listen tcp4 127.0.0.1:3000: bind: address already in use"),
+    (PORT, "Error: rootlessport listen tcp 127.0.0.1:8000: bind: address already in use"),
+    (PORT, "Error: cannot listen on the TCP port: listen tcp4 :8000: bind: address already in use"),
+    (IMAGE, "Error response from daemon: pull access denied for nope, repository does not exist or may require 'docker login'"),
+    (IMAGE, "Error response from daemon: manifest for python:9.9 not found: manifest unknown: manifest unknown"),
+    (IMAGE, "ERROR: failed to solve: python:9.9: failed to resolve source metadata for docker.io/library/python:9.9: docker.io/library/python:9.9: not found"),
+    (IMAGE, 'Error response from daemon: Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io: no such host'),
+    (IMAGE, "Error: initializing source docker://python:9.9: reading manifest 9.9 in docker.io/library/python: manifest unknown"),
+    (IMAGE, 'Error: creating build container: short-name "acme/x" did not resolve to an alias and no unqualified-search registries are defined in "/etc/containers/registries.conf"'),
+    (IMAGE, "Error: No such image: taskflow-backend:dev"),
+    (IMAGE, "Error: taskflow-backend:dev: image not known"),
+    (IMAGE, "toomanyrequests: You have reached your pull rate limit."),
+    (NETWORK, "#8 5.1 WARNING: Retrying after connection broken by 'NewConnectionError': [Errno -3] Temporary failure in name resolution"),
+    (NETWORK, "#8 1.2 npm error code EAI_AGAIN"),
+    (NETWORK, "#8 1.2 npm error code ENOTFOUND"),
+    (NETWORK, "#8 1.2 npm error code ECONNREFUSED"),
+    (NETWORK, "#8 1.2 curl: (6) Could not resolve host: example.org"),
+    (NETWORK, "#8 1.2   Caused by: dns error: failed to lookup address information: Try again"),
+    (NETWORK, "connect: network is unreachable"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "output"), FAULTS)
+def test_the_machines_fault(message: str, output: str) -> None:
+    fault = trouble(f"#5 [2/4] RUN make\n#5 DONE 0.1s\n{output}\n#9 ERROR: exit code: 1\n")
+    assert fault is not None
+    assert fault.message.startswith(message)
+    assert fault.message.endswith(output.strip()[:300]), "the tool's own line belongs to it"
+    assert fault.hint
+    assert int(fault.exit_code) == 4
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "",
+        '#9 ERROR: process "/bin/sh -c npm run build" did not complete successfully: exit code: 1',
+        "The command '/bin/sh -c exit 3' returned a non-zero code: 3",
+        'Error: building at STEP "RUN exit 3": while running runtime: exit status 3',
+        "#9 ModuleNotFoundError: No module named 'app'",
+        "#9 FileNotFoundError: [Errno 2] No such file or directory: 'x'",
+        "#9 raise HostnotFound",
+        "#9 ERROR: No matching distribution found for fastapi==999",
+        "#9 THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE",
+        "#9 npm error code ELIFECYCLE",
+        "#9 npm error code E404",
+        "#9 npm error `npm ci` can only install packages when package.json and the lock file agree",
+        "#9 src/app/page.tsx(3,7): error TS2322: Type 'string' is not assignable to type 'number'.",
+        "#9 Killed",
+        'ERROR: failed to solve: dockerfile parse error on line 3: unknown instruction: RUNN',
+        'ERROR: failed to calculate checksum of ref: "/nope": not found',
+        "COPY failed: file not found in build context or excluded by .dockerignore: stat nope",
+        "#9 AssertionError: image of a port in the network is taken",
+    ],
+)  # fmt: skip
+def test_no_fault_of_the_machine(output: str) -> None:
+    assert trouble(f"#5 [2/4] RUN make\n{output}\n") is None
+
+
+def test_a_long_line_is_cut() -> None:
+    fault = trouble("x" * 10_000 + " no space left on device")
+    assert fault is not None
+    assert len(fault.message) < 400
+
+
+PYTHON = sys.executable
+
+
+def test_run_captures() -> None:
+    done = run([PYTHON, "-c", "import sys; print('é'); print('no', file=sys.stderr); sys.exit(3)"])
+    assert (done.stdout, done.stderr, done.returncode) == ("é\n", "no\n", 3)
+
+
+def test_run_hands_over_input_environment_and_folder(tmp_path: Path) -> None:
+    code = "import os, sys; print(sys.stdin.read(), os.environ['A_B'], os.getcwd(), 'PATH' in os.environ)"
+    done = run([PYTHON, "-c", code], stdin="in", env={"A_B": "1"}, cwd=tmp_path)
+    assert done.stdout == f"in 1 {tmp_path.resolve()} True\n"
+
+
+def test_run_asks_nobody() -> None:
+    assert run([PYTHON, "-c", "import sys; print(repr(sys.stdin.read()))"]).stdout == "''\n"
+
+
+def test_run_takes_what_is_no_text() -> None:
+    done = run([PYTHON, "-c", r"import sys; sys.stdout.buffer.write(b'a\xffb')"])
+    assert done.stdout == "a\ufffdb"
+
+
+def test_a_missing_program() -> None:
+    for call in (lambda: run(["no-such-program", "x"]), lambda: stream(["no-such-program"], print)):
+        with pytest.raises(
+            EnvironmentTrouble, match=r"^no-such-program is not installed"
+        ) as caught:
+            call()
+        assert caught.value.hint
+        assert caught.value.exit_code == 4
+
+
+def test_a_timeout() -> None:
+    started = time.monotonic()
+    with pytest.raises(EnvironmentTrouble, match=r"^no answer within 0\.2 s: .*python") as caught:
+        run([PYTHON, "-c", "import time; time.sleep(60)"], timeout=0.2)
+    assert time.monotonic() - started < 30
+    assert caught.value.hint == "run the command again"
+
+
+def test_stream_hands_over_lines_as_they_come() -> None:
+    code = (
+        "import sys, time\nprint('one', flush=True)\nprint('two', file=sys.stderr, flush=True)\n"
+        "print(sys.stdin.read(), end='')\nsys.exit(5)"
+    )
+    seen: list[str] = []
+    assert stream([PYTHON, "-c", code], seen.append, stdin="three") == (5, "one\ntwo\nthree")
+    assert seen == ["one", "two", "three"]
+
+
+def test_stream_of_a_program_that_does_not_read_its_input() -> None:
+    code = "import sys; sys.stdin.close(); print('why'); sys.exit(1)"
+    seen: list[str] = []
+    answer = stream([PYTHON, "-c", code], seen.append, stdin="x" * 1_000_000)
+    assert answer == (1, "why\n")
+    assert seen == ["why"]
+
+
+def test_an_interrupted_stream_ends_its_program(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    code = f"import os, time; open({str(file)!r}, 'w').write(str(os.getpid())); print(1, flush=True); time.sleep(60)"
+
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stream([PYTHON, "-c", code], interrupt)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(file.read_text()), 0)
+
+
+def test_last_line() -> None:
+    assert last_line("a\n  b \n\n \n") == "b"
+    assert last_line("") == ""

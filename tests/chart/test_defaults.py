@@ -1,0 +1,258 @@
+"""The chart as it comes: one test per field that matters."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from automation import helm, model
+from tests.chart.conftest import Install
+
+BACK, FRONT = "Deployment/taskflow-backend", "Deployment/taskflow-frontend"
+POD, BOX = "spec.template.spec", "spec.template.spec.containers.0"
+SELECTOR = {"app.kubernetes.io/name": "taskflow", "app.kubernetes.io/instance": "taskflow"}
+
+BOTH: dict[str, Any] = {
+    "spec.replicas": 2,
+    "spec.revisionHistoryLimit": 5,
+    "spec.strategy": {
+        "type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+    },
+    f"{POD}.automountServiceAccountToken": False,
+    f"{POD}.enableServiceLinks": False,
+    f"{POD}.terminationGracePeriodSeconds": 30,
+    f"{POD}.securityContext": {
+        "runAsNonRoot": True, "runAsUser": 1001, "runAsGroup": 1001, "fsGroup": 1001,
+        "fsGroupChangePolicy": "OnRootMismatch", "seccompProfile": {"type": "RuntimeDefault"},
+    },
+    f"{POD}.volumes.0": {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+    f"{POD}.containers.1": None,
+    f"{POD}.imagePullSecrets": None,
+    f"{BOX}.securityContext": {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    },
+    f"{BOX}.imagePullPolicy": "IfNotPresent",
+    f"{BOX}.lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+    f"{BOX}.terminationMessagePolicy": "FallbackToLogsOnError",
+    f"{BOX}.resources.requests": {"cpu": "100m", "memory": "100M"},
+    f"{BOX}.command": None,
+    f"{BOX}.args": None,
+    f"{BOX}.startupProbe.periodSeconds": 1,
+    f"{BOX}.startupProbe.failureThreshold": 60,
+    f"{BOX}.readinessProbe.timeoutSeconds": 2,
+    f"{BOX}.readinessProbe.failureThreshold": 2,
+    f"{BOX}.livenessProbe.timeoutSeconds": 3,
+    f"{BOX}.livenessProbe.failureThreshold": 3,
+    f"{POD}.topologySpreadConstraints.0.topologyKey": "kubernetes.io/hostname",
+    f"{POD}.topologySpreadConstraints.1.topologyKey": "topology.kubernetes.io/zone",
+    f"{POD}.topologySpreadConstraints.0.whenUnsatisfiable": "ScheduleAnyway",
+    f"{POD}.topologySpreadConstraints.0.maxSkew": 1,
+    f"{POD}.topologySpreadConstraints.0.matchLabelKeys": ["pod-template-hash"],
+}  # fmt: skip
+
+
+def secret(name: str, **more: object) -> dict[str, object]:
+    reference = {"name": "taskflow-backend", "key": name, **more}
+    return {"name": name, "valueFrom": {"secretKeyRef": reference}}
+
+
+def http(path: str) -> dict[str, str]:
+    return {"path": path, "port": "http"}
+
+
+ONE: dict[str, Any] = {
+    f"{BACK} {POD}.serviceAccountName": "taskflow-backend",
+    f"{BACK} {BOX}.name": "backend",
+    f"{BACK} {BOX}.image": "taskflow-backend:0.1.0",
+    f"{BACK} {BOX}.ports": [{"name": "http", "containerPort": 8000}],
+    f"{BACK} {BOX}.resources.limits": {"memory": "300M"},
+    f"{BACK} {BOX}.startupProbe.httpGet": http("/api/health/live"),
+    f"{BACK} {BOX}.readinessProbe.httpGet": http("/api/health"),
+    f"{BACK} {BOX}.livenessProbe.httpGet": http("/api/health/live"),
+    f"{BACK} {BOX}.env": [secret("DATABASE_URL"), secret("OPENROUTER_API_KEY", optional=True)],
+    f"{BACK} {BOX}.envFrom": [{"configMapRef": {"name": "taskflow-backend"}}],
+    f"{BACK} {BOX}.volumeMounts": [
+        {"name": "tmp", "mountPath": "/tmp"},
+        {"name": "app-data", "mountPath": "/app/data"},
+    ],
+    f"{BACK} {POD}.volumes.1": {"name": "app-data", "emptyDir": {"sizeLimit": "64Mi"}},
+    f"{FRONT} {POD}.serviceAccountName": "taskflow-frontend",
+    f"{FRONT} {BOX}.name": "frontend",
+    f"{FRONT} {BOX}.image": "taskflow-frontend:0.1.0",
+    f"{FRONT} {BOX}.ports": [{"name": "http", "containerPort": 3000}],
+    f"{FRONT} {BOX}.resources.limits": {"memory": "200M"},
+    f"{FRONT} {BOX}.startupProbe.httpGet": http("/health"),
+    f"{FRONT} {BOX}.readinessProbe.httpGet": http("/health"),
+    f"{FRONT} {BOX}.livenessProbe.httpGet": http("/health"),
+    f"{FRONT} {BOX}.env": None,
+    f"{FRONT} {BOX}.volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+    f"{FRONT} {POD}.volumes.1": None,
+    # A probe that a scale-to-zero database sleeps through, and the drain that the grace covers.
+    "ConfigMap/taskflow-backend data": {
+        "HEALTH_DATABASE_CHECK": "handshake", "PYTHONPATH": "/app/src", "SHUTDOWN_SECONDS": "8",
+    },
+    "ConfigMap/taskflow-frontend data": {
+        "API_URL": "http://taskflow-backend:8000", "HOSTNAME": "0.0.0.0",
+        "NODE_ENV": "production", "STOP_SECONDS": "7",
+    },
+    "Service/taskflow-backend spec": {
+        "type": "ClusterIP",
+        "selector": {**SELECTOR, "app.kubernetes.io/component": "backend"},
+        "ports": [{"name": "http", "port": 8000, "targetPort": "http", "appProtocol": "http"}],
+    },
+    "ServiceAccount/taskflow-backend automountServiceAccountToken": False,
+    "PodDisruptionBudget/taskflow-backend spec": {
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": {**SELECTOR, "app.kubernetes.io/component": "backend"}},
+    },
+    "Pod/taskflow-backend-test spec.restartPolicy": "Never",
+    "Pod/taskflow-backend-test spec.containers.0.command": [
+        "python", "-S", "/app/image/healthcheck.py", "http://taskflow-backend:8000/api/health",
+    ],
+    "Pod/taskflow-backend-test spec.containers.1.command.3": (
+        "http://taskflow-backend:8000/api/health/live"
+    ),
+    # Through the frontend to the backend.
+    "Pod/taskflow-frontend-test spec.containers.1.command": [
+        "node", "/app/healthcheck.cjs", "http://taskflow-frontend:3000/api/health",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("deployment", [BACK, FRONT])
+@pytest.mark.parametrize("path", BOTH)
+def test_field_of_both(path: str, deployment: str, install: Install) -> None:
+    assert install().at(f"{deployment} {path}") == BOTH[path]
+
+
+@pytest.mark.parametrize("place", ONE)
+def test_field(place: str, install: Install) -> None:
+    assert install().at(place) == ONE[place]
+
+
+def test_objects(install: Install) -> None:
+    kinds = {"ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service"}
+    wanted = {
+        f"{k}/taskflow-{c}" for k in {*kinds, "ServiceAccount"} for c in ("backend", "frontend")
+    }
+    tests = {
+        "NetworkPolicy/taskflow-test",
+        "Pod/taskflow-backend-test",
+        "Pod/taskflow-frontend-test",
+    }
+    assert install().keys() == wanted | tests
+
+
+def test_labels(install: Install, sample: Path) -> None:
+    version = model.load(sample / model.FILE_NAME).version
+    for name, item in install().items():
+        labels = item["metadata"]["labels"]
+        component = labels.pop("app.kubernetes.io/component")
+        assert labels == {
+            **SELECTOR,
+            "app.kubernetes.io/part-of": "taskflow",
+            "app.kubernetes.io/version": version,
+            "app.kubernetes.io/managed-by": "Helm",
+            "helm.sh/chart": f"taskflow-{version}",
+        }, name
+        assert component in {"backend", "frontend", "test"}, name
+        assert item["metadata"]["namespace"] == "shop", name
+        labels["app.kubernetes.io/component"] = component
+
+
+def test_selectors_select(install: Install) -> None:
+    """Services, budgets and policies take the pods of their own component, and none else."""
+    objects = install()
+    pods = {
+        item["metadata"]["labels"]["app.kubernetes.io/component"]: item["spec"]["template"]
+        for item in objects.values()
+        if item["kind"] == "Deployment"
+    }
+    for name, item in objects.items():
+        spec = item.get("spec", {})
+        selector = spec.get("podSelector") or spec.get("selector") or {}
+        wanted = selector.get("matchLabels", selector).items()
+        taken = [
+            c for c, pod in pods.items() if wanted and wanted <= pod["metadata"]["labels"].items()
+        ]
+        component = item["metadata"]["labels"]["app.kubernetes.io/component"]
+        assert taken == ([component] if wanted and component in pods else []), name
+
+
+def peers(rules: list[dict[str, Any]]) -> set[str]:
+    """The components, addresses or ports that rules allow."""
+    found = set()
+    for rule in rules:
+        ports = "/".join(str(port["port"]) for port in rule.get("ports", ())) or "any"
+        for peer in rule.get("from", rule.get("to", [{}])):
+            labels = peer.get("podSelector", {}).get("matchLabels", {})
+            who = labels.get("app.kubernetes.io/component") or peer.get("ipBlock", {}).get("cidr")
+            found.add(f"{who or ('release' if labels else 'anywhere')}:{ports}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("policy", "come", "go"),
+    [
+        ("backend", {"test:8000", "frontend:8000"},
+         {"anywhere:53/53", "0.0.0.0/0:5432", "::/0:5432"}),
+        ("frontend", {"test:3000"}, {"anywhere:53/53", "backend:8000"}),
+        ("test", set[str](), {"anywhere:53/53", "release:any"}),
+    ],
+)  # fmt: skip
+def test_nothing_else_passes(policy: str, come: set[str], go: set[str], install: Install) -> None:
+    spec = install().at(f"NetworkPolicy/taskflow-{policy} spec")
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert peers(spec.get("ingress", [])) == come
+    assert peers(spec["egress"]) == go
+
+
+def test_tests_are_hooks_that_leave_nothing(install: Install) -> None:
+    hooks = [item for name, item in install().items() if name.endswith("test")]
+    assert len(hooks) == 3
+    for item in hooks:
+        annotations = item["metadata"]["annotations"]
+        assert annotations["helm.sh/hook"] == "test"
+        assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
+
+
+def test_every_pod_is_restricted(install: Install) -> None:
+    """Tests and Jobs too: the same security as the services."""
+    values = {"containers": {"backend": {"migration": {"enabled": True, "command": ["x"]}}}}
+    objects = install(values)
+    wanted = (
+        objects.at(f"{BACK} {POD}.securityContext"),
+        objects.at(f"{BACK} {BOX}.securityContext"),
+    )
+    found = 0
+    for name, item in objects.items():
+        pod = (
+            item["spec"]
+            if item["kind"] == "Pod"
+            else item.get("spec", {}).get("template", {}).get("spec")
+        )
+        for box in (pod or {}).get("containers", ()):
+            assert (pod["securityContext"], box["securityContext"]) == wanted, name
+            assert pod["automountServiceAccountToken"] is False, name
+            assert "memory" in box["resources"]["limits"], name
+            found += 1
+    assert found == 7
+
+
+def test_lint_is_silent(program: Path, chart: Path) -> None:
+    for values in ([], [chart / "values-dev.yaml"], [chart / "values-prod.yaml"]):
+        assert helm.lint(program, chart, values=values) == []
+
+
+def test_it_reads_in_ten_minutes(chart: Path) -> None:
+    templates = [path for path in (chart / "templates").rglob("*") if path.is_file()]
+    assert sum(len(path.read_text("utf-8").splitlines()) for path in templates) <= 900
+    for path in templates:
+        if path.suffix == ".yaml":
+            kinds = set(re.findall(r"^kind: (\w+)", path.read_text("utf-8"), re.MULTILINE))
+            assert len(kinds) == 1, f"{path.name} makes {kinds}"

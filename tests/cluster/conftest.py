@@ -1,0 +1,145 @@
+"""A real cluster, and on it the release of a small service that every test can break."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace as but
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from automation import build, cluster, helm
+from automation.deploy import LOAD_VARIABLE
+from automation.drills import run
+from automation.engine import Engine
+from automation.kubectl import Kubectl
+from automation.model import load
+from automation.namespace import OWNER, Namespace
+from automation.results import Result
+from tests.conftest import ROOT, Render
+from tests.containers.conftest import SERVICE
+
+KUBERNETES = ROOT.parent / "shared" / "kubernetes"
+NEEDED = "needs a cluster: set KUBECONFIG (kind makes one: `kind create cluster`)"
+HERE = Path(__file__).parent
+SHARED = "drilled"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where a cluster can be had these tests must run, in CI at least; elsewhere they say why not."""
+    found = os.environ.get("KUBECONFIG") or (KUBERNETES / "up").is_file()
+    for item in items:
+        if HERE in item.path.parents and "kubectl" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.engine if found else pytest.mark.skip(NEEDED))
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Kubectl:
+    """Kubectl for the cluster of KUBECONFIG, else for one that is started (and stays up)."""
+    if not os.environ.get("KUBECONFIG"):
+        done = subprocess.run([KUBERNETES / "up"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        os.environ["KUBECONFIG"] = done.stdout.strip().rpartition("=")[2]
+    if (KUBERNETES / "load").is_file():
+        os.environ.setdefault(LOAD_VARIABLE, str(KUBERNETES / "load"))
+    with cluster.target(helm.kubectl(ROOT), "", print) as found:
+        found.call("get", "nodes")
+    return found
+
+
+def small(render: Render, folder: Path, **answers: object) -> Path:
+    """A project whose backend is the small service, and its chart."""
+    project = render(folder, containers="backend", **answers)
+    shutil.rmtree(project / "backend")
+    shutil.copytree(SERVICE, project / "backend")
+    (project / "values.yaml").write_text(QUICK, encoding="utf-8")
+    return project
+
+
+# The rest is the chart's own; these make a rollout and what the kubelet notices a matter of seconds.
+QUICK = """
+defaults:
+  preStopSleepSeconds: 2
+  probes: {readiness: {periodSeconds: 1}}
+containers: {backend: {test: {command: [python, /app/healthcheck.py]}}}
+"""
+
+
+def options(project: Path, *drills: str, **changes: Any) -> argparse.Namespace:
+    """The command's options, as its parser makes them."""
+    parser = argparse.ArgumentParser()
+    cluster.add_arguments(parser)
+    words = [word for drill in drills for word in ("--drill", drill)]
+    if (project / "values.yaml").is_file():
+        words += ["--values", str(project / "values.yaml")]
+    found = parser.parse_args(words)
+    vars(found).update(changes)
+    return found
+
+
+def rehearse(project: Path, engine: Engine, *drills: str, **changes: Any) -> list[Result]:
+    """Build, install, drill and remove."""
+    model = load(project / "taskflow.toml")
+    images = build.build(project, model, engine, list(model.containers), print)
+    assert all(image.usable for image in images), [image.results for image in images]
+    return cluster.cluster(
+        project, model, engine, images, options(project, *drills, **changes), print
+    )
+
+
+@pytest.fixture(scope="session")
+def service(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project of the small service, with a database."""
+    return small(render, tmp_path_factory.mktemp("cluster"), slug=SHARED)
+
+
+Drilled = Callable[..., set[str]]
+
+
+@pytest.fixture(scope="session")
+def site(service: Path, engine: Engine, kubectl: Kubectl) -> Iterator[Namespace]:
+    """The small service, installed and in order."""
+    model = load(service / "taskflow.toml")
+    images = build.build(service, model, engine, ["backend"], print)
+    parts = (model, kubectl, helm.find(ROOT), service / helm.CHART, [service / "values.yaml"])
+    with Namespace(*parts, print) as found:
+        found.prepare(engine, images, "")
+        found.upgrade()
+        found.settle()
+        yield found
+
+
+@pytest.fixture
+def drilled(site: Namespace) -> Iterator[Drilled]:
+    """`drilled(drill, …, chart=…, **values)`: what fails when the release is installed like this."""
+    release, values = site.release, site.values
+
+    def drill(*names: str, chart: Path | None = None, **changes: Any) -> set[str]:
+        site.release = but(release, chart=chart or release.chart)
+        site.values = [*values, changes]
+        site.upgrade()
+        site.settle()
+        return failed([result for name in names for result in run(site, name)])
+
+    yield drill
+    site.release, site.values = release, values
+
+
+def failed(results: list[Result]) -> set[str]:
+    """The IDs of what failed; whatever failed says what to do."""
+    for result in results:
+        assert not result.failed or (result.expected and result.measured and result.fix), result
+    return {result.id for result in results if result.failed}
+
+
+def left_over(kubectl: Kubectl, project: str = "") -> list[str]:
+    """The namespaces of runs, but for the one that the session's own tests share."""
+    names = [
+        found["metadata"]["name"] for found in kubectl.get("namespaces", f"--selector={OWNER}")
+    ]
+    return [name for name in names if name.startswith(project) and not name.startswith(SHARED)]

@@ -1,0 +1,133 @@
+"""Shared fixtures: the template as a tagged git repository, rendered projects, the engine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import copier
+import pytest
+
+import provision
+from automation.engine import SUBSTITUTES_VARIABLE, Engine, find, substitutes
+from automation.errors import NoEngineError
+
+ROOT = Path(__file__).parent.parent
+BASES = ("python:3.13-slim", "node:24-alpine", "postgres:17-alpine")
+
+Render = Callable[..., Path]
+
+# A shell starts what runs in the background deaf to Ctrl-C; what the tests interrupt must hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git in a folder with an identity of its own; what it prints."""
+    identity = [
+        "-c",
+        "user.name=test",
+        "-c",
+        "user.email=test@localhost",
+        "-c",
+        "tag.gpgsign=false",
+    ]
+    done = subprocess.run(
+        ["git", "-C", str(folder), *identity, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"git {' '.join(words)}: {done.stderr}"
+    return done.stdout
+
+
+def snapshot(target: Path) -> None:
+    """Copy the work tree, uncommitted changes included, without what git ignores."""
+    listed = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as it lies here, committed and tagged v0.1.0 in a repository of its own."""
+    folder = tmp_path_factory.mktemp("template")
+    snapshot(folder)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", "--all", "--force")
+    git(folder, "commit", "--quiet", "--message", "snapshot")
+    git(folder, "tag", "v0.1.0")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """`render(slug="x", …)`: a new project from these answers and the defaults; never trusted."""
+
+    def run(target: Path | None = None, **answers: object) -> Path:
+        folder = target or tmp_path_factory.mktemp("project")
+        copier.run_copy(
+            str(template), folder, data=answers, defaults=True, overwrite=True, quiet=True,
+            vcs_ref="HEAD", unsafe=False,
+        )  # fmt: skip
+        return folder
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def sample(render: Render) -> Path:
+    """A project rendered from the defaults; tests that change files render their own."""
+    return render()
+
+
+@pytest.fixture
+def project(sample: Path, tmp_path: Path) -> Path:
+    """A private copy of the default project, to break."""
+    return Path(shutil.copytree(sample, tmp_path / "project"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a container test that is skipped has failed: nobody reads what was left out."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and item.get_closest_marker("engine"):
+        report.outcome = "failed"
+        report.longrepr = f"a container test was skipped in CI: {report.longrepr}"
+    return report
+
+
+def with_images(name: str = "") -> Engine:
+    """The engine of that name (or the best), with the base images or stand-ins for them.
+
+    Provisions only where `bootstrap.py --provision` allowed it; without an engine, skips.
+    """
+    try:
+        if os.environ.get("TASKFLOW_PROVISION"):
+            os.environ[SUBSTITUTES_VARIABLE] = provision.provision(name)[SUBSTITUTES_VARIABLE]
+        found = find(name)
+    except (NoEngineError, provision.Trouble) as error:
+        pytest.skip(f"needs a container engine: {error}")
+    instead = substitutes()
+    missing = [image for image in BASES if found.image_config(instead.get(image, image)) is None]
+    if missing:
+        pytest.skip(f"{found.name} lacks {', '.join(missing)}: pull them, or use --provision")
+    return found
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """A working engine that has the base images or stand-ins for them."""
+    return with_images()
+
+
+@pytest.fixture(scope="session", params=["docker", "podman"])
+def each_engine(request: pytest.FixtureRequest) -> Engine:
+    """Both engines in turn."""
+    return with_images(request.param)

@@ -1,0 +1,106 @@
+"""A small service that every container test can break in its own way."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from automation import build, smoke
+from automation.engine import Engine
+from automation.model import Project, load
+from automation.results import Result
+
+SERVICE = Path(__file__).parent / "service"
+Edit = Callable[[Path], None]
+
+
+def replace(file: str, old: str, new: str) -> Edit:
+    """An edit that must find what it replaces."""
+
+    def edit(folder: Path) -> None:
+        path = folder / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{old!r} is not in {file}"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    return edit
+
+
+def fault(name: str) -> Edit:
+    """The app does this one thing wrong."""
+    return replace("Dockerfile", "ENV PYTHONPATH", f"ENV FAULT={name} PYTHONPATH")
+
+
+def with_database(folder: Path) -> None:
+    """Connect the service to a PostgreSQL."""
+    replace(
+        "taskflow.toml",
+        "environment = {",
+        'connects = { DATABASE_URL = "database" }\nenvironment = { required = ["DATABASE_URL"],',
+    )(folder)
+
+
+class Service:
+    """A private copy of the service, built and judged."""
+
+    def __init__(self, folder: Path, engine: Engine) -> None:
+        self.folder = folder
+        self.engine = engine
+        replace("taskflow.toml", '"faulty"', f'"faulty-{uuid.uuid4().hex[:8]}"')(folder)
+
+    @property
+    def project(self) -> Project:
+        """The model as it reads now."""
+        return load(self.folder / "taskflow.toml")
+
+    def build(self) -> build.Image:
+        """Build the one image."""
+        return build.build(self.folder, self.project, self.engine, ["backend"], print)[0]
+
+    def smoke(self) -> list[Result]:
+        """Build and smoke-test it."""
+        image = self.build()
+        assert image.usable, image.results
+        return smoke.smoke(self.project, self.engine, [image], print)
+
+    def remove(self) -> None:
+        """Remove the image; not its layers, which another test may be building on."""
+        image = f"{self.project.image('backend')}:dev"
+        self.engine.call("image", "rm", "--force", "--no-prune", image, check=False)
+
+
+@pytest.fixture
+def service_on_each(tmp_path: Path, each_engine: Engine) -> Iterator[Service]:
+    """The service, still in order, on Docker and on Podman."""
+    found = Service(Path(shutil.copytree(SERVICE, tmp_path / "service")), each_engine)
+    yield found
+    found.remove()
+
+
+@pytest.fixture
+def service(tmp_path: Path, engine: Engine) -> Iterator[Service]:
+    """The service, still in order."""
+    found = Service(Path(shutil.copytree(SERVICE, tmp_path / "service")), engine)
+    yield found
+    found.remove()
+
+
+def failed(results: list[Result]) -> set[str]:
+    """The IDs of what failed."""
+    return {result.id for result in results if result.failed}
+
+
+def left_over(engine: Engine, project: Project) -> str:
+    """What of this project's runs the engine still has."""
+    listings = (
+        ["ps", "--all", "--quiet"],
+        ["network", "ls", "--quiet"],
+        ["volume", "ls", "--quiet"],
+    )
+    return "".join(
+        engine.call(*words, "--filter", f"name={project.name}-smoke").stdout for words in listings
+    )

@@ -1,0 +1,128 @@
+"""Building: what came out is judged, failures name the step, and nothing is rebuilt for nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from automation import build, contract
+from automation.engine import Builder, Engine
+from automation.errors import EnvironmentTrouble, ExitCode
+from tests.conftest import git, with_images
+from tests.containers.conftest import Service, failed, replace
+
+pytestmark = pytest.mark.engine
+
+
+def test_an_image_in_order_passes(service_on_each: Service) -> None:
+    image = service_on_each.build()
+    assert failed(image.results) == set()
+    assert image.id.startswith("sha256:")
+
+
+def test_the_same_sources_give_the_same_image(service_on_each: Service) -> None:
+    first = service_on_each.build()
+    second = service_on_each.build()
+    assert second.id == first.id
+    steps = second.results[0].measured.rsplit(", ", 1)[1].split()
+    assert steps[0] == steps[2], second.results[0].measured
+
+
+def test_an_image_over_its_budget_fails(service: Service) -> None:
+    replace("Dockerfile", "RUN chown", "RUN head -c 2000000 /dev/urandom > /app/x && chown")(
+        service.folder
+    )
+    image = service.build()
+    assert failed(image.results) == {"build.size"}
+
+
+def test_a_failing_step_is_named_with_its_output(service: Service) -> None:
+    replace("Dockerfile", "RUN mkdir data", "RUN echo out of luck && exit 7")(service.folder)
+    image = service.build()
+    assert not image.usable
+    (result,) = image.results
+    assert result.id == "build.image"
+    assert "exit 7" in result.measured
+    assert "out of luck" in result.detail
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("USER 1001:1001", "USER 0:0", "contract.image.user"),
+        ("EXPOSE 8000", "EXPOSE 8000 9000", "contract.image.port"),
+        ('CMD ["python", "-u", "/app/app.py"]', "CMD python /app/app.py", "contract.image.command"),
+        ("8000/api/health/live", "8000/", "contract.image.healthcheck"),
+        ("PYTHONPATH=/app/src", "PYTHONPATH=/srv", "contract.image.environment"),
+        ("ENV PYTHONPATH", "ENV API_TOKEN=abc PYTHONPATH", "contract.image.secrets"),
+        ('image.version="${VERSION}"', 'image.version=""', "contract.image.labels"),
+        ("USER 1001", "VOLUME /app/data\nUSER 1001", "contract.image.volumes"),
+    ],
+)
+def test_a_config_that_breaks_the_contract_fails(
+    service: Service, old: str, new: str, expected: str
+) -> None:
+    replace("Dockerfile", old, new)(service.folder)
+    assert failed(service.build().results) == {expected}
+
+
+def test_a_variable_meant_for_run_time_must_not_be_baked_in(service: Service) -> None:
+    replace("taskflow.toml", "environment = {", 'environment = { optional = ["MODEL"],')(
+        service.folder
+    )
+    replace("Dockerfile", "ENV PYTHONPATH", "ENV MODEL=small PYTHONPATH")(service.folder)
+    assert failed(service.build().results) == {"contract.image.run-time-environment"}
+
+
+def test_a_missing_dockerfile_is_a_failed_check(service: Service) -> None:
+    (service.folder / "Dockerfile").unlink()
+    image = service.build()
+    assert not image.usable
+    assert image.results[0].measured == "no such file"
+
+
+def test_a_base_that_cannot_be_had_says_so(service: Service) -> None:
+    for file in ("Dockerfile", "taskflow.toml"):
+        replace(file, "python:3.13-slim", "localhost:1/nowhere:1")(service.folder)
+    with pytest.raises(EnvironmentTrouble) as caught:
+        service.build()
+    assert "localhost:1" in caught.value.message
+    assert "TASKFLOW_SUBSTITUTE_IMAGES" in caught.value.hint
+    assert caught.value.exit_code is ExitCode.ENVIRONMENT
+
+
+def test_lint_knows_whether_the_image_is_of_these_sources(service: Service) -> None:
+    project = service.project
+    assert build.current_image(service.folder, project, service.engine, "backend")[0] == ""
+    image = service.build()
+    found, _ = build.current_image(service.folder, project, service.engine, "backend")
+    assert found == image.id
+    replace("app.py", "Say nothing", "Say nothing at all")(service.folder)
+    assert build.current_image(service.folder, project, service.engine, "backend")[0] == ""
+
+
+def test_the_labels_carry_version_and_revision(service_on_each: Service) -> None:
+    """Also those of a second commit, whose image comes from the cache in all but its labels."""
+    service = service_on_each
+    git(service.folder, "init", "--quiet")
+    for number in range(2):
+        (service.folder / "notes.txt").write_text(str(number))
+        git(service.folder, "add", ".")
+        git(service.folder, "commit", "--quiet", "--message", "x")
+        head = git(service.folder, "rev-parse", "HEAD").strip()
+        image = service.build()
+        assert f"{service.project.image('backend')}:sha-{head[:12]}" in image.tags
+        labels = (service.engine.image_config(image.id) or {})["Labels"]
+        assert labels[contract.LABEL_PREFIX + "version"] == "1.2.3"
+        assert labels[contract.LABEL_PREFIX + "revision"] == head
+
+
+def test_the_legacy_builder_works_without_cache_mounts(service: Service) -> None:
+    engine = with_images("docker")  # only Docker has one
+    replace("Dockerfile", "RUN mkdir", "RUN --mount=type=cache,target=/root/.cache \\\n    mkdir")(
+        service.folder
+    )
+    service.engine = Engine("docker", engine.client, engine.version, Builder.LEGACY)
+    assert "without cache mounts" in service.engine.description
+    image = service.build()
+    assert image.usable, image.results
+    assert failed(image.results) == set()

@@ -1,0 +1,164 @@
+"""The project that `copier copy --defaults` gives passes its own lint, build, scan and smoke."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from automation import build, smoke
+from automation.engine import Engine
+from automation.errors import ExitCode
+from automation.model import load
+from automation.results import Result
+from automation.stack import Stack
+from tests.conftest import ROOT, Render, git
+from tests.containers.conftest import failed, left_over, replace
+
+# The same in each run of this clone, for the build cache; another's in another clone.
+NAME = f"sample-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
+
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
+
+
+@pytest.fixture(scope="module")
+def own(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default project, committed, under a name that no other test uses."""
+    folder = render(tmp_path_factory.mktemp("sample"), project_name=NAME)
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "Start")
+    return folder
+
+
+def automation(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """One command of the project's own automation."""
+    return subprocess.run(
+        [sys.executable, "-m", "automation", *words], cwd=folder, text=True, capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(folder), "TASKFLOW_OFFLINE": ""}, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["lint"], ["build"], ["scan", "--offline"], ["smoke"]], ids=str)
+def test_each_command_passes_and_reports(own: Path, engine: Engine, words: list[str]) -> None:
+    done = automation(own, *words)
+    assert done.returncode == ExitCode.OK, done.stdout + done.stderr
+    assert engine.description in done.stdout or words == ["lint"]
+    report = json.loads((own / "reports" / f"{words[0]}.json").read_text(encoding="utf-8"))
+    assert report["verdict"] == "passed"
+    assert {result["container"] for result in report["results"]} >= {"backend", "frontend"}
+    for ending in ("xml", "md"):
+        assert (own / "reports" / f"{words[0]}.{ending}").stat().st_size > 200
+    if words[0] in {"build", "smoke"}:
+        assert len(report["images"]) == 2
+
+
+def test_podman_gives_the_same_verdict(own: Path, each_engine: Engine) -> None:
+    project = load(own / "taskflow.toml")
+    images = build.build(own, project, each_engine, project.containers, print)
+    results = [result for image in images for result in image.results]
+    results += smoke.smoke(project, each_engine, images, print)
+    assert failed(results) == set(), [result for result in results if result.failed]
+    assert left_over(each_engine, project) == ""
+
+
+def test_a_change_of_source_rebuilds_no_dependency(
+    own: Path, engine: Engine, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(own, tmp_path / "changed", ignore=shutil.ignore_patterns(".git")))
+    project = load(folder / "taskflow.toml")
+    build.build(folder, project, engine, project.containers, print)
+    (folder / "backend/src/app/extra.py").write_text('"""More."""\n')
+    page = folder / "frontend/src/app/extra/page.tsx"
+    page.parent.mkdir()
+    page.write_text("export default function Extra() {\n  return <p>More</p>;\n}\n")
+    said: list[str] = []
+    build.build(folder, project, engine, project.containers, said.append)
+    assert not [line for line in said if "uv pip install" in line or "npm ci" in line], said
+
+
+def test_one_frontend_image_serves_two_backends(own: Path, engine: Engine) -> None:
+    """API_URL is read when the container runs, for pages and for the browser's route alike."""
+    project = load(own / "taskflow.toml")
+    images = {i.container: i for i in build.build(own, project, engine, project.containers, print)}
+    answers = []
+    for target in ("backend", "http://nobody.invalid:8000"):
+        with Stack(engine, project, print) as stack:
+            stack.start_service("database")
+            stack.start("backend", images["backend"].id)
+            if target != "backend":
+                stack.urls["backend"] = target
+            frontend = stack.start("frontend", images["frontend"].id)
+            page, proxied = frontend.get("/", 10), frontend.get("/api/health", 10)
+            answers.append((page.status, proxied.status, frontend.get("/health").status))
+            assert b"nobody.invalid" not in page.body + proxied.body
+    assert answers == [(200, 200, 200), (200, 502, 200)]
+
+
+@pytest.mark.parametrize(
+    ("container", "variable", "value"),
+    [
+        ("backend", "DATABASE_URL", None),
+        ("backend", "DATABASE_URL", ""),
+        ("backend", "DATABASE_URL", "mysql://root:s3cret@db/x"),
+        ("frontend", "API_URL", None),
+        ("frontend", "API_URL", "ftp://s3cret"),
+    ],
+)
+def test_a_wrong_environment_ends_the_start_with_one_line(
+    own: Path, engine: Engine, container: str, variable: str, value: str | None
+) -> None:
+    image = f"{load(own / 'taskflow.toml').image(container)}:dev"
+    setting = [] if value is None else ["--env", f"{variable}={value}"]
+    # Podman logs of its own that it finds no systemd to time a health check with.
+    words = ["run", "--rm", "--no-healthcheck", *setting, image]
+    done = engine.call(*words, check=False, timeout=20)
+    assert done.returncode not in {0, 137}
+    (line,) = (done.stdout + done.stderr).strip().splitlines()
+    assert variable in line
+    assert "s3cret" not in line
+
+
+def test_a_second_backend_is_an_entry_and_a_folder(
+    render: Render, engine: Engine, tmp_path: Path
+) -> None:
+    folder = render(tmp_path / "two", containers="backend", slug=f"{NAME}-two")
+    shutil.copytree(folder / "backend", folder / "reports-api")
+    text = (folder / "taskflow.toml").read_text(encoding="utf-8")
+    start, end = text.index("[containers.backend]"), text.index("[services.database]")
+    second = text[start:end].replace("containers.backend", "containers.reports-api")
+    (folder / "taskflow.toml").write_text(text[:end] + second + text[end:], encoding="utf-8")
+    project = load(folder / "taskflow.toml")
+    images = build.build(folder, project, engine, project.containers, print)
+    results: list[Result] = smoke.smoke(project, engine, images, print)
+    assert failed(results) == set()
+    assert {result.container for result in results} == {"backend", "reports-api"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _remove_images() -> Iterator[None]:
+    yield
+    for name in (NAME, f"{NAME}-two"):
+        for program in filter(shutil.which, ("docker", "podman")):
+            listed = subprocess.run(
+                [program, "images", "--quiet", f"{name}-*"], capture_output=True, text=True,
+                check=False,
+            ).stdout.split()  # fmt: skip
+            subprocess.run([program, "image", "rm", "--force", "--no-prune", *listed], capture_output=True,
+                           check=False)  # fmt: skip
+
+
+def test_the_contract_breaks_at_the_level_that_was_changed(own: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(own, tmp_path / "broken"))
+    replace("backend/Dockerfile", "USER 1001:1001", "USER root")(folder)
+    done = automation(folder, "lint")
+    assert done.returncode == ExitCode.CHECK_FAILED
+    assert "1001:1001" in done.stdout
+    assert "root" in done.stdout

@@ -1,0 +1,39 @@
+"""Fixture: copier asking the questions without writing a whole project."""
+
+from __future__ import annotations
+
+import shutil
+
+import copier
+import pytest
+import yaml
+
+from tests.template.choices import ROOT, Ask
+
+ANSWERS = "{{ _copier_conf.answers_file }}.jinja"
+
+
+@pytest.fixture(scope="session")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
+    """`ask(slug="x", …)`: the answers that copier takes; raises what copier raises.
+
+    The template has these very questions and no file but the answers file, so it takes no time.
+    What is refused must leave nothing behind.
+    """
+    template = tmp_path_factory.mktemp("questions")
+    (template / "template").mkdir()
+    shutil.copy2(ROOT / "copier.yml", template)
+    shutil.copy2(ROOT / "template" / ANSWERS, template / "template" / ANSWERS)
+
+    def run(**answers: object) -> dict[str, object]:
+        folder = tmp_path_factory.mktemp("asked") / "project"
+        try:
+            copier.run_copy(str(template), folder, data=answers, defaults=True, quiet=True)
+        except Exception:
+            assert not folder.exists()
+            raise
+        text = (folder / ".copier-answers.yml").read_text(encoding="utf-8")
+        found: dict[str, object] = yaml.safe_load(text)
+        return found
+
+    return run

@@ -1,0 +1,205 @@
+"""`nox -l` and `invoke --list` read like menus; wrong use is answered by one message and a code."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+SESSIONS = ("lint", "build", "scan", "smoke", "chart")
+TASKS = ("build", "up", "down", "logs", "ps", "tag", "release", "clean")
+INSTALL = "python -m pip install --require-hashes -r automation/requirements.txt"
+# Runs invoke as if the named module had never been installed.
+WITHOUT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == sys.argv[1]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+from invoke.main import program
+program.run(["invoke", *sys.argv[2:]])
+"""
+
+
+def python(folder: Path, *words: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run this Python in a folder, colours off; `path` is where it finds automation/."""
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200", "PYTHONPATH": str(path or "")}
+    environment.pop("FORCE_COLOR", None)
+    return subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True,
+        check=False, timeout=120,
+    )  # fmt: skip
+
+
+def load(path: Path) -> ModuleType:
+    """Import a file by its path under a name of its own."""
+    spec = importlib.util.spec_from_file_location(f"rendered_{path.stem}", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def one_message(done: subprocess.CompletedProcess[str], code: int, message: str) -> None:
+    """The exit code, and a message of two lines at most in place of a traceback."""
+    assert done.returncode == code, done.stderr
+    assert re.search(message, done.stderr), done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 2
+
+
+def test_nox_lists_a_menu(sample: Path) -> None:
+    done = python(sample, "-m", "nox", "-l")
+    assert done.returncode == 0, done.stderr
+    menu = dict(re.findall(r"^\* (\w+) -> (.+)$", done.stdout, re.MULTILINE))
+    assert tuple(menu) == SESSIONS
+    for description in menu.values():
+        assert 20 <= len(description) <= 100, description
+    assert "nox" in done.stdout.splitlines()[0]
+
+
+def test_invoke_lists_a_menu(sample: Path) -> None:
+    done = python(sample, "-m", "invoke", "--list")
+    assert done.returncode == 0, done.stderr
+    menu = dict(re.findall(r"^  (\S+) {2,}(\S.+)$", done.stdout, re.MULTILINE))
+    assert set(menu) >= set(TASKS)
+    for description in menu.values():
+        assert 20 <= len(description) <= 100, description
+
+
+def test_invoke_lists_from_a_folder_below(sample: Path) -> None:
+    done = python(sample / "backend", "-m", "invoke", "--list")
+    assert done.returncode == 0, done.stderr
+    assert "build" in done.stdout
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_option_has_help(task: str, sample: Path) -> None:
+    arguments = getattr(load(sample / "tasks.py"), task).get_arguments()
+    assert arguments
+    for argument in arguments:
+        assert len(argument.help or "") > 10, f"{task} --{argument.name}"
+
+
+def test_invoke_explains_a_task(sample: Path) -> None:
+    done = python(sample, "-m", "invoke", "--help", "build")
+    assert done.returncode == 0, done.stderr
+    for words in ("--container", "a name from taskflow.toml", "--no-cache", "--engine", "podman"):
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize("module", ["pydantic", "yaml"])
+@pytest.mark.parametrize("words", [("--list",), ("build",)])
+def test_invoke_says_what_to_install(module: str, words: tuple[str, ...], sample: Path) -> None:
+    done = python(sample, "-c", WITHOUT, module, *words)
+    one_message(done, 1, rf"{module} is not installed here.*\n  {re.escape(INSTALL)}")
+
+
+def test_what_to_install_is_what_is_needed(sample: Path) -> None:
+    path = INSTALL.split()[-1]
+    text = (sample / path).read_text(encoding="utf-8")
+    packages = re.findall(r"^([\w.-]+)==", text, re.MULTILINE)
+    assert {"invoke", "pydantic", "pyyaml", "rich"} <= set(packages)
+    assert text.count("--hash=sha256:") >= len(packages)
+    assert INSTALL in (sample / "README.md").read_text(encoding="utf-8")
+    assert INSTALL in (sample / "tasks.py").read_text(encoding="utf-8").split('"""')[1]
+
+
+def make_folder(path: Path) -> None:
+    """Put a folder where a file was."""
+    path.unlink()
+    path.mkdir()
+
+
+Break = Callable[[Path], object]
+BROKEN: dict[str, tuple[Break, str]] = {
+    "absent": (lambda path: path.unlink(), r"taskflow\.toml is not here"),
+    "folder": (make_folder, r"taskflow\.toml cannot be read"),
+    "binary": (lambda path: path.write_bytes(b"\xff\xfe\0"), r"taskflow\.toml.*(UTF-8|utf-8)"),
+    "not TOML": (
+        lambda path: path.write_text('name = "a"\nname =\n'),
+        r"taskflow\.toml:2: not valid TOML",
+    ),
+    "empty": (lambda path: path.write_text(""), r"taskflow\.toml: .*is missing"),
+    "wrong port": (
+        lambda path: path.write_text(path.read_text().replace("port = 8000", "port = 80000")),
+        r"taskflow\.toml:\d+: containers\.backend\.port: .*65535",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+@pytest.mark.parametrize("command", [("automation", "lint"), ("invoke", "build")])
+def test_unusable_model(case: str, command: tuple[str, str], project: Path) -> None:
+    damage, message = BROKEN[case]
+    damage(project / "taskflow.toml")
+    done = python(project, "-m", *command, path=project)
+    assert done.returncode == 2, done.stderr
+    assert re.search(message, done.stderr), done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("automation", "lint", "nosuch"),
+        ("automation", "build", "backend", "nosuch"),
+        ("invoke", "build", "--container", "nosuch"),
+    ],
+)
+def test_unknown_container(command: tuple[str, ...], sample: Path) -> None:
+    done = python(sample, "-m", *command, path=sample)
+    one_message(done, 2, r"unknown container: nosuch\n.*taskflow\.toml has: backend, frontend")
+
+
+@pytest.mark.parametrize("words", [(), ("deploy",), ("lint", "--nosuch"), ("lint", "--offline")])
+def test_unknown_option(words: tuple[str, ...], sample: Path) -> None:
+    done = python(sample, "-m", "automation", *words, path=sample)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: ")
+
+
+def test_outside_of_a_project(sample: Path, tmp_path: Path) -> None:
+    done = python(tmp_path, "-m", "automation", "lint", path=sample)
+    one_message(done, 2, r"taskflow\.toml is not here \(.+\)\n.*project's top folder")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def noxfile(sample: Path) -> ModuleType:
+    return load(sample / "noxfile.py")
+
+
+@pytest.mark.parametrize(("given", "passed_on"), [(1, None), (2, 2), (3, 3), (4, 4)])
+def test_nox_passes_exit_codes_on(
+    given: int, passed_on: int | None, noxfile: ModuleType, tmp_path: Path
+) -> None:
+    """A failed check lets later sessions run; what no session can mend ends nox with its code."""
+    installed: list[str] = []
+
+    def run(*words: str, **_: object) -> None:
+        assert words == ("python", "-m", "automation", "lint", "backend")
+        raise noxfile.CommandFailed(reason="", return_code=given)
+
+    session = SimpleNamespace(
+        virtualenv=SimpleNamespace(location=str(tmp_path)),
+        install=lambda *words: installed.extend(words),
+        posargs=["backend"],
+        run=run,
+    )
+    for _ in range(2):
+        with pytest.raises(SystemExit if passed_on else noxfile.CommandFailed) as ended:
+            noxfile.automation(session, "lint")
+        assert getattr(ended.value, "code", None) == passed_on
+    # What did not change is not installed again.
+    assert installed.count("--require-hashes") == 1
+    assert {Path(word).name for word in installed[1:]} >= {"requirements.txt"}

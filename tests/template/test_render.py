@@ -1,0 +1,264 @@
+"""What `copier copy` writes: complete, valid and only what the answers ask for."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import tomllib
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+import yaml
+
+from automation import contract, model
+from tests.conftest import Render
+from tests.template import choices
+
+ALWAYS = {
+    ".copier-answers.yml", ".env.example", ".gitignore", "README.md", "automation", "chart",
+    "compose.yaml", "noxfile.py", "taskflow.toml", "tasks.py",
+}  # fmt: skip
+CI = {"github": {".github"}, "gitlab": {".gitlab-ci.yml"}, "none": set[str]()}
+# Locked files must not name the registry they were made from; put together so as not to match.
+REGISTRIES = [
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("files", "pythonhosted", "org"),
+        ("registry", "npmjs", "org"),
+        ("registry", "yarnpkg", "com"),
+        ("deb", "debian", "org"),
+    )
+]
+SETS = [{}, *choices.alone(), *choices.pairwise(choices.offered())]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A project and the answers it was rendered from."""
+
+    answers: choices.Answers
+    folder: Path
+
+    def answer(self, name: str) -> object:
+        """What was answered, or the default."""
+        return self.answers.get(name, choices.questions()[name]["default"])
+
+    @property
+    def containers(self) -> set[str]:
+        """The containers asked for."""
+        wanted = str(self.answer("containers"))
+        return {"backend", "frontend"} if wanted == "both" else {wanted}
+
+    @property
+    def database(self) -> bool:
+        """Whether there is a database."""
+        return "backend" in self.containers and bool(self.answer("database"))
+
+    def files(self) -> list[Path]:
+        """Every file, relative to the project."""
+        found = self.folder.rglob("*")
+        return sorted(p.relative_to(self.folder) for p in found if p.is_symlink() or p.is_file())
+
+    def texts(self, *without: str) -> dict[str, str]:
+        """The text files outside the named top folders."""
+        found = {}
+        for path in self.files():
+            data = (self.folder / path).read_bytes()
+            if path.parts[0] not in without and b"\0" not in data:
+                found[path.as_posix()] = data.decode("utf-8")
+        return found
+
+
+@pytest.fixture(scope="module", params=SETS, ids=choices.label)
+def rendered(request: pytest.FixtureRequest, render: Render) -> Rendered:
+    return Rendered(request.param, render(**request.param))
+
+
+def test_top_of_the_project(rendered: Rendered) -> None:
+    wanted = ALWAYS | rendered.containers | CI[str(rendered.answer("ci"))]
+    assert {path.name for path in rendered.folder.iterdir()} == wanted
+
+
+def test_nothing_is_left_unrendered(rendered: Rendered, template: Path) -> None:
+    for name, text in rendered.texts().items():
+        source = template / "template" / name
+        if source.is_file():
+            assert text == source.read_text(encoding="utf-8"), name
+        else:
+            assert not re.search(r"(?<!\$)\{\{|\{%|\{#", text), name
+    assert not [name for name in rendered.files() if name.suffix == ".jinja"]
+
+
+def test_files_are_portable(rendered: Rendered) -> None:
+    for path in rendered.files():
+        full = rendered.folder / path
+        assert not full.is_symlink(), path
+        assert not re.search(r"[\"'<>:|?*\\{}]|[ .]$", path.as_posix()), path
+        assert full.stat().st_mode & 0o777 in {0o644, 0o755}, path
+    folded = [path.as_posix().casefold() for path in rendered.files()]
+    assert len(set(folded)) == len(folded)
+    for name, text in rendered.texts().items():
+        assert "\r" not in text, name
+        assert not text or text.endswith("\n"), name
+        assert not text.endswith("\n\n"), name
+
+
+def test_files_parse(rendered: Rendered, template: Path) -> None:
+    for name, text in rendered.texts().items():
+        # The services' own Python is newer than what may run this; copied files are linted there.
+        if name.startswith("backend/") and (template / "template" / name).is_file():
+            continue
+        if name.startswith("chart/templates/"):  # Helm's to render; tests/chart does
+            continue
+        match Path(name).suffix:
+            case ".toml":
+                tomllib.loads(text)
+            case ".json":
+                # TypeScript's own configuration may carry comments.
+                lines = [line for line in text.splitlines() if not line.lstrip().startswith("//")]
+                json.loads("\n".join(lines) if Path(name).name == "tsconfig.json" else text)
+            case ".yaml" | ".yml":
+                assert yaml.safe_load(text), name
+            case ".py":
+                compile(text, name, "exec")
+
+
+def test_model_and_contract(rendered: Rendered) -> None:
+    project = model.load(rendered.folder / model.FILE_NAME)
+    assert project.containers.keys() == rendered.containers
+    assert project.title == rendered.answer("project_name")
+    assert project.registry == rendered.answer("registry")
+    results = contract.check_text(rendered.folder, project, list(project.containers))
+    assert results
+    assert [result for result in results if result.failed] == []
+
+
+def test_no_package_registry_is_named(rendered: Rendered) -> None:
+    for name, text in rendered.texts().items():
+        assert not [host for host in REGISTRIES if host in text], name
+
+
+def test_only_what_was_chosen(rendered: Rendered) -> None:
+    compose = yaml.safe_load((rendered.folder / "compose.yaml").read_text(encoding="utf-8"))
+    services = rendered.containers | ({"database"} if rendered.database else set())
+    assert compose["services"].keys() == services
+    texts = rendered.texts("automation")
+    if not rendered.database:
+        found = {
+            name
+            for name, text in texts.items()
+            if re.search(r"psycopg|DATABASE_URL|postgres", name + text, re.IGNORECASE)
+        }
+        assert not found
+    for absent in {"backend", "frontend"} - rendered.containers:
+        named = re.compile(rf"(?<![\w/.-]){absent}/")
+        assert not [name for name in texts if named.search(texts[name])]
+
+
+def test_answers_file(rendered: Rendered, template: Path) -> None:
+    text = (rendered.folder / ".copier-answers.yml").read_text(encoding="utf-8")
+    answers = yaml.safe_load(text)
+    assert answers.pop("_commit") == "v0.1.0"
+    assert answers.pop("_src_path") == str(template)
+    expected = {name: rendered.answer(name) for name in choices.asked(rendered.answers)}
+    assert answers | {"slug": ""} == expected | {"slug": ""}
+    project = model.load(rendered.folder / model.FILE_NAME)
+    assert answers["slug"] == project.name
+
+
+def test_readme_names_what_is_there(rendered: Rendered) -> None:
+    text = (rendered.folder / "README.md").read_text(encoding="utf-8")
+    sessions = decorated(rendered.folder / "noxfile.py", "session")
+    tasks = decorated(rendered.folder / "tasks.py", "task")
+    named = set(re.findall(r"\bnox (?:-s|--session) (\w+)", text))
+    assert named
+    assert named <= sessions
+    named = set(re.findall(r"\binvoke (\w[\w-]*)", text))
+    assert named
+    assert named <= tasks
+    assert set(re.findall(r"\bsmoke -- (\w+)", text)) <= rendered.containers
+    table = re.findall(r"^\| (`.+?) \|", text, re.MULTILINE)
+    for name in (name for cell in table for name in re.findall(r"`([^`]+)`", cell)):
+        assert (rendered.folder / name).exists(), name
+
+
+def decorated(path: Path, decorator: str) -> set[str]:
+    """The functions of a file under `@decorator` or `@decorator(…)`."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            names = {ast.unparse(mark).split("(")[0].split(".")[-1] for mark in node.decorator_list}
+            found |= {node.name} & ({node.name} if decorator in names else set())
+    return found
+
+
+def test_defaults_are_taskflow(sample: Path) -> None:
+    project = model.load(sample / model.FILE_NAME)
+    assert (project.name, project.title, project.registry) == ("taskflow", "TaskFlow", "")
+    assert set(project.containers) == {"backend", "frontend"}
+    assert set(project.services) == {"database"}
+    for container in ("backend", "frontend"):
+        assert (sample / container / "Dockerfile").is_file()
+        assert (sample / container / ".dockerignore").is_file()
+
+
+def test_automation_is_the_templates(sample: Path, template: Path) -> None:
+    source = template / "template"
+    for name in ("noxfile.py", "tasks.py"):
+        assert (sample / name).read_bytes() == (source / name).read_bytes()
+
+    def contents(folder: Path) -> dict[str, bytes]:
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in (folder / "automation").rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+
+    assert contents(sample) == contents(source)
+
+
+def test_no_secret_is_committed(sample: Path, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    (tmp_path / ".gitignore").write_bytes((sample / ".gitignore").read_bytes())
+    names = [".env", ".env.local", ".venv/x", ".nox/x", "reports/x", "backend/__pycache__/x.pyc"]
+    kept = [".env.example", "backend/src/app/main.py", "frontend/package-lock.json"]
+    done = subprocess.run(
+        ["git", "-C", str(tmp_path), "check-ignore", *names, *kept],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == names
+
+
+def test_every_pair_of_choices_is_rendered() -> None:
+    offered = choices.offered()
+    rows = choices.pairwise(offered)
+    for (a, of_a), (b, of_b) in combinations(offered.items(), 2):
+        assert {(row[a], row[b]) for row in rows} == {(x, y) for x in of_a for y in of_b}
+    largest, second = sorted(map(len, offered.values()))[-2:][::-1]
+    assert len(rows) <= largest * second + 4
+
+
+@pytest.mark.parametrize(
+    ("project_name", "slug"),
+    [
+        ("TaskFlow", "taskflow"),
+        ("123 App", "app"),
+        ("9 Lives & Co", "lives-co"),
+        ("Tâche", "t-che"),
+        ("日本", "taskflow"),
+        ("42", "taskflow"),
+        ("x" * 60, "x" * 40),
+        ("a" * 39 + " tail", "a" * 39),
+        ("a & + . - _ z", "a-z"),
+        ("Con", "con-app"),
+        ("backend", "backend-app"),
+        ("12 latest", "latest-app"),
+    ],
+)
+def test_slug_from_an_odd_name(project_name: str, slug: str, ask: choices.Ask) -> None:
+    assert ask(project_name=project_name)["slug"] == slug

@@ -1,0 +1,45 @@
+"""The documentation says what the source says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from docs import generate
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize("page", generate.PAGES, ids=lambda page: page.name)
+def test_the_reference_is_current(page: Path) -> None:
+    assert generate.PAGES[page]() == page.read_text(encoding="utf-8"), "run `nox -s docs`"
+
+
+def test_every_value_of_the_chart_is_explained() -> None:
+    page = generate.chart_values()
+    schema = json.loads((ROOT / "template/chart/values.schema.json").read_text(encoding="utf-8"))
+    settings = schema["definitions"]["settings"]["properties"]
+    for name in schema["properties"].keys() - {"defaults"}:
+        assert re.search(rf"`{name}\b", page), name
+    for name in settings:
+        assert re.search(rf"`(defaults|containers\.\w+)\.{name}\b", page), name
+
+
+def test_the_sessions_and_tasks_that_the_readme_names_exist() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    tasks = (ROOT / "tasks.py").read_text(encoding="utf-8")
+    sessions = re.findall(r"bootstrap\.py (?:--provision )?(\w+)", readme)
+    assert {"demo", "tests", "lint"} <= set(sessions)
+    for session in sessions:
+        assert f"def {session}(session: nox.Session)" in noxfile
+    for task in re.findall(r"^invoke (\w+)", readme, re.MULTILINE):
+        assert f"def {task}(" in tasks
+
+
+def test_every_link_between_the_pages_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).is_file(), f"{page.name}: {target}"

@@ -1,0 +1,252 @@
+"""`copier update` without trust brings the template's changes and loses nothing of the user's."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import copier
+import pytest
+import yaml
+
+from automation import contract, model
+from tests.conftest import ROOT, git, snapshot
+
+EARLIER = "v0.0.9"
+LATER = "v0.1.0"
+REAL = git(ROOT, "tag", "--list", "v*", "--sort=creatordate").split()
+# What the user's own files hold before and must hold after.
+ADDED = {
+    "backend/src/app/orders.py": '"""Orders."""\n\nTOTAL = 7\n',
+    "frontend/src/app/orders/page.tsx": "export default function Page() {\n  return null;\n}\n",
+    "docs/decisions.md": "# Decisions\n\nNone yet.\n",
+    "automation_notes.txt": "mine\n",
+}
+DELETED = [".github/workflows/ci.yml", "backend/src/app/routes.py", ".env.example"]
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Change one place of a file; it must be there."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{path.name} has no {old!r}"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def append(path: Path, line: str) -> None:
+    """Add a line at the end of a file."""
+    path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
+
+
+def tree(project: Path) -> dict[str, str]:
+    """File → text, without what git keeps for itself."""
+    return {
+        path.relative_to(project).as_posix(): path.read_text(encoding="utf-8", errors="replace")
+        for path in project.rglob("*")
+        if path.is_file() and ".git" not in path.relative_to(project).parts
+    }
+
+
+def start(template: Path, project: Path, revision: str, **answers: object) -> None:
+    """Render a project from a revision of the template and commit it."""
+    copier.run_copy(
+        str(template), project, data=answers, defaults=True, quiet=True, vcs_ref=revision
+    )
+    git(project, "init", "--quiet")
+    commit(project)
+
+
+def commit(project: Path) -> None:
+    """Commit whatever there is."""
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "work")
+
+
+def update(project: Path, revision: str | None = None, **answers: object) -> None:
+    """`copier update --defaults`, never trusted."""
+    copier.run_update(
+        project, data=answers, defaults=True, overwrite=True, quiet=True, vcs_ref=revision
+    )
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template twice: an older variation of it, and as it lies here."""
+    folder = tmp_path_factory.mktemp("versions")
+    snapshot(folder)
+    source = folder / "template"
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    append(source / "automation" / "results.py", "# older")
+    (source / "automation" / "retired.py").write_text('"""Gone in the next version."""\n')
+    append(source / ".gitignore", "older/")
+    append(source / ".github" / "workflows" / "ci.yml", "# older")
+    replace(source / "README.md.jinja", "## Check it", "## Verify it")
+    replace(source / "taskflow.toml.jinja", "port = 3000", "port = 3000  # older")
+    git(folder, "add", "--all", "--force")
+    git(folder, "commit", "--quiet", "--message", "earlier")
+    git(folder, "tag", EARLIER)
+    git(folder, "rm", "-r", "--quiet", "--force", ".")
+    snapshot(folder)
+    git(folder, "add", "--all", "--force")
+    git(folder, "commit", "--quiet", "--message", "later")
+    git(folder, "tag", LATER)
+    return folder
+
+
+def work(project: Path) -> None:
+    """What a user does between two updates."""
+    for name, text in ADDED.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    for name in DELETED:
+        (project / name).unlink()
+    replace(project / "taskflow.toml", 'memory = "300MB"', 'memory = "350MB"')
+    replace(project / "compose.yaml", "mem_limit: 300000000", "mem_limit: 350000000")
+    append(project / "README.md", "\nOur own words.")
+    append(project / "backend" / "src" / "app" / "main.py", "# ours")
+    append(project / "frontend" / "src" / "app" / "globals.css", "/* ours */")
+    append(project / "noxfile.py", "# our own session")
+    commit(project)
+
+
+@pytest.fixture(scope="module")
+def updated(versions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project begun with the earlier version, worked on, then updated."""
+    project = tmp_path_factory.mktemp("updated")
+    start(versions, project, EARLIER, project_name="Shop", registry="ghcr.io/acme")
+    work(project)
+    update(project)
+    return project
+
+
+def test_the_users_work_is_kept(updated: Path) -> None:
+    files = tree(updated)
+    assert {name: files.get(name) for name in ADDED} == ADDED
+    assert 'memory = "350MB"' in files["taskflow.toml"]
+    assert "mem_limit: 350000000" in files["compose.yaml"]
+    assert files["README.md"].endswith("\nOur own words.\n")
+    assert files["backend/src/app/main.py"].endswith("# ours\n")
+    assert files["frontend/src/app/globals.css"].endswith("/* ours */\n")
+    assert files["noxfile.py"].endswith("# our own session\n")
+
+
+def test_what_the_user_deleted_stays_deleted(updated: Path) -> None:
+    assert [name for name in DELETED if (updated / name).exists()] == []
+
+
+def test_the_templates_changes_arrive(updated: Path, versions: Path) -> None:
+    files = tree(updated)
+    assert [name for name, text in files.items() if "# older" in text] == []
+    assert "automation/retired.py" not in files
+    assert "older/" not in files[".gitignore"].split()
+    assert "## Check it" in files["README.md"]
+    for path in (versions / "template" / "automation").iterdir():
+        assert files[f"automation/{path.name}"] == path.read_text(encoding="utf-8")
+
+
+def test_nothing_is_left_over(updated: Path) -> None:
+    files = tree(updated)
+    assert not [name for name in files if name.endswith((".rej", ".orig"))]
+    assert not [name for name, text in files.items() if "\n<<<<<<< " in text]
+    assert not git(updated, "diff", "--name-only", "--diff-filter=U")
+
+
+def test_the_answers_file_is_right(updated: Path, versions: Path) -> None:
+    answers = yaml.safe_load((updated / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert answers == {
+        "_commit": LATER,
+        "_src_path": str(versions),
+        "ci": "github",
+        "containers": "both",
+        "database": True,
+        "description": "A Next.js frontend and a FastAPI backend in containers.",
+        "node_version": "24",
+        "project_name": "Shop",
+        "registry": "ghcr.io/acme",
+        "slug": "shop",
+    }
+
+
+def passes_contract(project: Path) -> None:
+    """The text checks of the contract find nothing wrong."""
+    found = model.load(project / model.FILE_NAME)
+    results = contract.check_text(project, found, list(found.containers))
+    assert [result for result in results if result.failed] == []
+
+
+def test_the_contract_still_holds(updated: Path) -> None:
+    passes_contract(updated)
+
+
+def test_an_update_without_news_changes_nothing(updated: Path, tmp_path: Path) -> None:
+    project = Path(shutil.copytree(updated, tmp_path / "project"))
+    commit(project)
+    update(project)
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_conflicts_are_marked_and_lose_nothing(versions: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    start(versions, project, EARLIER)
+    replace(project / "README.md", "## Verify it", "## How we prove it")
+    append(project / "automation" / "results.py", "# an addition of ours")
+    commit(project)
+    update(project)
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    marked = readme[readme.index("<<<<<<<") : readme.index(">>>>>>>")]
+    assert "## How we prove it" in marked
+    assert "## Check it" in marked
+    assert "# an addition of ours" in (project / "automation" / "results.py").read_text()
+    assert "README.md" in git(project, "diff", "--name-only", "--diff-filter=U").split()
+    assert not list(project.rglob("*.rej"))
+
+
+def test_an_answer_can_change(versions: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    start(versions, project, EARLIER)
+    update(project, node_version="26", database=False, ci="gitlab")
+    answers = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert (answers["node_version"], answers["database"], answers["ci"]) == ("26", False, "gitlab")
+    found = model.load(project / model.FILE_NAME)
+    assert found.containers["frontend"].base == "node:26-alpine"
+    assert not found.services
+    assert not (project / "backend" / "src" / "app" / "database.py").exists()
+    assert (project / ".gitlab-ci.yml").is_file()
+    assert not (project / ".github" / "workflows").exists()
+    passes_contract(project)
+
+
+def test_uncommitted_work_is_not_touched(versions: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    start(versions, project, EARLIER)
+    append(project / "README.md", "not committed")
+    before = tree(project)
+    with pytest.raises(copier.errors.UserMessageError, match=r"dirty.*commit or stash"):
+        update(project)
+    assert tree(project) == before
+
+
+@pytest.mark.parametrize(
+    "tag",
+    sorted({REAL[0], REAL[-1]})
+    if REAL
+    else [pytest.param("", marks=pytest.mark.skip(reason="no version has been tagged yet"))],
+)
+def test_from_a_real_tag(tag: str, tmp_path: Path) -> None:
+    template, project = tmp_path / "template", tmp_path / "project"
+    git(tmp_path, "clone", "--quiet", str(ROOT), str(template))
+    git(template, "rm", "-r", "--quiet", "--force", ".")
+    snapshot(template)
+    git(template, "add", "--all", "--force")
+    git(template, "commit", "--quiet", "--allow-empty", "--message", "as it lies here")
+    start(template, project, tag)
+    work(project)
+    update(project, "HEAD")
+    files = tree(project)
+    assert {name: files.get(name) for name in ADDED} == ADDED
+    assert 'memory = "350MB"' in files["taskflow.toml"]
+    assert files["README.md"].endswith("\nOur own words.\n")
+    assert [name for name in DELETED if name in files] == []
+    assert not [name for name in files if name.endswith(".rej")]
+    for path in (template / "template" / "automation").iterdir():
+        assert files[f"automation/{path.name}"] == path.read_text(encoding="utf-8")
+    passes_contract(project)
