@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace as but
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 
 from automation import build, cluster, helm
-from automation.deploy import LOAD_VARIABLE
 from automation.drills import run
 from automation.engine import Engine
 from automation.kubectl import Kubectl
@@ -24,15 +22,14 @@ from automation.results import Result
 from tests.conftest import ROOT, Render
 from tests.containers.conftest import SERVICE
 
-KUBERNETES = ROOT.parent / "shared" / "kubernetes"
 NEEDED = "needs a cluster: set KUBECONFIG (kind makes one: `kind create cluster`)"
 HERE = Path(__file__).parent
 SHARED = "drilled"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where a cluster can be had these tests must run, in CI at least; elsewhere they say why not."""
-    found = os.environ.get("KUBECONFIG") or (KUBERNETES / "up").is_file()
+    """These tests want a cluster by name: they leave alone what a person's kubectl happens to use."""
+    found = os.environ.get("KUBECONFIG")
     for item in items:
         if HERE in item.path.parents and "kubectl" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine if found else pytest.mark.skip(NEEDED))
@@ -40,13 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def kubectl() -> Kubectl:
-    """Kubectl for the cluster of KUBECONFIG, else for one that is started (and stays up)."""
-    if not os.environ.get("KUBECONFIG"):
-        done = subprocess.run([KUBERNETES / "up"], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        os.environ["KUBECONFIG"] = done.stdout.strip().rpartition("=")[2]
-    if (KUBERNETES / "load").is_file():
-        os.environ.setdefault(LOAD_VARIABLE, str(KUBERNETES / "load"))
+    """Kubectl for the cluster of KUBECONFIG."""
     with cluster.target(helm.kubectl(ROOT), "", print) as found:
         found.call("get", "nodes")
     return found

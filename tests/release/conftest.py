@@ -177,7 +177,7 @@ def tiny(engine: Engine, tmp_path: Path) -> Iterator[Callable[[], str]]:
 
     yield make
     for image in made:
-        engine.call("image", "rm", "--force", image, check=False)
+        engine.call("image", "rm", "--force", "--no-prune", image, check=False)
 
 
 FILES = {
@@ -370,7 +370,7 @@ def remove_images(engine: Engine, name: str) -> None:
     words = ("images", "--quiet", "--filter")
     for pattern in (f"*/*/{name}*", f"{name}*"):
         images = engine.call(*words, f"reference={pattern}").stdout.split()
-        engine.call("image", "rm", "--force", *set(images), check=False)
+        engine.call("image", "rm", "--force", "--no-prune", *set(images), check=False)
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def test_no_engine_is_refused(shop: Shop, tmp_path: Path) -> None:
     before = shop.state
     for name in ("git", "helm", "sh"):
         (tmp_path / name).symlink_to(str(shutil.which(name)))
-    done = shop.invoke("--yes", PATH=str(tmp_path))
+    done = shop.invoke("--yes", PATH=str(tmp_path), TASKFLOW_ENGINE="")
     assert done.returncode == 1, done.stderr
     assert "no container engine answers" in done.stderr
     assert (shop.state, shop.journal) == (before, {})
