@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,6 +17,7 @@ from automation.results import Result, judge, skip
 
 GAP = 5.0  # seconds that a service may be away when one of its pods is killed
 _NOTICE = 10.0  # seconds until a service must know that its database is away, or back; a probe's time comes on top
+_ENFORCED_SECONDS = 10.0  # a node may lag behind a policy by so much
 _OOM = 20.0
 _SCALER = 45.0  # the controller looks every 15 s
 _EVICTED = 120.0
@@ -36,13 +38,20 @@ def policy(site: Namespace) -> Iterator[Result]:
     """Who may reach whom is enforced, and nobody else reaches anybody."""
     public = site.public()
     addresses = {name: site.address(name) for name in (*site.containers, *site.services)}
-    sources = (ENTRY, *site.containers, STRANGER)
-    with ThreadPoolExecutor(len(sources)) as pool:  # most of it is waiting for what is dropped
-        answers = list(pool.map(lambda source: _connected(site, source, addresses), sources))
-    for source, answer in zip(sources, answers, strict=True):
+    wanted_by = {ENTRY: public, STRANGER: []}
+    for name, model in site.containers.items():
+        wanted_by[name] = [callee for callee in model.connects.values() if callee in addresses]
+    with ThreadPoolExecutor(len(wanted_by)) as pool:  # most of it is waiting for what is dropped
+        answers = list(
+            pool.map(
+                lambda source: _connected(
+                    site, source, addresses, [addresses[name] for name in wanted_by[source]]
+                ),
+                wanted_by,
+            )
+        )
+    for (source, wanted), answer in zip(wanted_by.items(), answers, strict=True):
         own = source in site.containers
-        callees = site.containers[source].connects.values() if own else ()
-        wanted = public if source == ENTRY else [name for name in callees if name in addresses]
         reached = [name for name, address in addresses.items() if answer.get(address)]
         alive = own or answer[_CONTROL]
         yield judge(
@@ -58,13 +67,21 @@ def policy(site: Namespace) -> Iterator[Result]:
         )
 
 
-def _connected(site: Namespace, source: str, addresses: dict[str, str]) -> dict[str, bool]:
+def _connected(
+    site: Namespace, source: str, addresses: dict[str, str], wanted: list[str]
+) -> dict[str, bool]:
     """Whom a neighbour, or a container's pod, gets a TCP connection to."""
     targets = [address for name, address in addresses.items() if name != source]
-    if source not in site.containers:
-        return site.ask(source, "connect", *targets, _CONTROL)
-    pod = site.pods(source)[0]["metadata"]["name"]
-    return site.ask(pod, "connect", *targets, container=source)
+    started = time.monotonic()
+    while True:
+        if source in site.containers:
+            pod = site.pods(source)[0]["metadata"]["name"]
+            answer = site.ask(pod, "connect", *targets, container=source)
+        else:
+            answer = site.ask(source, "connect", *targets, _CONTROL)
+        # A policy takes a moment to reach the node; what it drops stays dropped.
+        if all(map(answer.get, wanted)) or time.monotonic() - started > _ENFORCED_SECONDS:
+            return answer
 
 
 def upgrade(site: Namespace) -> Iterator[Result]:

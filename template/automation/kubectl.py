@@ -20,7 +20,8 @@ Object = dict[str, Any]
 _TROUBLE = (
     (
         r"connection refused|was refused|unable to connect to the server|no such host|i/o timeout"
-        r"|TLS handshake timeout|no route to host|cluster unreachable|network is unreachable",
+        r"|TLS handshake timeout|no route to host|cluster unreachable|network is unreachable"
+        r"|: (unexpected )?EOF$",
         "does not answer",
         "start it, or name another: --context NAME (`kubectl config get-contexts` lists them)",
     ),
@@ -143,7 +144,7 @@ class Kubectl:
     def raise_trouble(self, output: str) -> None:
         """Raise EnvironmentTrouble where a tool's output says that the cluster is at fault."""
         for pattern, what, hint in _TROUBLE:
-            if match := re.search(pattern, output, re.IGNORECASE):
+            if match := re.search(pattern, output, re.IGNORECASE | re.MULTILINE):
                 start = output.rfind("\n", 0, match.start()) + 1
                 line = output[start:].split("\n", 1)[0].strip()
                 raise EnvironmentTrouble(
