@@ -124,6 +124,8 @@ def drilled(site: Namespace) -> Iterator[Drilled]:
 def failed(results: list[Result]) -> set[str]:
     """The IDs of what failed; whatever failed says what to do."""
     for result in results:
+        if result.failed:
+            print(result)
         assert not result.failed or (result.expected and result.measured and result.fix), result
     return {result.id for result in results if result.failed}
 

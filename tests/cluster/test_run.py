@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -93,7 +94,9 @@ def test_a_container_that_crashes_fails_the_installation_in_two_lines(
         )
     )  # fmt: skip
     script.chmod(0o755)
-    project = small(render, tmp_path / "crashes", slug="crashes", database=False)
+    # An image that no earlier run has left on the nodes.
+    slug = f"crashes-{secrets.token_hex(3)}"
+    project = small(render, tmp_path / "crashes", slug=slug, database=False)
     replace("backend/Dockerfile", "ENV PYTHONPATH", "ENV FAULT=crash PYTHONPATH")(project)
     with monkeypatch.context() as here:
         here.setenv("PATH", str(script.parent), prepend=os.pathsep)
@@ -102,7 +105,7 @@ def test_a_container_that_crashes_fails_the_installation_in_two_lines(
         results = rehearse(project, engine)
     assert failed(results) == {"cluster.install"}
     (install,) = (result for result in results if result.failed)
-    assert "crashes-backend-" in install.measured
+    assert f"{slug}-backend-" in install.measured
     assert "exit code 1" in install.measured
     assert install.detail == "its last line: DATABASE_URL is missing"
     asked = (tmp_path / "asked").read_text().splitlines()
