@@ -1,4 +1,5 @@
 // probe.py for images that have Node in place of Python; the same commands, the same answers.
+const dns = require("node:dns/promises");
 const http = require("node:http");
 const net = require("node:net");
 
@@ -44,7 +45,14 @@ const connect = (target) =>
 
 // Requests at a constant rate, however long the answers take; every second one on a connection that is
 // kept alive, the others each on a new one. Nothing is tried twice. Ends with standard input.
-async function load(rate, ...urls) {
+async function load(rate, ...given) {
+  // Looked up once: what is measured is the release, not the cluster's name server.
+  const resolve = async (text) => {
+    const url = new URL(text);
+    url.hostname = (await dns.lookup(url.hostname, { family: 4 })).address;
+    return url.href;
+  };
+  const urls = await Promise.all(given.map(resolve));
   const agent = new http.Agent({ keepAlive: true, scheduling: "fifo", maxFreeSockets: CONNECTIONS });
   await Promise.all(Array.from({ length: CONNECTIONS }, () => ask(urls[0], agent).catch(() => {})));
   const failed = {};

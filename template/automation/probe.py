@@ -63,6 +63,8 @@ class Load:
     def __init__(self, rate: float, urls: list[str]) -> None:
         self._rate = rate
         self._urls = [urlsplit(url) for url in urls]
+        # Looked up once: what is measured is the release, not the cluster's name server.
+        self._at = {url.hostname: socket.gethostbyname(url.hostname or "") for url in self._urls}
         self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
         self._latencies: list[float] = []
         self._failed: Counter[str] = Counter()
@@ -73,7 +75,7 @@ class Load:
         """Load until told to stop; what became of it (times in seconds)."""
         tasks, sent = set(), 0
         for _ in range(CONNECTIONS):
-            self._idle.append(await _open(self._urls[0]))
+            self._idle.append(await self._open(self._urls[0]))
         self._started = self._answered = time.monotonic()
         print(json.dumps({"started": True}), flush=True)
         while not stop.is_set():
@@ -120,13 +122,16 @@ class Load:
         if len(self._first) < 5:
             self._first.append((due - self._started, error, url.path))
 
+    async def _open(self, url: SplitResult) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(self._at[url.hostname], url.port)
+
     async def _exchange(
         self,
         link: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None,
         url: SplitResult,
         keep: bool,
     ) -> int:
-        reader, writer = link or await _open(url)
+        reader, writer = link or await self._open(url)
         reusable = False
         try:
             connection = "keep-alive" if keep else "close"
@@ -150,10 +155,6 @@ class Load:
             else:
                 writer.close()
         return int(head[0].split()[1])
-
-
-async def _open(url: SplitResult) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection(url.hostname, url.port)
 
 
 async def load(rate: str, *urls: str) -> dict[str, Any]:
