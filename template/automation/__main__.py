@@ -110,6 +110,8 @@ def _with_images(
     report: Report,
     say: build.Say,
 ) -> None:
+    if options.command == "cluster":
+        cluster.require(root, options)
     engine = find(options.engine)
     used = [
         image

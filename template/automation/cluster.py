@@ -51,6 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", action="store_true", help="leave the namespace, and say its name")
 
 
+def require(root: Path, options: argparse.Namespace) -> None:
+    """Refuse, before anything is built, what `cluster` would refuse; the same errors."""
+    _values(options)
+    program = helm.kubectl(root)
+    if not choose(program, options.context):
+        _kind()
+
+
 def cluster(
     root: Path,
     project: Project,
@@ -65,10 +73,7 @@ def cluster(
         EnvironmentTrouble: there is no cluster, it does not answer, or images cannot get there.
         InputError: no such context, or one that looks like production and was not named.
     """
-    program, values = helm.kubectl(root), [path.absolute() for path in options.values]
-    for path in values:
-        if not path.is_file():
-            raise InputError(f"--values {path}: no such file")
+    program, values = helm.kubectl(root), _values(options)
     results: list[Result] = []
     with target(program, options.context, say) as kubectl:
         parts = (project, kubectl, helm.find(root), root / helm.CHART, values, say)
@@ -83,13 +88,15 @@ def cluster(
     return results
 
 
-@contextmanager
-def target(program: Path, name: str, say: Say) -> Iterator[Kubectl]:
-    """The cluster of the named or current context, else a kind cluster that goes when this ends."""
-    if context := choose(program, name):
-        say(f"cluster: context {context.name}, {context.server}")
-        yield Kubectl(program, context.name)
-        return
+def _values(options: argparse.Namespace) -> list[Path]:
+    paths = [path.absolute() for path in options.values]
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"--values {path}: no such file")
+    return paths
+
+
+def _kind() -> str:
     kind = shutil.which("kind")
     if not kind:
         raise EnvironmentTrouble(
@@ -97,6 +104,17 @@ def target(program: Path, name: str, say: Say) -> Iterator[Kubectl]:
             "install kind (https://kind.sigs.k8s.io), or point KUBECONFIG at any cluster "
             "that may be used for tests",
         )
+    return kind
+
+
+@contextmanager
+def target(program: Path, name: str, say: Say) -> Iterator[Kubectl]:
+    """The cluster of the named or current context, else a kind cluster that goes when this ends."""
+    if context := choose(program, name):
+        say(f"cluster: context {context.name}, {context.server}")
+        yield Kubectl(program, context.name)
+        return
+    kind = _kind()
     cluster = f"taskflow-{secrets.token_hex(3)}"
     with tempfile.TemporaryDirectory() as folder:
         place = ["--name", cluster, "--kubeconfig", str(Path(folder, "config"))]

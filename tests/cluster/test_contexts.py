@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import yaml
 from automation import helm
 from automation.cluster import target
 from automation.deploy import LOAD_VARIABLE, connect, loader
-from automation.errors import EnvironmentTrouble, InputError
+from automation.errors import EnvironmentTrouble, ExitCode, InputError
 from automation.kubectl import choose
 from tests.conftest import ROOT
 
@@ -130,3 +133,16 @@ def test_how_images_get_there(
     assert loader(context, command) == words
     monkeypatch.setenv(LOAD_VARIABLE, "put there")
     assert loader(context, command) == (words if command else ["put", "there"])
+
+
+@pytest.mark.usefixtures("config")
+def test_without_a_cluster_no_engine_is_asked(project: Path, program: Path, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "kubectl").symlink_to(program)
+    environment = {**os.environ, "PYTHONPATH": str(project), "PATH": str(tmp_path / "bin")}
+    done = subprocess.run(
+        [sys.executable, "-m", "automation", "cluster"], cwd=project, text=True,
+        capture_output=True, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == ExitCode.ENVIRONMENT, done.stderr
+    assert "there is no cluster" in done.stderr
