@@ -112,6 +112,7 @@ class Namespace:
         self.services: list[str] = []
         self.empty: set[str] = set()
         self.values: list[Values] = [*values]
+        self._neighbours_image = ""
         self._anywhere = kubectl
         self._say = say
         self._keep = keep
@@ -168,7 +169,8 @@ class Namespace:
         self.values.append({"networkPolicy": {"ingressFrom": [peer], "databasePods": databases}})
         image = values["containers"][self._neighbour]["image"]
         reference = f"{image['registry']}/{image['repository']}:{image['tag']}"
-        self._create_neighbours(reference.removeprefix("/"))
+        self._neighbours_image = reference.removeprefix("/")
+        self._start_neighbours(ENTRY, STRANGER)
         self.empty = self.inventory()
 
     @property
@@ -240,20 +242,18 @@ class Namespace:
         ])  # fmt: skip
         return f"postgresql://taskflow:{password}@{name}:{service.port}/taskflow"
 
-    def _create_neighbours(self, image: str) -> None:
-        """One pod that stands for the way in, one that has no business here."""
+    def _start_neighbours(self, *roles: str) -> None:
+        """Start the pod that stands for the way in, or the one that has no business here."""
         model = self.containers[self._neighbour]
         container = {
             "name": "probe",
-            "image": image,
+            "image": self._neighbours_image,
             "command": [*self._probe(self._neighbour), "idle"],
             "securityContext": _CONFINED,
         }
         pod = {**restricted(model.user), "containers": [container]}
-        self.kubectl.create(
-            [_object("v1", "Pod", role, {ROLE: role}, pod) for role in (ENTRY, STRANGER)]
-        )
-        names = [f"pod/{name}" for name in (*self.services, ENTRY, STRANGER)]
+        self.kubectl.create([_object("v1", "Pod", role, {ROLE: role}, pod) for role in roles])
+        names = [f"pod/{name}" for name in (*self.services, *roles)]
         words = ["--for=condition=Ready", f"--timeout={_SERVICE_TIMEOUT:g}s"]
         done = self.kubectl.call("wait", *words, *names, check=False, timeout=_SERVICE_TIMEOUT + 10)
         if done.returncode:
@@ -340,6 +340,10 @@ class Namespace:
     @contextmanager
     def load(self) -> Iterator[Load]:
         """RATE requests a second on the way in, from before the block until after it."""
+        # A new address each time: a node remembers an earlier load's connections to pods that are
+        # gone, and would send one that has the port of such a connection after them.
+        self.kubectl.call("delete", "pod", ENTRY, "--wait")
+        self._start_neighbours(ENTRY)
         entry = self.public()[0]
         address = self.address(entry)
         callees = [
