@@ -19,7 +19,8 @@ sys.path.insert(0, str(ROOT / "template"))
 
 from automation.__main__ import parser  # noqa: E402
 from automation.errors import ExitCode  # noqa: E402
-from automation.model import schema  # noqa: E402
+from automation.model import Kind, schema  # noqa: E402
+from automation.smoke import CHECKS, GROUPS  # noqa: E402
 
 
 def _table(*rows: tuple[str, ...]) -> Iterator[str]:
@@ -199,9 +200,29 @@ def chart_values() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def smoke_checks() -> str:
+    """The how-to of the smoke test, whose table of checks is made from the catalogue."""
+    text = (ROOT / "docs" / "smoke.md").read_text(encoding="utf-8")
+    parts = []
+    for group, title in GROUPS.items():
+        rows: list[tuple[str, ...]] = [("check", "expects", "when it fails", "of", "made")]
+        for check in CHECKS:
+            if check.group == group:
+                kinds = "both" if len(check.kinds) == len(Kind) else check.kinds[0].value
+                run = "`--full`" if check.full else "always"
+                rows.append(
+                    (f"`{check.id}`", f"{check.title}: {check.expects}", check.fix, kinds, run)
+                )
+        parts += [f"### {title} (`{group}`)\n", *_table(*rows), ""]
+    start, end = "<!-- checks: begin -->", "<!-- checks: end -->"
+    head, _, rest = text.partition(start)
+    return head + start + "\n\n" + "\n".join(parts) + "\n" + end + rest.partition(end)[2]
+
+
 PAGES: dict[Path, Callable[[], str]] = {
     ROOT / "docs" / "reference.md": reference,
     ROOT / "docs" / "chart-values.md": chart_values,
+    ROOT / "docs" / "smoke.md": smoke_checks,
 }
 
 

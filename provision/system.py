@@ -96,7 +96,9 @@ def apt_install(packages: Iterable[str], why: str) -> None:
     if not is_root():
         raise Trouble(f"{why} needs {' '.join(names)}; run: sudo apt-get install {' '.join(names)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
-    install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *names]
+    # Another process may be installing too, such as another worker of the tests: wait for it.
+    patient = ["-o", "DPkg::Lock::Timeout=300"]
+    install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *patient, *names]
     with _apt:
         say(f"apt-get install {' '.join(names)} ({why})")
         # The package lists of a fresh machine may be absent or old: refresh only when needed.

@@ -41,7 +41,7 @@ def scan(session: nox.Session) -> None:
 
 @nox.session
 def smoke(session: nox.Session) -> None:
-    """Run the images as the cluster will: health, identity, load, database loss, stop."""
+    """Run the images as the cluster will and inject faults (`-- --list`, `--only`, `--full`, `--keep`)."""
     automation(session, "smoke")
 
 

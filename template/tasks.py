@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ INSTALL = "python -m pip install --require-hashes -r automation/requirements.txt
 sys.path.insert(0, str(HERE))
 try:
     from automation import build as images
-    from automation import compose, engine, journal, model, release_plan, tagging
+    from automation import compose, engine, journal, model, release_plan, stack, tagging
     from automation import deploy as rollout
     from automation import release as releases
-    from automation.errors import TaskflowError
+    from automation.errors import NoEngineError, TaskflowError
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is not installed here; install what invoke needs with:\n  {INSTALL}")
 
@@ -195,7 +196,7 @@ def deploy(
             **ENGINE})  # fmt: skip
 @spoken
 def clean(_: Context, images: bool = False, cache: bool = False, engine: str = "") -> None:
-    """Remove reports and tool environments (nothing that is committed)."""
+    """Remove reports, tool environments and kept smoke stacks (nothing that is committed)."""
     if journal.Journal.unfinished(HERE / "reports"):
         sys.exit(
             "clean: a release is unfinished, and reports/ holds its journal: --resume or --abort"
@@ -204,6 +205,9 @@ def clean(_: Context, images: bool = False, cache: bool = False, engine: str = "
         if (HERE / name).is_dir():
             shutil.rmtree(HERE / name)
             print(f"removed {name}/")
+    with suppress(NoEngineError):
+        for name in stack.remove_kept(globals()["engine"].find(engine), project()):
+            print(f"removed the smoke test's stack {name}")
     if images or cache:
         chosen = globals()["engine"].find(engine)
         found = project()

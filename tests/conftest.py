@@ -17,6 +17,7 @@ from automation.engine import SUBSTITUTES_VARIABLE, Engine, find, substitutes
 from automation.errors import NoEngineError
 
 ROOT = Path(__file__).parent.parent
+SERVICE = ROOT / "tests" / "containers" / "service"  # small, and quick to build and to start
 BASES = ("python:3.13-slim", "node:24-alpine", "postgres:17-alpine")
 
 Render = Callable[..., Path]

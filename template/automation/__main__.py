@@ -6,18 +6,20 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from rich.console import Console
 
-from automation import build, cluster, lint, reporting, scan, smoke
+from automation import build, cluster, lint, reporting, scan
 from automation.engine import find
 from automation.errors import ExitCode, TaskflowError
 from automation.model import FILE_NAME, Project, load
+from automation.progress import Progress
 from automation.results import Report
+from automation.smoke import command as smoke
 from automation.toolenv import not_installed
 
 
@@ -47,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
         )
         if name != "lint":
             command.add_argument("--no-cache", action="store_true", help="build every step anew")
+        if name == "smoke":
+            smoke.add_arguments(command)
         if name == "scan":
             command.add_argument(
                 "--offline",
@@ -57,38 +61,13 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-class Progress:
-    """Says what goes on: a moving line in a terminal, plain lines elsewhere."""
-
-    def __init__(self, console: Console, title: str) -> None:
-        self._console = console
-        self._status = console.status(title) if console.is_terminal else None
-        self._last = ""
-
-    def __enter__(self) -> Callable[[str], None]:
-        if self._status:
-            self._status.start()
-        return self.say
-
-    def __exit__(self, *_: object) -> None:
-        if self._status:
-            self._status.stop()
-
-    def say(self, line: str) -> None:
-        """Show one step."""
-        if self._status:
-            self._status.update(line[: max(20, self._console.width - 4)].replace("[", "\\["))
-        elif line != self._last:
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-        self._last = line
-
-
 def run(root: Path, options: argparse.Namespace, console: Console) -> Report:
     """Carry out one command and return its report."""
     project = load(root / FILE_NAME)
     names = list(project.select(getattr(options, "containers", [])))
     report = Report(options.command)
-    with Progress(console, options.command) as say:
+    with Progress(console, options.command) as progress:
+        say = progress.say
         if options.command == "lint":
             report.add(lint.lint(root, project, names, options.engine))
         elif options.command == "chart":
@@ -97,7 +76,7 @@ def run(root: Path, options: argparse.Namespace, console: Console) -> Report:
 
             report.add(chart.check_chart(root, project, say))
         else:
-            _with_images(root, project, names, options, report, say)
+            _with_images(root, project, names, options, report, progress)
     report.close()
     return report
 
@@ -108,8 +87,10 @@ def _with_images(
     names: list[str],
     options: argparse.Namespace,
     report: Report,
-    say: build.Say,
+    progress: Progress,
 ) -> None:
+    say = progress.say
+    wanted = smoke.plan(project, names, options) if options.command == "smoke" else None
     if options.command == "cluster":
         cluster.require(root, options)
     engine = find(options.engine)
@@ -121,6 +102,11 @@ def _with_images(
     if options.command == "smoke":
         used += [service.image for service in project.services.values()]
     report.notes += [engine.description, *build.substitution_notes(used)]
+    if wanted and wanted.images:
+        images = smoke.fetch(engine, wanted.images, progress)
+        report.images = {image.tags[0]: image.id for image in images}
+        smoke.judge_images(project, engine, images, wanted, report, progress)
+        return
     # The engine's cache tells what is still good; a second build of the same sources is a look-up.
     images = build.build(root, project, engine, names, say, no_cache=options.no_cache)
     report.images = {image.tags[0]: image.id for image in images if image.usable}
@@ -132,8 +118,8 @@ def _with_images(
         say("scanning")
         folder = root / reporting.FOLDER
         report.add(scan.scan(root, project, engine, images, folder, offline=options.offline))
-    elif options.command == "smoke":
-        report.add(smoke.smoke(project, engine, images, say))
+    elif wanted:
+        smoke.judge_images(project, engine, images, wanted, report, progress)
     else:
         report.add(cluster.cluster(root, project, engine, images, options, say))
 
@@ -141,6 +127,9 @@ def _with_images(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command in the current folder; its exit code."""
     options = parser().parse_args(arguments)
+    if options.command == "smoke" and options.list:
+        print("\n".join(smoke.listing()))
+        return ExitCode.OK
     root = Path.cwd()
     console = Console(stderr=False, width=None if sys.stdout.isatty() else _width())
     signal.signal(signal.SIGTERM, _interrupt)

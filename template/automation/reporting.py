@@ -1,4 +1,4 @@
-"""Writers over the one result model: terminal table, JUnit XML, JSON and Markdown."""
+"""Writers over the one result model: terminal table, JUnit XML, JSON, Markdown, further pages."""
 
 from __future__ import annotations
 
@@ -17,14 +17,34 @@ from rich.table import Table
 from automation.results import Report, Result, Status
 
 FOLDER = "reports"
-_MARK = {Status.PASSED: "✓", Status.FAILED: "✗", Status.SKIPPED: "–"}
-_STYLE = {Status.PASSED: "green", Status.FAILED: "bold red", Status.SKIPPED: "yellow"}
+MARK = {Status.PASSED: "✓", Status.FAILED: "✗", Status.SKIPPED: "–", Status.UNMEASURABLE: "○"}
+_STYLE = {
+    Status.PASSED: "green",
+    Status.FAILED: "bold red",
+    Status.SKIPPED: "yellow",
+    Status.UNMEASURABLE: "yellow",
+}
 _CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _plain(text: str) -> str:
     """Without control characters: what a container printed must not steer a terminal."""
     return _CONTROL.sub("?", text)
+
+
+def found(result: Result) -> str:
+    """What was measured, or why nothing was."""
+    match result.status:
+        case Status.SKIPPED:
+            return result.detail
+        case Status.UNMEASURABLE:
+            return f"not measurable here because {result.detail}"
+    return result.measured
+
+
+def promised(result: Result) -> str:
+    """What was expected, with its limit."""
+    return ": ".join(filter(None, (result.expected, result.limit)))
 
 
 def verdict(report: Report) -> str:
@@ -43,14 +63,16 @@ def show(report: Report, console: Console) -> None:
     for heading, ratio in (("", 1), ("check", 8), ("container", 3), ("expected", 6)):
         table.add_column(heading, overflow="fold", max_width=ratio * 6)
     table.add_column("measured", overflow="fold")
+    section = ""
     for result in report.results:
+        if result.group and section != (section := " · ".join(_sections(result))):
+            table.add_row("", f"[bold]{escape(_plain(section))}[/bold]")
         style = _STYLE[result.status]
-        measured = result.detail if result.status is Status.SKIPPED else result.measured
         table.add_row(
-            f"[{style}]{_MARK[result.status]}[/{style}]",
+            f"[{style}]{MARK[result.status]}[/{style}]",
             *(
                 escape(_plain(text))
-                for text in (result.title, result.container, result.expected, measured)
+                for text in (result.title, result.container, promised(result), found(result))
             ),
         )
     console.print(table)
@@ -65,6 +87,10 @@ def show(report: Report, console: Console) -> None:
     console.print(f"\n[{style}]{escape(verdict(report))}[/{style}]", highlight=False)
 
 
+def _sections(result: Result) -> list[str]:
+    return [part for part in (result.container, result.group) if part]
+
+
 def _heading(result: Result) -> str:
     return f"{result.title} ({result.container})" if result.container else result.title
 
@@ -73,6 +99,7 @@ def _explanation(result: Result) -> list[tuple[str, str]]:
     parts = [
         ("where", result.location),
         ("expected", result.expected),
+        ("limit", result.limit),
         ("measured", result.measured),
         ("detail", result.detail),
         ("to do", result.fix),
@@ -93,6 +120,8 @@ def write(report: Report, folder: Path) -> None:
         key=lambda page: (order.index(page.stem) if page.stem in order else 9, page.stem),
     )
     _replace(folder / "summary.md", "\n".join(page.read_text("utf-8") for page in pages))
+    for name, page in report.pages.items():
+        _replace(folder / name, page(report))
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         with Path(summary).open("a", encoding="utf-8") as stream:
@@ -117,6 +146,7 @@ def _json(report: Report) -> str:
         "seconds": report.seconds,
         "notes": report.notes,
         "images": report.images,
+        "counts": {status.value: report.count(status) for status in Status},
         "results": [asdict(result) for result in report.results],
     }
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
@@ -129,10 +159,15 @@ def _junit(report: Report) -> str:
         timestamp=report.started,
         tests=str(len(report.results)),
         failures=str(report.count(Status.FAILED)),
-        skipped=str(report.count(Status.SKIPPED)),
+        # JUnit knows no other word for what could not be measured; its message tells them apart.
+        skipped=str(report.count(Status.SKIPPED) + report.count(Status.UNMEASURABLE)),
         errors="0" if report.results else "1",
         time=f"{report.seconds:.3f}",
     )
+    if report.images:
+        properties = ElementTree.SubElement(suite, "properties")
+        for name, image in report.images.items():
+            ElementTree.SubElement(properties, "property", name=f"image {name}", value=image)
     if not report.results:
         ElementTree.SubElement(suite, "system-err").text = "nothing was checked"
     for result in report.results:
@@ -147,8 +182,8 @@ def _junit(report: Report) -> str:
         if result.failed:
             message = _plain(result.measured or result.detail)
             ElementTree.SubElement(case, "failure", message=message).text = text
-        elif result.status is Status.SKIPPED:
-            ElementTree.SubElement(case, "skipped", message=_plain(result.detail))
+        elif result.status is not Status.PASSED:
+            ElementTree.SubElement(case, "skipped", message=_plain(found(result)))
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)
@@ -161,14 +196,14 @@ def _cell(text: str) -> str:
 
 
 def _markdown(report: Report) -> str:
-    lines = [f"## {_MARK[Status.FAILED if report.exit_code else Status.PASSED]} {verdict(report)}"]
+    lines = [f"## {MARK[Status.FAILED if report.exit_code else Status.PASSED]} {verdict(report)}"]
     lines += ["", *(f"- {_cell(note)}" for note in report.notes)]
     lines += [f"- `{name}` is `{image}`" for name, image in report.images.items()]
     lines += ["", "| | check | container | expected | measured |", "|---|---|---|---|---|"]
     for result in report.results:
-        measured = result.detail if result.status is Status.SKIPPED else result.measured
-        row = (result.title, result.container, result.expected, measured)
-        lines.append(f"| {_MARK[result.status]} | {' | '.join(map(_cell, row))} |")
+        title = f"{result.group}: {result.title}" if result.group else result.title
+        row = (title, result.container, promised(result), found(result))
+        lines.append(f"| {MARK[result.status]} | {' | '.join(map(_cell, row))} |")
     for result in report.results:
         if result.failed:
             lines += ["", f"### ✗ {_cell(_heading(result))}", ""]

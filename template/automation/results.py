@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,13 +17,15 @@ class Status(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
+    UNMEASURABLE = "not measurable"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """One check: what was expected, what was measured and, when it failed, what to do.
 
-    `id` is stable ("contract.dockerfile.user"); `container` is empty for the whole project;
+    `limit` is the bound that `measured` is held to, where there is one beside the expectation;
+    `group` is the heading a report puts the check under; `id` is stable ("contract.dockerfile.user"); `container` is empty for the whole project;
     `location` is "file:line" where a file is at fault; `seconds` is how long the check took.
     """
 
@@ -37,6 +39,8 @@ class Result:
     location: str = ""
     detail: str = ""
     seconds: float = 0.0
+    limit: str = ""
+    group: str = ""
 
     @property
     def failed(self) -> bool:
@@ -56,6 +60,8 @@ def judge(
     location: str = "",
     detail: str = "",
     seconds: float = 0.0,
+    limit: str = "",
+    group: str = "",
 ) -> Result:
     """A Result from a verdict; `fix` and `location` are kept only where it failed."""
     return Result(
@@ -69,6 +75,8 @@ def judge(
         location="" if passed else location,
         detail=detail,
         seconds=seconds,
+        limit=limit,
+        group=group,
     )
 
 
@@ -85,6 +93,8 @@ class Report:
     notes: list[str] = field(default_factory=list)
     images: dict[str, str] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
+    # Files beside the usual ones (name → what writes it), written once the report is closed.
+    pages: dict[str, Callable[[Report], str]] = field(default_factory=dict, repr=False)
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     _clock: float = field(default_factory=time.monotonic)
     seconds: float = 0.0

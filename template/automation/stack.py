@@ -10,20 +10,28 @@ import re
 import secrets
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from automation.build import Say
+from automation.cgroup import Process, own_wait
 from automation.engine import Engine, substitutes
 from automation.errors import EnvironmentTrouble, TaskflowError
 from automation.model import Access, Container, Project
 from automation.process import last_line
 
 OWNER_LABEL = "io.taskflow.smoke"
+KEPT_LABEL = "io.taskflow.smoke.kept"
 TMP_SIZE = 64 * 10**6  # bytes
+SERVICE_ROLE = "service"
 _SERVICE_TIMEOUT = 60.0  # seconds
+# Keeps the service's address while its server is down, so that connections are refused, not lost.
+_SUPERVISOR = (
+    'trap exit TERM; while :; do "$@" & wait $!; while [ -e /tmp/down ]; do sleep 0.1; done; done'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,13 @@ class Running:
     handle: str
     engine: Engine
     port: int = 0
+    launched: float = 0.0
     seconds_to_healthy: float | None = None
+
+    @property
+    def client(self) -> str:
+        """The engine's program, for a command that a person can type."""
+        return self.engine.client.name
 
     def get(self, path: str, timeout: float = 5.0) -> Answer:
         """GET over the published port; raises OSError or HTTPException when nobody answers."""
@@ -87,10 +101,14 @@ class Running:
         words = ["exec", self.handle, program, option, code[program], *arguments]
         return json.loads(self.engine.call(*words, timeout=30).stdout)
 
+    def process(self) -> Process | None:
+        """Its process 1 as the host sees it; None where it is gone or cannot be seen."""
+        return Process.of(int(self.state().get("Pid") or 0))
+
     def memory_peak(self) -> int | None:
         """Bytes at the highest, from the control group (v1 or v2); None where it keeps none."""
-        pid = int(self.state().get("Pid") or 0)
-        found = _peak_on_host(pid) if pid else None
+        process = self.process()
+        found = process.memory("peak") if process else None
         if found is not None:
             return found
         try:
@@ -110,33 +128,13 @@ _PEAK_WITHIN = {
 }
 
 
-def _peak_on_host(pid: int) -> int | None:
-    try:
-        groups = Path(f"/proc/{pid}/cgroup").read_text()
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return None
-    if not command:
-        return None
-    for line in groups.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "memory":
-            file = Path(f"/sys/fs/cgroup/memory{path}/memory.max_usage_in_bytes")
-        elif controllers == "":
-            file = Path(f"/sys/fs/cgroup{path}/memory.peak")
-        else:
-            continue
-        try:
-            return int(file.read_text())
-        except (OSError, ValueError):
-            continue
-    return None
+def restrictions(container: Container, *, writable: bool = False) -> list[str]:
+    """The engine's options that hold a container to its model, as the cluster will.
 
-
-def restrictions(container: Container) -> list[str]:
-    """The engine's options that hold a container to its model, as the cluster will."""
+    `writable` lifts the read-only root, to see what would be written were it not there.
+    """
     return [
-        "--read-only",
+        *([] if writable else ["--read-only"]),
         f"--tmpfs=/tmp:rw,noexec,nosuid,nodev,size={TMP_SIZE}",
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
@@ -149,14 +147,17 @@ def restrictions(container: Container) -> list[str]:
 class Stack:
     """Containers and services of one run on a network of their own; a context manager."""
 
-    def __init__(self, engine: Engine, project: Project, say: Say) -> None:
+    def __init__(self, engine: Engine, project: Project, say: Say, *, keep: bool = False) -> None:
         self.engine = engine
         self.project = project
         self.id = f"{project.name[:30]}-smoke-{secrets.token_hex(4)}"
         self.urls: dict[str, str] = {}
+        self.passwords: dict[str, str] = {}
+        self.keep = keep
         self._say = say
-        self._owner = f"{OWNER_LABEL}={owner()}"
-        self._run_label = f"{OWNER_LABEL}.run={self.id}"
+        # A stack that is to stay has no owner that could be missed.
+        self._owner = f"{KEPT_LABEL}={project.name}" if keep else f"{OWNER_LABEL}={owner()}"
+        self.run_label = f"{OWNER_LABEL}.run={self.id}"
 
     def __enter__(self) -> Self:
         sweep(self.engine, self._say)
@@ -180,14 +181,15 @@ class Stack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.remove()
+        if error or not self.keep:
+            self.remove()
 
     def _labels(self) -> list[str]:
-        return ["--label", self._owner, "--label", self._run_label]
+        return ["--label", self._owner, "--label", self.run_label]
 
     def remove(self) -> None:
         """Remove everything this run made; whatever is already gone is fine."""
-        _remove(self.engine, self._run_label)
+        _remove(self.engine, self.run_label)
 
     def handle(self, name: str) -> str:
         """A container's name in the engine."""
@@ -201,21 +203,53 @@ class Stack:
         if self.engine.image_config(image) is None:
             self._say(f"pulling {image}")
             self.engine.call("pull", image, timeout=600)
+        entrypoint = (self.engine.image_config(image) or {}).get("Entrypoint") or []
         self.engine.call(
             "run", "--detach", "--name", self.handle(name), "--network", self.id,
-            "--network-alias", name, *self._labels(),
-            "--env", "POSTGRES_USER=taskflow", "--env", f"POSTGRES_PASSWORD={password}",
-            "--env", "POSTGRES_DB=taskflow", image,
+            "--network-alias", name, *self._labels(), "--env", "POSTGRES_USER=postgres",
+            "--env", f"POSTGRES_PASSWORD={password}", "--env", "POSTGRES_DB=taskflow",
+            "--entrypoint", "/bin/sh", image, "-c", _SUPERVISOR, "sh", *entrypoint, "postgres",
+            "-c", "log_connections=on", "-c", "log_line_prefix=%u@", "-c", "fsync=off",
         )  # fmt: skip
-        self.urls[name] = f"postgresql://taskflow:{password}@{name}:{service.port}/taskflow"
         self.wait_for_service(name)
+        self.add_role(name, SERVICE_ROLE)
+        self.urls[name] = self.service_url(name, SERVICE_ROLE)
+
+    def url(self, target: str) -> str:
+        """Where a container or service is, or would be if it were part of this run."""
+        if target in self.project.containers:
+            return self.urls.get(target, f"http://{target}:{self.project.containers[target].port}")
+        return self.urls.get(target, target)
+
+    def add_role(self, service: str, role: str, settings: str = "") -> None:
+        """Add a user of the service's database, as ordinary as one of production is."""
+        password = self.passwords.setdefault(f"{role}@{service}", secrets.token_urlsafe(16))
+        self.sql(service, f"CREATE ROLE {role} LOGIN PASSWORD '{password}'; {settings}")
+        self.sql(service, f"GRANT ALL ON DATABASE taskflow TO {role}")
+
+    def service_url(self, service: str, role: str, host: str = "") -> str:
+        """The URL with which that role reaches the service."""
+        port, password = self.project.services[service].port, self.passwords[f"{role}@{service}"]
+        return f"postgresql://{role}:{password}@{host or service}:{port}/taskflow"
+
+    def sql(self, service: str, statement: str) -> str:
+        """What a statement answers, run as the database's administrator."""
+        words = ["psql", "--username=postgres", "--dbname=taskflow", "-qAtc", statement]
+        return self.engine.call("exec", self.handle(service), *words).stdout.strip()
 
     def wait_for_service(self, name: str) -> None:
         """Wait until PostgreSQL answers over TCP (its set-up server listens on a socket only)."""
         deadline = time.monotonic() + _SERVICE_TIMEOUT
         while True:
             done = self.engine.call(
-                "exec", self.handle(name), "pg_isready", "--quiet", "--host=127.0.0.1", check=False
+                "exec",
+                self.handle(name),
+                "pg_isready",
+                "--quiet",
+                "--host=127.0.0.1",
+                "--username=postgres",
+                "--dbname=taskflow",
+                check=False,
             )
             if done.returncode == 0:
                 return
@@ -233,35 +267,69 @@ class Stack:
 
         `seconds_to_healthy` stays None when it exits or does not answer in time.
         """
-        model = self.project.containers[name]
-        running = Running(name, model, self.handle(name), self.engine)
-        words = ["run", "--detach", "--name", running.handle, "--network", self.id,
-                 "--network-alias", name, *self._labels(), *restrictions(model),
-                 "--publish", f"127.0.0.1::{model.port}"]  # fmt: skip
-        for variable, target in model.connects.items():
-            words += ["--env", f"{variable}={self.urls.get(target, target)}"]
-        for variable in model.environment.required:
-            if variable not in model.connects:
-                words += ["--env", variable]  # from the caller's environment
-        for index, volume in enumerate(model.volumes):
-            if volume.access is Access.READ_WRITE:
-                volume_name = f"{running.handle}-{index}"
-                self.engine.call("volume", "create", *self._labels(), volume_name)
-                words += ["--volume", f"{volume_name}:{volume.path}"]
-        started = time.monotonic()
-        self.engine.call(*words, image)
-        self.urls[name] = f"http://{name}:{model.port}"
-        self._wait(running, started)
+        running = self.launch(name, image)
+        self.urls[name] = f"http://{name}:{running.model.port}"
+        self.wait(running)
         return running
 
-    def _wait(self, running: Running, started: float) -> None:
+    def launch(
+        self,
+        name: str,
+        image: str,
+        *options: str,
+        instance: str = "",
+        environment: Mapping[str, str | None] | None = None,
+        writable: bool = False,
+    ) -> Running:
+        """Run one container as the model has it, without waiting for it.
+
+        An `instance` is one more of the same, which the others do not find under its name.
+        `environment` overrides what the model makes of it; None leaves a variable out.
+        """
+        model = self.project.containers[name]
+        handle = self.handle(f"{name}-{instance}" if instance else name)
+        running = Running(name, model, handle, self.engine)
+        words = ["run", "--detach", "--name", handle, "--network", self.id, *self._labels(),
+                 *restrictions(model, writable=writable),
+                 "--publish", f"127.0.0.1::{model.port}"]  # fmt: skip
+        words += [] if instance else ["--network-alias", name]
+        if self.engine.name == "podman" and not writable:
+            # Podman would put a tmpfs over /var/tmp and /run; no cluster does.
+            words.append("--read-only-tmpfs=false")
+        given: dict[str, str | None] = {
+            variable: self.url(target) for variable, target in model.connects.items()
+        }
+        for variable in model.environment.required:
+            # What connects to nothing here comes from the caller's environment.
+            given.setdefault(variable, os.environ.get(variable))
+        for variable, value in {**given, **(environment or {})}.items():
+            words += [] if value is None else ["--env", f"{variable}={value}"]
+        for index, volume in enumerate(model.volumes):
+            volume_name = f"{handle}-{index}"
+            self.engine.call("volume", "create", *self._labels(), volume_name)
+            # A new volume takes over what the image has there, a read-only one too.
+            read_only = ":ro" if volume.access is Access.READ_ONLY else ""
+            words += ["--volume", f"{volume_name}:{volume.path}{read_only}"]
+        running.launched = time.monotonic()
+        self.engine.call(*words, *options, image)
+        return running
+
+    def wait(
+        self, running: Running, path: str = "", beyond: float = 10.0, *, healthy: bool = True
+    ) -> None:
+        """Wait for the first 200 on `path` (readiness), `beyond` seconds longer than the budget.
+
+        Not `healthy`: for the first answer whatsoever.
+        """
         # Beyond the budget: a slow start is reported with its time, not as "never".
-        deadline = started + running.model.budgets.start + 10
+        deadline = time.monotonic() + running.model.budgets.start + beyond
+        waited = own_wait()
         while time.monotonic() < deadline:
             try:
                 running.port = running.port or self._published(running)
-                if running.get(running.model.health.ready, timeout=2).status == 200:
-                    running.seconds_to_healthy = time.monotonic() - started
+                status = running.get(path or running.model.health.ready, timeout=3).status
+                if status == 200 or not healthy:
+                    running.seconds_to_healthy = _taken(running, own_wait() - waited)
                     return
             except (OSError, http.client.HTTPException):
                 pass
@@ -286,6 +354,27 @@ class Stack:
         self.engine.call("stop", "--time", str(math.ceil(grace)), running.handle)
         return time.monotonic() - started, int(running.state().get("ExitCode", -1))
 
+    def discard(self, running: Running) -> None:
+        """Remove one container and its volumes."""
+        self.engine.call("rm", "--force", "--volumes", running.handle, check=False)
+        names = [f"{running.handle}-{index}" for index in range(len(running.model.volumes))]
+        if names:
+            self.engine.call("volume", "rm", *names, check=False)
+
+
+def _taken(running: Running, own: float) -> float:
+    """Seconds from the process's start to now, without those that it or we waited for a CPU.
+
+    What the engine needs to make a container is no property of the image.
+    """
+    now = time.monotonic()
+    process = running.process()
+    age, scheduled = (process.age(), process.scheduled()) if process else (None, None)
+    if age is None or scheduled is None:
+        return now - running.launched
+    ran, waited = scheduled
+    return max(ran, age - (time.monotonic() - now) - waited - own)
+
 
 def sweep(engine: Engine, say: Say) -> None:
     """Remove what runs on this host left behind when they were killed."""
@@ -300,6 +389,15 @@ def sweep(engine: Engine, say: Say) -> None:
             continue
         say(f"removing what an interrupted run left behind: {run_id}")
         _remove(engine, f"{OWNER_LABEL}.run={run_id}")
+
+
+def remove_kept(engine: Engine, project: Project) -> list[str]:
+    """Remove the stacks of this project that `--keep` left up; their names."""
+    label = f"{KEPT_LABEL}={project.name}"
+    words = ["network", "ls", "--filter", f"label={label}", "--format", "{{.Name}}"]
+    names = engine.call(*words, check=False).stdout.split()
+    _remove(engine, label)
+    return names
 
 
 def owner() -> str:

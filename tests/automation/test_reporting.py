@@ -58,6 +58,9 @@ PASSED = judge(
     "lint.one", "one", True, container="backend", expected="1", measured="1", seconds=1.5
 )
 SKIPPED = skip("lint.two", "two", "no engine answers", container="frontend")
+UNMEASURABLE = Result(
+    "lint.four", "four", Status.UNMEASURABLE, container="backend", detail="no swap accounting"
+)
 FAILED = failed(title="three", expected="8000", measured="8080", fix="mend it", location="f:3")
 
 
@@ -104,6 +107,8 @@ def test_junit(tmp_path: Path) -> None:
     suite = ElementTree.parse(tmp_path / "lint.xml").getroot()[0]
     counts = {key: suite.get(key) for key in ("tests", "failures", "skipped", "errors")}
     assert counts == {"tests": "3", "failures": "1", "skipped": "1", "errors": "0"}
+    (image,) = suite.iter("property")
+    assert (image.get("name"), image.get("value")) == ("image taskflow-backend:dev", "sha256:1")
     one, three, two = suite.findall("testcase")
     assert (one.get("classname"), one.get("name"), one.get("time")) == (
         "lint.backend",
@@ -140,7 +145,8 @@ def test_nasty_values_in_json(tmp_path: Path) -> None:
 
 def test_nasty_values_in_junit(tmp_path: Path) -> None:
     reporting.write(report(failed(NASTY), skip("x", NASTY, NASTY)), tmp_path)
-    case = ElementTree.parse(tmp_path / "lint.xml").getroot()[0][0]
+    case = ElementTree.parse(tmp_path / "lint.xml").getroot()[0].find("testcase")
+    assert case is not None
     failure = case.find("failure")
     assert failure is not None and failure.text
     assert '<script>x</script> & "q" [bold]m[/bold]' in failure.text
@@ -236,5 +242,21 @@ def test_an_interrupted_write_leaves_the_old_report(
 
 
 def test_statuses_each_have_a_mark() -> None:
-    text = shown(report(PASSED, FAILED, SKIPPED))
-    assert [mark in text for mark in "✓✗–"] == [True] * len(Status)
+    text = shown(report(PASSED, FAILED, SKIPPED, UNMEASURABLE))
+    assert [mark in text for mark in "✓✗–○"] == [True] * len(Status)
+
+
+def test_what_cannot_be_measured_is_no_pass(tmp_path: Path) -> None:
+    made = report(PASSED, UNMEASURABLE)
+    words = "not measurable here because no swap accounting"
+    assert reporting.verdict(made).startswith("lint: 1 passed, 1 not measurable in ")
+    assert words in shown(made, 200)
+    reporting.write(made, tmp_path)
+    assert words in (tmp_path / "lint.md").read_text(encoding="utf-8")
+    data = json.loads((tmp_path / "lint.json").read_text(encoding="utf-8"))
+    assert data["counts"] == {"passed": 1, "failed": 0, "skipped": 0, "not measurable": 1}
+    suite = ElementTree.parse(tmp_path / "lint.xml").getroot()[0]
+    assert suite.get("skipped") == "1"
+    skipped = suite.find("testcase/skipped")
+    assert skipped is not None
+    assert skipped.get("message") == words

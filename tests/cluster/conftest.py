@@ -19,8 +19,7 @@ from automation.kubectl import Kubectl
 from automation.model import load
 from automation.namespace import OWNER, Namespace
 from automation.results import Result
-from tests.conftest import ROOT, Render
-from tests.containers.conftest import SERVICE
+from tests.conftest import ROOT, SERVICE, Render
 
 NEEDED = "needs a cluster: set KUBECONFIG (kind makes one: `kind create cluster`)"
 HERE = Path(__file__).parent

@@ -60,7 +60,7 @@ def test_a_rollout_that_fails_names_the_pod_and_its_last_line(project: Path) -> 
     where, why = done.stderr.strip().splitlines()
     assert where.startswith("deploy: deployed-backend-")
     assert "exit code 1" in where
-    assert why == "  its last line: DATABASE_URL is missing"
+    assert why == "  its last line: the disk is on fire"
     # The next one that is in order is not held up by the one that was not.
     replace("backend/Dockerfile", "ENV FAULT=crash PYTHONPATH", "ENV PYTHONPATH")(project)
     done = deploy(project)

@@ -107,7 +107,7 @@ def test_a_container_that_crashes_fails_the_installation_in_two_lines(
     (install,) = (result for result in results if result.failed)
     assert f"{slug}-backend-" in install.measured
     assert "exit code 1" in install.measured
-    assert install.detail == "its last line: DATABASE_URL is missing"
+    assert install.detail == "its last line: the disk is on fire"
     asked = (tmp_path / "asked").read_text().splitlines()
     assert [line.split()[0] for line in asked] == ["create", "load", "delete"]
     assert left_over(kubectl, "crashes") == []

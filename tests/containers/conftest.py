@@ -13,8 +13,10 @@ from automation import build, smoke
 from automation.engine import Engine
 from automation.model import Project, load
 from automation.results import Result
+from tests.conftest import SERVICE, with_images
+from tests.release.conftest import _programs, make_registry, registry  # noqa: F401
 
-SERVICE = Path(__file__).parent / "service"
+BROKEN = Path(__file__).parent / "broken"
 Edit = Callable[[Path], None]
 
 
@@ -32,7 +34,7 @@ def replace(file: str, old: str, new: str) -> Edit:
 
 def fault(name: str) -> Edit:
     """The app does this one thing wrong."""
-    return replace("Dockerfile", "ENV PYTHONPATH", f"ENV FAULT={name} PYTHONPATH")
+    return replace("Dockerfile", "PYTHONPATH=/app/src", f"FAULT={name} PYTHONPATH=/app/src")
 
 
 def with_database(folder: Path) -> None:
@@ -42,6 +44,7 @@ def with_database(folder: Path) -> None:
         "environment = {",
         'connects = { DATABASE_URL = "database" }\nenvironment = { required = ["DATABASE_URL"],',
     )(folder)
+    replace("Dockerfile", "PYTHONPATH=/app/src", "NEEDS_DATABASE=1 PYTHONPATH=/app/src")(folder)
 
 
 class Service:
@@ -61,11 +64,12 @@ class Service:
         """Build the one image."""
         return build.build(self.folder, self.project, self.engine, ["backend"], print)[0]
 
-    def smoke(self) -> list[Result]:
-        """Build and smoke-test it."""
+    def smoke(self, *only: str) -> list[Result]:
+        """Build and smoke-test it, by these groups or checks alone."""
         image = self.build()
         assert image.usable, image.results
-        return smoke.smoke(self.project, self.engine, [image], print)
+        options = smoke.Options(smoke.select(only))
+        return smoke.smoke(self.project, self.engine, [image], print, options)
 
     def remove(self) -> None:
         """Remove the image; not its layers, which another test may be building on."""
@@ -79,6 +83,12 @@ def service_on_each(tmp_path: Path, each_engine: Engine) -> Iterator[Service]:
     found = Service(Path(shutil.copytree(SERVICE, tmp_path / "service")), each_engine)
     yield found
     found.remove()
+
+
+@pytest.fixture(scope="session")
+def podman() -> Engine:
+    """Podman alone."""
+    return with_images("podman")
 
 
 @pytest.fixture

@@ -66,9 +66,7 @@ def test_a_config_that_breaks_the_contract_fails(
 
 
 def test_a_variable_meant_for_run_time_must_not_be_baked_in(service: Service) -> None:
-    replace("taskflow.toml", "environment = {", 'environment = { optional = ["MODEL"],')(
-        service.folder
-    )
+    replace("taskflow.toml", '["LOG_LEVEL"]', '["LOG_LEVEL", "MODEL"]')(service.folder)
     replace("Dockerfile", "ENV PYTHONPATH", "ENV MODEL=small PYTHONPATH")(service.folder)
     assert failed(service.build().results) == {"contract.image.run-time-environment"}
 
@@ -96,7 +94,7 @@ def test_lint_knows_whether_the_image_is_of_these_sources(service: Service) -> N
     image = service.build()
     found, _ = build.current_image(service.folder, project, service.engine, "backend")
     assert found == image.id
-    replace("app.py", "Say nothing", "Say nothing at all")(service.folder)
+    replace("app.py", "One answer.", "One whole answer.")(service.folder)
     assert build.current_image(service.folder, project, service.engine, "backend")[0] == ""
 
 

@@ -20,7 +20,7 @@ from automation.model import load
 from automation.results import Result
 from automation.stack import Stack
 from tests.conftest import ROOT, Render, git
-from tests.containers.conftest import failed, left_over, replace
+from tests.containers.conftest import BROKEN, failed, left_over, replace
 
 # The same in each run of this clone, for the build cache; another's in another clone.
 NAME = f"sample-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
@@ -67,6 +67,23 @@ def test_podman_gives_the_same_verdict(own: Path, each_engine: Engine) -> None:
     results += smoke.smoke(project, each_engine, images, print)
     assert failed(results) == set(), [result for result in results if result.failed]
     assert left_over(each_engine, project) == ""
+
+
+@pytest.mark.parametrize("case", ["database.cut", "neon"])
+def test_a_broken_pool_or_probe_is_caught(
+    own: Path, engine: Engine, tmp_path: Path, case: str
+) -> None:
+    project = load(own / "taskflow.toml")
+    (good,) = build.build(own, project, engine, ["backend"], print)
+    tag = f"{project.image('backend')}:{case}"
+    built = engine.build(
+        BROKEN / case, tags=[tag], arguments={"BASE_IMAGE": good.tags[0]}, labels={},
+        iidfile=tmp_path / "id", on_step=print,
+    )  # fmt: skip
+    image = build.Image("backend", built.image, (tag,))
+    options = smoke.Options(smoke.select(["database", "neon"]))
+    results = smoke.smoke(project, engine, [image], print, options)
+    assert failed(results) == {f"smoke.{case}"}, [r for r in results if r.failed]
 
 
 def test_a_change_of_source_rebuilds_no_dependency(

@@ -25,8 +25,7 @@ import pytest
 from automation import helm
 from automation.engine import Engine
 from provision.system import apt_install
-from tests.conftest import ROOT, git
-from tests.containers.conftest import SERVICE
+from tests.conftest import ROOT, SERVICE, git
 
 # `htpasswd -nbB release correct-horse`
 HTPASSWD = "release:$2b$05$qiKl0sbjyrCnCs64txGk.unPbdrv/3m7P1CS3/2Su6ZD..Iw2cS0."

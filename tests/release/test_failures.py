@@ -61,7 +61,7 @@ def test_a_local_hook_meddles_with_the_commit(
     [
         ("orders/Dockerfile", "USER 1001:1001", "USER root", "lint"),
         ("orders/Dockerfile", "RUN mkdir data", "RUN exit 3", "build"),
-        ("stock/Dockerfile", "ENV PYTHONPATH", "ENV FAULT=no-liveness PYTHONPATH", "smoke"),
+        ("stock/Dockerfile", "ENV PYTHONPATH", "ENV FAULT=live-not-json PYTHONPATH", "smoke"),
         (
             "orders/app.py",
             '"""A backend',

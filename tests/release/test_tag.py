@@ -14,8 +14,8 @@ from automation import build, tagging
 from automation.engine import Engine
 from automation.errors import InputError, Refused
 from automation.model import load
-from tests.conftest import ROOT, git
-from tests.containers.conftest import SERVICE, replace
+from tests.conftest import ROOT, SERVICE, git
+from tests.containers.conftest import replace
 from tests.release.conftest import Registry, remove_images
 
 pytestmark = pytest.mark.engine

@@ -139,8 +139,9 @@ def test_the_templates_changes_arrive(updated: Path, versions: Path) -> None:
     assert "automation/retired.py" not in files
     assert "older/" not in files[".gitignore"].split()
     assert "## Check it" in files["README.md"]
-    for path in (versions / "template" / "automation").iterdir():
-        assert files[f"automation/{path.name}"] == path.read_text(encoding="utf-8")
+    template = versions / "template"
+    for path in (template / "automation").rglob("*.*"):
+        assert files[path.relative_to(template).as_posix()] == path.read_text(encoding="utf-8")
 
 
 def test_nothing_is_left_over(updated: Path) -> None:

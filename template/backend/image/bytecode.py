@@ -41,7 +41,7 @@ def compile_file(source: Path, optimize: int = -1) -> None:
         except py_compile.PyCompileError as error:  # Some packages carry files for other versions of Python.
             print(f"not compiled: {error.msg.strip()}")
             return
-    if CACHE.is_dir():  # Only where the builder mounts one: it must not end up in the image.
+    if CACHE.is_mount():  # Only where the builder mounts one: it must not end up in the image.
         shutil.copyfile(target, kept)
 
 

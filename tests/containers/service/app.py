@@ -1,97 +1,198 @@
 """A backend in one file of standard library, in order unless FAULT names what it does wrong."""
 
-import json
 import os
 import signal
-import socket
-import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
 
 FAULTS = set(os.environ.get("FAULT", "").split())
-DATABASE = urlsplit(os.environ.get("DATABASE_URL", ""))
-HOARD: list[bytes] = []
-SEEN_DOWN = threading.Event()
-LEAVING = threading.Event()
+while "late-handler" in FAULTS and time.process_time() < 0.6:
+    pass
+if "deaf" not in FAULTS:  # First thing: as process 1 it would ignore the signal until then.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+
+import asyncio
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+DATABASE_URL = os.environ.get("DATABASE_URL", "")
+DATABASE = urlsplit(DATABASE_URL)
+DATA = Path("/app/data")
+ROUTES = {"openapi": "3.1.0", "paths": {"/api/rows": {"get": {"parameters": []}}}}
+STARTED = time.time()
 
 
-def database_answers() -> bool:
+async def database_answers() -> bool:
     """Ask PostgreSQL whether it speaks TLS: one byte back means that it is there."""
     if not DATABASE.hostname:
         return True
+    if "resolves-and-waits" in FAULTS:
+        socket.getaddrinfo(DATABASE.hostname, 5432)
     try:
-        with socket.create_connection((DATABASE.hostname, DATABASE.port or 5432), 1) as link:
-            link.sendall(bytes.fromhex("0000000804d2162f"))
-            return link.recv(1) in {b"S", b"N"}
+        async with asyncio.timeout(2.5):
+            reader, writer = await asyncio.open_connection(DATABASE.hostname, DATABASE.port or 5432)
+            try:
+                writer.write(bytes.fromhex("0000000804d2162f"))
+                return await reader.read(1) in {b"S", b"N"}
+            finally:
+                writer.transport.abort()
     except OSError:
         return False
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Health, liveness, and whatever FAULT makes of them."""
+class Service:
+    """Health, liveness, one route, and whatever FAULT makes of them."""
 
-    protocol_version = "HTTP/1.1"
+    def __init__(self) -> None:
+        self.open: set[asyncio.StreamWriter] = set()
+        self.busy: dict[asyncio.StreamWriter, str] = {}
+        self.leaving = self.seen_down = False
+        self.hoard: list[bytes] = []
+        self.asked = 0
 
-    def do_GET(self) -> None:
-        """Answer, unless the fault is not to."""
-        if LEAVING.is_set() and "hangs-up" in FAULTS:
-            self.close_connection = True
-            return
-        asks = self.path == "/api/health" or "live-asks-database" in FAULTS
-        up = not asks or "constant-health" in FAULTS or database_answers()
+    async def answer(self, path: str) -> tuple[int, object]:
+        """The status and the document."""
+        asks = path in {"/api/health", "/api/rows"} or "live-asks-database" in FAULTS
+        up = not asks or "constant-health" in FAULTS or await database_answers()
         if "no-recovery" in FAULTS:
-            up = up and not SEEN_DOWN.is_set()
-            if not up:
-                SEEN_DOWN.set()
-        if "leak" in FAULTS:
-            HOARD.append(os.urandom(2_000_000))
-        status = 200
-        body: object = {"status": "pass"}
-        if self.path == "/api/health":
-            detail = {} if "unnamed-check" in FAULTS else {"database": [{"status": "fail"}]}
-            status, body = (200, body) if up else (503, {"status": "fail", "checks": detail})
-        elif self.path == "/api/health/live":
+            self.seen_down = self.seen_down or not up
+            up = up and not self.seen_down
+        if "needs-tmp" in FAULTS:
+            upload = Path(f"/tmp/{self.asked}")
+            upload.write_bytes(b"x" * 65536)
+            upload.unlink()
+        if "wall-clock" in FAULTS and time.time() - STARTED > 3600:
+            return 500, {}
+        word = "pass" if up else "fail"
+        checks = {"database": [{"status": word}]}
+        if path == "/api/health":
+            document = {
+                "status": word,
+                "checks": {} if "unnamed-check" in FAULTS and not up else checks,
+            }
+            if "leaks" in FAULTS and up:
+                document["output"] = f"connected to {DATABASE_URL}"
+            if "odd-status" in FAULTS:
+                document["status"] = "green"
+            return (200 if up else 503), document
+        if path == "/api/health/live":
+            document = {"status": "pass", **({"checks": checks} if "live-checks" in FAULTS else {})}
             if "live-asks-database" in FAULTS and not up:
-                status = 503
-        else:
-            status = 404
-        if "no-liveness" in FAULTS and self.path == "/api/health/live":
-            status = 404
-        if "errors-under-load" in FAULTS and threading.active_count() > 6:
+                return 503, document
+            return 200, "fine" if "live-not-json" in FAULTS else document
+        if path == "/api/rows":
+            return (200 if up else 500 if "crashes-without-database" in FAULTS else 503), []
+        return (200, ROUTES) if path == "/openapi.json" else (404, {})
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, request after request."""
+        self.open.add(writer)
+        try:
+            while "few-connections" not in FAULTS or len(self.open) < 100:
+                try:
+                    path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+                except asyncio.IncompleteReadError:
+                    return
+                if self.leaving and "hangs-up" in FAULTS:
+                    return
+                self.busy[writer] = path
+                await self.respond(path, writer)
+                del self.busy[writer]
+                if self.leaving and "waits-for-idle" not in FAULTS:
+                    return
+            await asyncio.sleep(3600)
+        except (ConnectionError, OSError):
+            return
+        finally:
+            self.open.discard(writer)
+            self.busy.pop(writer, None)
+            writer.close()
+
+    async def respond(self, path: str, writer: asyncio.StreamWriter) -> None:
+        """One answer."""
+        self.asked += 1
+        if "grows" in FAULTS:
+            self.hoard.append(os.urandom(80_000))
+        if "leak" in FAULTS:
+            self.hoard.append(os.urandom(2_000_000))
+        if "hungry-child" in FAULTS and self.asked == 60:
+            subprocess.Popen([sys.executable, "-c", "x = b'x' * 400_000_000"])
+        status, document = await self.answer(path)
+        if "errors-under-load" in FAULTS and len(self.open) > 6:
             status = 500
-        if "not-json" in FAULTS:
-            body = "fine"
-        data = json.dumps(body).encode() if "not-json" not in FAULTS else b"<p>fine</p>"
-        self.send_response(status)
-        self.send_header("Content-Type", "application/health+json")
-        self.send_header("Content-Length", str(len(data)))
-        if LEAVING.is_set():
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(data)
+        body = json.dumps(document).encode() if document != "fine" else b"<p>fine</p>"
+        last = "Connection: close\r\n" if self.leaving else ""
+        writer.write(
+            f"HTTP/1.1 {status} -\r\nContent-Type: application/health+json\r\n{last}"
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        await writer.drain()
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-class Server(ThreadingHTTPServer):
-    """Daemon threads: an idle connection must not hold the process up."""
-
-    daemon_threads = True
-    request_queue_size = 64
-
-
-def leave(*_: object) -> None:
-    """Answer for another second, on each connection for the last time."""
-    LEAVING.set()
-    threading.Timer(1, os._exit, [0]).start()
+    async def leave(self) -> None:
+        """Answer for another second, on each connection for the last time."""
+        self.leaving = True
+        if "drops-slow" in FAULTS:
+            for writer in [w for w, path in self.busy.items() if path != "/api/health/live"]:
+                writer.transport.abort()
+        await asyncio.sleep(1)
+        while self.busy or ("waits-for-idle" in FAULTS and self.open):
+            await asyncio.sleep(0.1)
+        (DATA / "lock").unlink(missing_ok=True)
+        os._exit(0)
 
 
-if "crash" in FAULTS:
-    sys.exit("DATABASE_URL is missing")
-if "slow-start" in FAULTS:
-    time.sleep(8)
-signal.signal(signal.SIGTERM, signal.SIG_IGN if "deaf" in FAULTS else leave)
-Server(("", 8000), Handler).serve_forever()
+async def main() -> None:
+    """Serve until SIGTERM."""
+    service = Service()
+    loop = asyncio.get_running_loop()
+    if "deaf" not in FAULTS:
+        tasks: list[asyncio.Task[None]] = []
+        loop.add_signal_handler(
+            signal.SIGTERM, lambda: tasks.append(asyncio.create_task(service.leave()))
+        )
+    server = await asyncio.start_server(service.serve, "", 8000, backlog=1024)
+    await server.serve_forever()
+
+
+def share_of_cpu() -> float:
+    """What the control group allows of the processors, as runtimes read it that adapt to it."""
+    for path in ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"):
+        with contextlib.suppress(OSError, ValueError):
+            quota = int(Path(path).read_text().split()[0])
+            return quota / 100_000 if quota > 0 else 1.0
+    return 1.0
+
+
+def misbehave() -> None:
+    """What goes wrong before it listens."""
+    if "crash" in FAULTS:
+        sys.exit("the disk is on fire")
+    if "connects-at-start" in FAULTS and not asyncio.run(database_answers()):
+        sys.exit("the database is away")
+    if "empties-data" in FAULTS:
+        for path in DATA.iterdir():
+            path.unlink()
+    if "lock-file" in FAULTS:
+        if (DATA / "lock").exists():
+            sys.exit("another one is running")
+        (DATA / "lock").touch()
+    if "writes" in FAULTS:
+        with contextlib.suppress(OSError):
+            Path("/var/tmp/cache").write_text("x")
+    if "needs-a-whole-cpu" in FAULTS and share_of_cpu() < 1:
+        while time.process_time() < 3.5:
+            pass
+    if "slow-start" in FAULTS:
+        time.sleep(2.5)
+
+
+if not DATABASE_URL.startswith("postgresql://") and os.environ.get("NEEDS_DATABASE"):
+    shown = f": {DATABASE_URL}" if "shows-value" in FAULTS else ""
+    sys.exit(f"DATABASE_URL is missing or no PostgreSQL URL{shown}")
+misbehave()
+asyncio.run(main())

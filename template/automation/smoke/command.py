@@ -1,0 +1,174 @@
+"""The options of `smoke`, the images it judges, and one report over one run or many."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from automation.build import Image
+from automation.engine import Engine
+from automation.errors import InputError
+from automation.model import Project
+from automation.progress import Progress
+from automation.results import Report, Result, Status
+from automation.smoke import page
+from automation.smoke.catalogue import CHECKS, GROUPS, PREFIX, select
+from automation.smoke.lab import Options
+from automation.smoke.runner import smoke
+from automation.smoke.timeline import Timeline
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options beside the containers' names and the engine."""
+    parser.add_argument("--list", action="store_true", help="name the groups and checks, then end")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME,…",
+                        help="only these groups or checks")  # fmt: skip
+    parser.add_argument("--full", action="store_true", help="the slow drills too")
+    parser.add_argument("--keep", action="store_true", help="leave the stack up for looking around")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N",
+                        help="run N times and say which checks flake")  # fmt: skip
+    parser.add_argument("--image", action="append", default=[], metavar="[CONTAINER=]IMAGE",
+                        help="judge this image in place of a build; may be repeated")  # fmt: skip
+
+
+def listing() -> Iterator[str]:
+    """The groups and their checks, a line each."""
+    for group, title in GROUPS.items():
+        yield f"{group}: {title}"
+        for check in CHECKS:
+            if check.group == group:
+                yield f"  {check.id}: {check.title}{' (--full)' if check.full else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was asked for, checked before anything is built."""
+
+    options: Options
+    images: dict[str, str]
+    repeat: int
+
+
+def plan(project: Project, names: Sequence[str], given: argparse.Namespace) -> Plan:
+    """Read the options.
+
+    Raises:
+        InputError: an option names what does not exist, or two that exclude each other.
+    """
+    only = [name for part in given.only for name in part.split(",") if name]
+    if given.only and not only:
+        raise InputError("--only names nothing", f"groups: {', '.join(GROUPS)}")
+    if given.repeat < 1:
+        raise InputError(f"--repeat {given.repeat} is no number of runs", "write --repeat 20")
+    if given.keep and given.repeat > 1:
+        raise InputError("--keep and --repeat exclude each other", "keep one run's stack")
+    options = Options(select(only), given.full, given.keep)
+    return Plan(options, _images(project, names, given.image), given.repeat)
+
+
+def _images(project: Project, names: Sequence[str], given: Iterable[str]) -> dict[str, str]:
+    """Which container each image is for; its own name tells where nobody does."""
+    found: dict[str, str] = {}
+    for text in given:
+        container, equals, reference = text.partition("=")
+        if not equals:
+            reference = text
+            path = reference.partition("@")[0]
+            base = path.rpartition("/")[2].partition(":")[0]
+            fitting = [n for n in names if base == project.image(n).rpartition("/")[2]]
+            candidates = fitting or names
+            if len(candidates) != 1:
+                raise InputError(
+                    f"--image {text}: for which container?",
+                    f"write --image {names[0]}={text} (or {', '.join(names[1:])}=…)",
+                )
+            container = candidates[0]
+        if container not in project.containers or not reference:
+            raise InputError(
+                f"--image {text}: taskflow.toml has no container {container!r}"
+                if reference
+                else f"--image {text} names no image",
+                f"containers: {', '.join(project.containers)}",
+            )
+        found[container] = reference
+    return found
+
+
+def fetch(engine: Engine, images: dict[str, str], progress: Progress) -> list[Image]:
+    """The given images, pulled where they are not on this machine yet."""
+    found = []
+    for container, reference in images.items():
+        config = engine.image_config(reference)
+        if config is None:
+            progress.say(f"pulling {reference}")
+            engine.call("pull", reference, timeout=600)
+            config = engine.image_config(reference) or {}
+        found.append(Image(container, str(config["Id"]), (reference,)))
+    return found
+
+
+def judge_images(
+    project: Project,
+    engine: Engine,
+    images: Sequence[Image],
+    wanted: Plan,
+    report: Report,
+    progress: Progress,
+) -> None:
+    """Run as often as asked and fill the report."""
+    runs: list[list[Result]] = []
+    if not wanted.options.full and {c.id for c in CHECKS if c.full} & wanted.options.only:
+        report.notes.append("the slow drills were left out: --full makes them")
+    timeline = Timeline()
+    for number in range(1, wanted.repeat + 1):
+        if wanted.repeat > 1:
+            progress.say(f"run {number} of {wanted.repeat}")
+        progress.expect(
+            {
+                image.container: sum(
+                    wanted.options.make(check, project, image.container) for check in CHECKS
+                )
+                for image in images
+            }
+        )
+        timeline = Timeline()
+        runs.append(
+            smoke(project, engine, images, progress.say, wanted.options,
+                  seen=progress.seen, timeline=timeline)
+        )  # fmt: skip
+    report.add(runs[0] if len(runs) == 1 else merged(runs))
+    if len(runs) > 1:
+        report.notes.append(_flakiness(runs))
+    whole = wanted.options.only == select(())
+    if not whole:
+        report.notes.append("only the checks chosen by --only were made")
+    report.pages["smoke.html"] = lambda closed: page.render(closed, timeline, whole=whole)
+
+
+def merged(runs: Sequence[Sequence[Result]]) -> list[Result]:
+    """Each check once: as it failed if it ever did, with how often."""
+    by_check: dict[tuple[str, str], list[Result]] = {}
+    for run in runs:
+        for result in run:
+            by_check.setdefault((result.container, result.id), []).append(result)
+    found = []
+    for results in by_check.values():
+        failures = [result for result in results if result.failed]
+        said = f"{len(failures)} of {len(results)} runs failed"
+        shown = failures[0] if failures else results[-1]
+        if failures or shown.status is Status.PASSED:
+            shown = replace(shown, measured=f"{shown.measured} ({said})")
+        found.append(shown)
+    return found
+
+
+def _flakiness(runs: Sequence[Sequence[Result]]) -> str:
+    flaky = {
+        f"{result.container} {result.id.removeprefix(PREFIX)}": result.measured
+        for result in merged(runs)
+        if result.failed
+    }
+    if not flaky:
+        return f"{len(runs)} runs, no flake"
+    return f"{len(runs)} runs, failed at times: {', '.join(flaky)}"

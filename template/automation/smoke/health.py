@@ -1,0 +1,211 @@
+"""Health: start, answers, HEALTHCHECK, and that the answers give nothing away."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from automation.results import Result
+from automation.smoke import identity
+from automation.smoke.catalogue import unmeasurable, verdict
+from automation.smoke.lab import Lab, checks, excerpt, fate, until
+from automation.stack import Answer, Running
+
+_ATTEMPTS = 3  # a start is as fast as its fastest: a busy machine only makes it slower
+_HEALTHY_TIMEOUT = 15.0  # seconds
+_RESTART_BEYOND = 20.0  # seconds over the budget
+_HEALTHY = {"pass", "ok", "up", "warn"}
+
+
+def start(lab: Lab, running: Running) -> Result:
+    """Judge the start that has just been waited for; once more where it took too long."""
+    name, budget = running.name, running.model.budgets.start
+    seconds = running.seconds_to_healthy
+    if seconds is None:
+        return verdict(
+            "start",
+            name,
+            False,
+            limit=f"{budget:g} s",
+            measured=fate(running) or "runs, but never answered 200",
+            detail=running.last_words(),
+            fix="the detail is the container's last line",
+        )
+    for attempt in range(1, _ATTEMPTS):
+        if seconds <= budget:
+            break
+        with lab.instance(name, f"start-{attempt}") as again:
+            lab.stack.wait(again)
+            seconds = min(seconds, again.seconds_to_healthy or seconds)
+    return verdict(
+        "start",
+        name,
+        seconds <= budget,
+        limit=f"at most {budget:g} s",
+        measured=f"{seconds:.2f} s",
+        seconds=seconds,
+    )
+
+
+def _secrets(lab: Lab, name: str) -> list[str]:
+    """What no answer may hold: the values that this container was given, and their parts."""
+    found = []
+    for target in lab.project.containers[name].connects.values():
+        url = urlsplit(lab.stack.url(target))
+        found += [url.geturl(), url.password or "", url.netloc]
+    return [text for text in found if text]
+
+
+def leaks(lab: Lab, name: str, answer: Answer) -> list[str]:
+    """What an answer gives away."""
+    head = "\n".join(f"{key}: {value}" for key, value in answer.headers.items())
+    text = f"{head}\n{answer.body.decode('utf-8', 'replace')}"
+    found = ["a value of the environment" for secret in _secrets(lab, name) if secret in text]
+    for address in re.findall(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])", text):
+        try:
+            if ipaddress.ip_address(address).is_private:
+                found.append(f"the address {address}")
+        except ValueError:
+            continue  # a version with four parts
+    if re.search(
+        r"Traceback|File \"/|\bat [\w.]+ \(/|/app/(src|node_modules|\.venv)|/usr/lib", text
+    ):
+        found.append("a path or traceback")
+    server = answer.headers.get("server", "")
+    if re.search(r"\d", server):
+        found.append(f"server: {server}")
+    if powered := answer.headers.get("x-powered-by"):
+        found.append(f"x-powered-by: {powered}")
+    return list(dict.fromkeys(found))
+
+
+@checks("readiness", "liveness", "probes", "leaks")
+def answers(lab: Lab, name: str) -> Iterator[Result]:
+    """Both paths answer 200 with a health document."""
+    running = lab.alive[name]
+    health = running.model.health
+    leaked: list[str] = []
+    bodies: dict[str, object] = {}
+    for title, path in (("readiness", health.ready), ("liveness", health.live)):
+        answer = running.get(path)
+        kind = answer.headers.get("content-type", "no content type").split(";")[0]
+        body = bodies[title] = answer.json()
+        status = body.get("status") if isinstance(body, dict) else None
+        good = (
+            answer.status == 200
+            and str(status).lower() in _HEALTHY
+            and re.fullmatch(r"application/(\w+\+)?json", kind) is not None
+        )
+        yield verdict(
+            title,
+            name,
+            good,
+            limit=f'{path}: {{"status": "pass"}}',
+            measured=f"{answer.status}, {kind}, status {status or 'absent'}",
+            detail="" if good else excerpt(answer),
+            seconds=answer.seconds,
+        )
+        leaked += leaks(lab, name, answer)
+    yield verdict("leaks", name, not leaked, measured=", ".join(leaked) or "nothing")
+    services = lab.services(name)
+    if not services:
+        return
+    ready, live = (_checked(bodies[title]) for title in ("readiness", "liveness"))
+    missing = [s for s in services.values() if not any(s in check for check in ready)]
+    yield verdict(
+        "probes",
+        name,
+        health.ready != health.live and not missing and not live,
+        limit=", ".join(services.values()),
+        measured=f"readiness: {', '.join(ready) or 'no check'}; "
+        f"liveness: {', '.join(live) or 'no check'}",
+    )
+
+
+def _checked(body: object) -> list[str]:
+    found = body.get("checks") if isinstance(body, dict) else None
+    return [*found] if isinstance(found, dict) else []
+
+
+def failed_checks(answer: Answer) -> list[str]:
+    """The checks that an application/health+json body reports as failed."""
+    body = answer.json()
+    found = body.get("checks") if isinstance(body, dict) else None
+    return [
+        key
+        for key, entries in (found.items() if isinstance(found, dict) else ())
+        if isinstance(entries, list)
+        and any(isinstance(entry, dict) and entry.get("status") == "fail" for entry in entries)
+    ]
+
+
+@checks("healthcheck", "restart", "data")
+def life(lab: Lab, name: str) -> Iterator[Result]:
+    """HEALTHCHECK becomes healthy; killed and started again it is as before, its data too."""
+    # The image's own command; only its interval is too long to wait for.
+    with lab.instance(name, "life", "--health-interval=1s") as running:
+        lab.stack.wait(running)
+        yield _healthcheck(lab, running)
+        kept = identity.keep(running)
+        lab.engine.call("kill", "--signal", "KILL", running.handle)
+        until(lambda: not running.state().get("Running"), 10)
+        lab.engine.call("start", running.handle)
+        running.port, running.seconds_to_healthy, running.launched = 0, None, time.monotonic()
+        lab.stack.wait(running, beyond=_RESTART_BEYOND)
+        seconds = running.seconds_to_healthy
+        yield verdict(
+            "restart",
+            name,
+            seconds is not None,
+            measured="never healthy" if seconds is None else f"after {seconds:.2f} s",
+            detail="" if seconds is not None else running.last_words(),
+        )
+        if seconds is not None:
+            yield from identity.data(running, kept)
+
+
+def _healthcheck(lab: Lab, running: Running) -> Result:
+    name = running.name
+    config = lab.engine.image_config(lab.images[name]) or {}
+    test = (config.get("Healthcheck") or {}).get("Test") or []
+    if len(test) < 2 or test[0] == "NONE":
+        return verdict(
+            "healthcheck",
+            name,
+            False,
+            measured="the image has none",
+            fix="write a HEALTHCHECK in exec form in the Dockerfile",
+        )
+
+    def state() -> dict[str, object]:
+        found = running.state()
+        return dict(found.get("Health") or found.get("Healthcheck") or {})
+
+    if not state():
+        return unmeasurable("healthcheck", name, f"{lab.engine.name} keeps no health state")
+    if lab.engine.name == "podman":
+        # Where systemd is not there to time it, Podman waits for somebody to run it.
+        until(lambda: _run(lab, running), _HEALTHY_TIMEOUT, 1)
+    else:
+        until(lambda: state().get("Status") == "healthy", _HEALTHY_TIMEOUT)
+    health = state()
+    log = health.get("Log")
+    last = dict(log[-1]) if isinstance(log, list) and log else {}
+    good = health.get("Status") == "healthy"
+    return verdict(
+        "healthcheck",
+        name,
+        good,
+        measured=str(health.get("Status")),
+        detail=""
+        if good
+        else f"exit code {last.get('ExitCode')}: {str(last.get('Output')).strip()[-200:]}",
+    )
+
+
+def _run(lab: Lab, running: Running) -> bool:
+    done = lab.engine.call("healthcheck", "run", running.handle, check=False, timeout=30)
+    return done.returncode == 0

@@ -1,0 +1,214 @@
+"""The image at rest: its config, and every file of every layer, read from the exported tar."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from automation import contract
+from automation.contract import SECRET_NAME
+from automation.engine import substitutes
+from automation.model import Access, Container, megabytes
+from automation.results import Result
+from automation.smoke.catalogue import BY_ID, PREFIX, unmeasurable, verdict
+from automation.smoke.lab import Lab, checks
+
+MOST_LAYERS = 20
+_SHOWN = 5  # findings named in a message
+_LARGEST = 64 * 10**6  # bytes; larger files are data, and not searched for secrets
+_CACHES = re.compile(
+    r"^(root|home/[^/]+)/(\.cache|\.npm|\.yarn|\.bun)/.|^var/cache/(apk|dnf|yum)/.|^var/lib/apt/lists/.*_Packages"
+    r"|^var/cache/apt/(archives/.*\.deb|.*\.bin)$|(^|/)(\.pnpm-store|_cacache)/.|^usr/local/share/\.cache/."
+)
+_PRIVATE_PATH = re.compile(
+    r"(^|/)(\.git(/|$)|\.env(\.(?!example$|sample$|template$|development$)[\w.-]+)?$"
+    r"|id_(rsa|dsa|ecdsa|ed25519)$|\.netrc$|\.pgpass$|\.pypirc$|\.aws/credentials$|\.docker/config\.json$)"
+)
+# What makes a search worth while → what is a secret indeed.
+_SECRETS = {
+    b"PRIVATE KEY": rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\n)+"
+    rb"(?:[\w-]+: [^\r\n]*\s+)*[A-Za-z0-9+/=]{40}",
+    b"ghp_": rb"\bgh[pousr]_[A-Za-z0-9]{36}\b",
+    b"github_pat_": rb"\bgithub_pat_\w{60,}\b",
+    b"glpat-": rb"\bglpat-[\w-]{20}\b",
+    b"npm_": rb"\bnpm_[A-Za-z0-9]{36}\b",
+    b"_authToken": rb"_authToken\s*=\s*[A-Za-z0-9_-]{20,}",
+    b"AKIA": rb"\bAKIA[A-Z0-9]{16}\b(?<!EXAMPLE)",
+    b"xox": rb"\bxox[abprs]-[A-Za-z0-9]{10,}-[A-Za-z0-9-]{10,}",
+    b"sk-or-v1-": rb"\bsk-or-v1-[0-9a-f]{64}\b",
+    b"sk-ant-": rb"\bsk-ant-[\w-]{40,}",
+    b"hf_": rb"\bhf_[A-Za-z]{34}\b",
+    b"npg_": rb"://\w+:npg_[A-Za-z0-9]{12,}@",
+}
+_IN_URL = re.compile(r"://[^/\s:@]+:[^/\s@$]+@")
+_ARGUMENT = re.compile(r"(?<=\s)(\w+)=\S")
+_DEVELOPMENT = re.compile(
+    r"/(?:site-packages|dist-packages)/"
+    r"(pytest|mypy|ruff|black|flake8|pylint|coverage|pre_commit|ipython|debugpy|tox|nox)(?:-[^/]+\.dist-info)?/"
+    r"|/node_modules/(eslint|prettier|jest|vitest|mocha|typescript|nodemon|ts-node|webpack-dev-server"
+    r"|@types/[^/]+|@biomejs/[^/]+|@playwright/[^/]+|@testing-library/[^/]+)/package\.json$"
+)
+
+
+@dataclass(slots=True)
+class Contents:
+    """What a walk over the layers found."""
+
+    files: dict[str, tarfile.TarInfo] = field(default_factory=dict)  # as a container sees them
+    caches: list[str] = field(default_factory=list)
+    private: list[str] = field(default_factory=list)
+    development: set[str] = field(default_factory=set)
+
+
+def walk(archive: Path) -> tuple[Contents, dict[str, Any]]:
+    """Search an archive of `docker save`; what it found, and the image's config document."""
+    found = Contents()
+    with tarfile.open(archive) as outer:
+
+        def document(name: str) -> Any:
+            stream = outer.extractfile(name)
+            return json.load(stream) if stream else {}
+
+        manifest = document("manifest.json")[0]
+        for number, layer in enumerate(manifest["Layers"], 1):
+            # A layer that another one equals is a link to it.
+            stream = outer.extractfile(layer)
+            if stream is None:
+                continue
+            with tarfile.open(fileobj=stream) as inner:
+                for member in inner:
+                    _take(found, inner, member, number)
+        return found, dict(document(manifest["Config"]))
+
+
+def _take(found: Contents, layer: tarfile.TarFile, member: tarfile.TarInfo, number: int) -> None:
+    path = PurePosixPath(member.name.lstrip("./")).as_posix()
+    folder, _, name = path.rpartition("/")
+    if name.startswith(".wh."):
+        gone = folder if name == ".wh..wh..opq" else f"{folder}/{name[4:]}".lstrip("/")
+        for known in [k for k in found.files if k == gone or k.startswith(f"{gone}/")]:
+            if known != folder:
+                del found.files[known]
+        return
+    if member.islnk() and (target := found.files.get(member.linkname.lstrip("./"))):
+        member.mode, member.uid, member.gid = target.mode, target.uid, target.gid
+    found.files[path] = member
+    if not (member.isreg() or member.islnk()):
+        return
+    where = f"/{path} (layer {number})"
+    if match := _DEVELOPMENT.search(f"/{path}"):
+        found.development.add(match[1] or match[2])
+    if _CACHES.search(path):
+        found.caches.append(where)
+    if _PRIVATE_PATH.search(path):
+        found.private.append(where)
+    elif member.isreg() and 16 <= member.size <= _LARGEST:
+        stream = layer.extractfile(member)
+        if stream and (what := _secret(stream.read())):
+            found.private.append(f"{where}: {what}")
+
+
+def _secret(data: bytes) -> str:
+    for hint, pattern in _SECRETS.items():
+        # Looking for the hint alone is as fast as reading.
+        if hint in data and re.search(pattern, data):
+            return "a private key" if b"PRIVATE" in hint else f"a token ({hint.decode()}…)"
+    return ""
+
+
+def _writable(path: str, info: tarfile.TarInfo, model: Container) -> bool:
+    """Whether the runtime user could write it, were the root not read-only."""
+    if info.issym() or info.isdev():
+        return False
+    if info.uid == model.uid:
+        return True
+    if info.mode & stat.S_IWGRP and info.gid == model.gid:
+        return True
+    # Temporary folders that every Unix has are everybody's, and hold nothing here.
+    return bool(info.mode & stat.S_IWOTH) and not (
+        info.mode & stat.S_ISVTX and path in {"tmp", "var/tmp", "run/lock", "dev/shm", "dev/mqueue"}
+    )
+
+
+def _listed(items: list[str], nothing: str = "none") -> str:
+    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    return ", ".join(items[:_SHOWN]) + more or nothing
+
+
+@checks(*(check.id for check in BY_ID.values() if check.group == "image"))
+def image(lab: Lab, name: str) -> Iterator[Result]:
+    """Judge the image without running it."""
+    config = lab.engine.image_config(lab.images[name]) or {}
+    for result in contract.check_image(lab.project, name, config):
+        id = "image." + result.id.removeprefix("contract.image.")
+        yield replace(result, id=PREFIX + id, title=BY_ID[id].title, group="image", location="")
+    yield _size(lab, name, int(config.get("Size", 0)))
+    layers = len(config.get("Layers") or [])
+    yield verdict(
+        "image.layers", name, layers <= MOST_LAYERS, measured=layers, limit=f"at most {MOST_LAYERS}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder, "image.tar")
+        # By name where there is one: what is saved by ID alone Podman cannot always name.
+        lab.engine.call("save", "--output", archive, lab.images[name], timeout=600)
+        found, document = walk(archive)
+    yield from files(name, lab.project.containers[name], found, document)
+
+
+def files(
+    name: str, model: Container, found: Contents, document: dict[str, Any]
+) -> Iterator[Result]:
+    """Judge what a walk found, and the history and ENV of the config document."""
+    privileged = [
+        f"/{path}" for path, info in found.files.items()
+        if info.isreg() and info.mode & (stat.S_ISUID | stat.S_ISGID)
+    ]  # fmt: skip
+    yield verdict("image.set-id", name, not privileged, measured=_listed(privileged))
+    volumes = [v.path.lstrip("/") for v in model.volumes if v.access is Access.READ_WRITE]
+    writable = [
+        f"/{path}" for path, info in found.files.items()
+        if _writable(path, info, model)
+        and not any(path == v or path.startswith(f"{v}/") for v in volumes)
+    ]  # fmt: skip
+    yield verdict("image.writable", name, not writable, measured=_listed(writable))
+    yield verdict("image.caches", name, not found.caches, measured=_listed(found.caches))
+    private = list(found.private)
+    steps = [str(step.get("created_by", "")) for step in document.get("history") or ()]
+    environment = [str(item) for item in (document.get("config") or {}).get("Env") or ()]
+    # The place only: a report must not repeat the secret.
+    places = {f"history, step {number}": text for number, text in enumerate(steps, 1)}
+    places |= {f"ENV {text.partition('=')[0]}": text for text in environment}
+    for place, text in places.items():
+        if secret := _secret(text.encode()) or ("a password" if _IN_URL.search(text) else ""):
+            private.append(f"{place}: {secret}")
+    # What was a build argument stands in the history of each RUN after it.
+    arguments = {key for step in steps if step.startswith("|") for key in _ARGUMENT.findall(step)}
+    private += [
+        f"history: build argument {key}" for key in sorted(arguments) if SECRET_NAME.search(key)
+    ]
+    yield verdict("image.private", name, not private, measured=_listed(private))
+    development = sorted(found.development)
+    yield verdict("image.development", name, not development, measured=_listed(development))
+
+
+def _size(lab: Lab, name: str, size: int) -> Result:
+    model = lab.project.containers[name]
+    base = substitutes().get(model.base, model.base)
+    found = lab.engine.image_config(base)
+    if found is None:
+        return unmeasurable("image.size", name, f"the base image {base} is not on this machine")
+    above, budget = size - int(found["Size"]), model.budgets.size_above_base
+    return verdict(
+        "image.size",
+        name,
+        above <= budget,
+        measured=megabytes(above),
+        limit=f"at most {megabytes(budget)}",
+    )

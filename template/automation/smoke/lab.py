@@ -1,0 +1,186 @@
+"""What the checks share: the stack, the containers under test, the options, a pen for the timeline."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from automation.build import Say
+from automation.engine import Engine
+from automation.errors import EnvironmentTrouble
+from automation.model import Kind, Project, megabytes
+from automation.results import Result
+from automation.smoke.catalogue import Check
+from automation.smoke.timeline import Timeline
+from automation.stack import Answer, Running, Stack
+
+PROBE_TIMEOUT = 3.0  # seconds; what the image's and the chart's slower probe allow
+SIGKILLED = 137  # 128 + SIGKILL
+NO_ANSWER = (OSError, http.client.HTTPException)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run checks and how."""
+
+    only: frozenset[str]
+    full: bool = False
+    keep: bool = False
+
+    def make(self, check: Check, project: Project, name: str) -> bool:
+        """Whether this check is to be made on this container."""
+        asked = check.id in self.only and (self.full or not check.full)
+        return asked and check.concerns(project, name)
+
+
+@dataclass(slots=True)
+class Lab:
+    """One run: `alive` holds the containers that were started as the cluster would."""
+
+    stack: Stack
+    images: Mapping[str, str]
+    options: Options
+    say: Say
+    timeline: Timeline
+    alive: dict[str, Running] = field(default_factory=dict)
+    over: threading.Event = field(default_factory=threading.Event)
+    _routes: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def project(self) -> Project:
+        """The data model."""
+        return self.stack.project
+
+    @property
+    def engine(self) -> Engine:
+        """The engine it all runs on."""
+        return self.stack.engine
+
+    def services(self, name: str) -> dict[str, str]:
+        """The variables of a container that hold a service's URL, and the services."""
+        connects = self.project.containers[name].connects
+        return {v: target for v, target in connects.items() if target in self.project.services}
+
+    def peers(self, name: str) -> dict[str, str]:
+        """The variables of a container that hold the URL of something that speaks HTTP."""
+        connects = self.project.containers[name].connects
+        return {v: target for v, target in connects.items() if target not in self.project.services}
+
+    @contextmanager
+    def instance(self, name: str, purpose: str, *options: str, **how: Any) -> Iterator[Running]:
+        """One more container of the same image, for a check that would disturb the others."""
+        running = self.stack.launch(
+            name, self.images[name], *options, instance=how.pop("instance", purpose), **how
+        )
+        try:
+            yield running
+        finally:
+            self.stack.discard(running)
+
+    @contextmanager
+    def ready(self, name: str, purpose: str, *options: str, **how: Any) -> Iterator[Running]:
+        """Such an instance once it answers 200.
+
+        Raises:
+            OSError: it never did.
+        """
+        with self.instance(name, purpose, *options, **how) as running:
+            self.stack.wait(running)
+            if running.seconds_to_healthy is None:
+                raise OSError(fate(running) or "one more instance of it never became healthy")
+            yield running
+
+    def routes(self, name: str) -> list[str]:
+        """Real routes that need no argument: from the service's OpenAPI document, or its pages."""
+        if name in self._routes:
+            return self._routes[name]
+        model, running = self.project.containers[name], self.alive[name]
+        found = [model.health.ready]
+        if model.kind is Kind.FRONTEND:
+            found.append("/")
+            for target in self.peers(name).values():
+                own = self.routes(target) if target in self.alive else []
+                found += [path for path in own if path.startswith("/api/")]
+        else:
+            for document in ("/openapi.json", "/api/openapi.json"):
+                answer = running.get(document, 10)
+                if answer.status == 200:
+                    found += _without_arguments(answer.json())
+                    break
+        self._routes[name] = list(dict.fromkeys(found))[:8]
+        return self._routes[name]
+
+
+def _without_arguments(document: Any) -> Iterator[str]:
+    paths = document.get("paths") if isinstance(document, dict) else None
+    for path, item in (paths or {}).items():
+        get = item.get("get") if isinstance(item, dict) else None
+        needed = [p for p in (get or {}).get("parameters", ()) if p.get("required")]
+        if get is not None and not needed and "{" not in path:
+            yield path
+
+
+Step = Callable[[Lab, str], Iterator[Result]]
+AnyStep = TypeVar("AnyStep", bound=Callable[..., Iterator[Result]])
+
+
+def checks(*ids: str) -> Callable[[AnyStep], AnyStep]:
+    """Name the checks of the catalogue that a function makes."""
+
+    def mark(function: AnyStep) -> AnyStep:
+        function.ids = ids  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def fate(running: Running, state: Mapping[str, object] | None = None) -> str:
+    """How a container came to its end; "" while it runs."""
+    state = running.state() if state is None else state
+    if state.get("Running"):
+        return ""
+    limit = f"more than {megabytes(running.model.memory)} of memory"
+    if state.get("OOMKilled"):
+        return f"killed: {limit}"
+    if state.get("ExitCode") == SIGKILLED:  # Podman does not always hear of the reason
+        return f"killed (exit code {SIGKILLED}), most likely for {limit}"
+    return f"ended with exit code {state.get('ExitCode')}"
+
+
+def excerpt(answer: Answer) -> str:
+    """The start of a body, for a person."""
+    return answer.body[:200].decode("utf-8", "replace")
+
+
+def ask(running: Running, path: str, timeout: float = PROBE_TIMEOUT) -> tuple[int, float]:
+    """The status (0 when nobody answers in time) and the seconds it took."""
+    started = time.monotonic()
+    try:
+        status = running.get(path, timeout).status
+    except NO_ANSWER:
+        status = 0
+    return status, time.monotonic() - started
+
+
+def until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> bool:
+    """Whether a condition comes true within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with suppress(*NO_ANSWER, EnvironmentTrouble):
+            if condition():
+                return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+
+
+def words(body: bytes) -> str:
+    """The text of an HTML page as a person sees it."""
+    text = re.sub(r"(?s)<(script|style)\b.*?</\1>|<[^>]+>", " ", body.decode("utf-8", "replace"))
+    return " ".join(text.split())

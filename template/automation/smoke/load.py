@@ -1,0 +1,139 @@
+"""Load on real routes: errors, memory peak against the limit, and what stays behind."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+from automation.cgroup import Process
+from automation.model import megabytes
+from automation.results import Result
+from automation.smoke.catalogue import unmeasurable, verdict
+from automation.smoke.lab import NO_ANSWER, Lab, checks, fate
+from automation.stack import Running
+
+REQUESTS, CONCURRENCY = 600, 8
+FULL_REQUESTS, FULL_CONCURRENCY = 3000, 16
+_ROUNDS = 4  # the first one warms up
+_TIMEOUT = 10.0  # seconds
+_ATTEMPTS = 3
+_STARVED = 0.15  # of the time that the container waited for a CPU
+_GROWTH = 0.10  # of the limit, from the second round's end to the last one's
+_BOUNDLESS = 2**62  # bytes; control groups of version 1 say so by a number near 2**63
+_STEP = 0.01  # of the limit; a round that adds less has added nothing
+
+
+def _waited(process: Process | None) -> float:
+    scheduled = process.scheduled() if process else None
+    return scheduled[1] if scheduled else 0.0
+
+
+def _round(running: Running, paths: list[str], requests: int, concurrency: int) -> Counter[str]:
+    """What went wrong in so many requests."""
+    bad: Counter[str] = Counter()
+
+    def client(share: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=_TIMEOUT)
+        for index in range(share):
+            try:
+                connection.request("GET", paths[index % len(paths)])
+                response = connection.getresponse()
+                response.read()
+                if response.status >= 500:
+                    bad[f"{response.status} on {paths[index % len(paths)]}"] += 1
+            except NO_ANSWER as error:
+                bad[type(error).__name__] += 1
+                connection.close()
+                if not running.state().get("Running"):
+                    return
+        connection.close()
+
+    shares = [requests // concurrency] * concurrency
+    with ThreadPoolExecutor(max_workers=concurrency) as pool:
+        list(pool.map(client, shares))
+    return bad
+
+
+@checks("load", "memory", "swap", "growth")
+def load(lab: Lab, name: str) -> Iterator[Result]:
+    """Rounds of requests with a look at the memory after each."""
+    running = lab.alive[name]
+    requests = FULL_REQUESTS if lab.options.full else REQUESTS
+    concurrency = FULL_CONCURRENCY if lab.options.full else CONCURRENCY
+    paths = lab.routes(name)
+    process = running.process()
+    for _ in range(_ATTEMPTS):
+        bad: Counter[str] = Counter()
+        held: list[int] = []
+        started, waited = time.monotonic(), _waited(process)
+        with lab.timeline.mark(running, f"{requests} requests"):
+            for _ in range(_ROUNDS):
+                bad += _round(running, paths, requests // _ROUNDS, concurrency)
+                if fate(running):
+                    break
+                time.sleep(0.2)
+                if process and (bytes_held := process.anonymous()) is not None:
+                    held.append(bytes_held)
+        seconds = time.monotonic() - started
+        ended = fate(running)
+        # A time limit within the service may run out while others have the CPU: that proves nothing.
+        if ended or not bad or _waited(process) - waited < _STARVED * seconds:
+            break
+    kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(bad.items()))
+    yield verdict(
+        "load",
+        name,
+        not bad and not ended,
+        limit=f"{requests} requests, {concurrency} at a time, on {len(paths)} routes",
+        measured=ended or kinds or f"none failed, {requests / seconds:,.0f} requests/s",
+        detail=running.last_words() if bad or ended else "",
+        seconds=seconds,
+    )
+    limit = running.model.memory
+    peak = None if ended else running.memory_peak()
+    kills = process.kills() if process and not ended else 0
+    if peak is None and not ended:
+        yield unmeasurable("memory", name, "the control group keeps no peak")
+    else:
+        killed = f", {kills} killed for memory" if kills else ""
+        yield verdict(
+            "memory",
+            name,
+            not ended and not kills and peak is not None and peak < limit,
+            limit=f"peak below {megabytes(limit)}",
+            measured=ended or megabytes(peak or 0) + killed,
+        )
+    if ended:
+        return
+    yield _swap(name, process.swap() if process else None)
+    if len(held) < _ROUNDS:
+        yield unmeasurable("growth", name, "the control group is not visible from here")
+        return
+    steps = [after - before for before, after in pairwise(held[1:])]
+    growth = held[-1] - held[1]
+    leaks = growth > _GROWTH * limit and all(step > _STEP * limit for step in steps)
+    yield verdict(
+        "growth",
+        name,
+        not leaks,
+        limit=f"at most {megabytes(_GROWTH * limit)} from round 2 to round {_ROUNDS}",
+        measured=f"{megabytes(growth)} ({', '.join(megabytes(size) for size in held)})",
+    )
+
+
+def _swap(name: str, allowed: int | None) -> Result:
+    if allowed is not None:
+        said = "any amount" if allowed >= _BOUNDLESS else megabytes(allowed)
+        return verdict("swap", name, allowed == 0, measured=f"{said} allowed")
+    try:
+        areas = len(Path("/proc/swaps").read_text().splitlines()) - 1
+    except OSError:
+        areas = -1
+    if areas == 0:
+        return verdict("swap", name, True, measured="this machine has none")
+    return unmeasurable("swap", name, "the kernel does not account for swap")

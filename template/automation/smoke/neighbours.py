@@ -1,0 +1,224 @@
+"""What others on the node may do to a container: take its CPU, its disk, its names, its sockets."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+from automation.model import Kind
+from automation.results import Result
+from automation.smoke import stop
+from automation.smoke.catalogue import unmeasurable, verdict
+from automation.smoke.lab import PROBE_TIMEOUT, Lab, ask, checks, fate
+from automation.stack import Running
+
+CONNECTIONS = 1000
+_HALF, _COLD_FACTOR = 0.5, 4  # of a CPU; the budget is so many times that of an ordinary start
+_NO_RESOLVER = "192.0.2.1"  # TEST-NET-1 (RFC 5737): nobody answers there
+_NO_NAME = "nowhere.invalid"
+_DAY = 86_400  # seconds
+_FILL = {
+    "python": """
+import json, errno
+n = 0
+try:
+    with open('/tmp/taskflow-full', 'wb', buffering=0) as file:
+        while True: n += file.write(b'x' * 65536)
+except OSError as error: print(json.dumps([n, error.errno == errno.ENOSPC]))
+""",
+    "node": """
+const fs = require('fs'), block = Buffer.alloc(65536, 120); let n = 0;
+try { const f = fs.openSync('/tmp/taskflow-full', 'w'); for (;;) n += fs.writeSync(f, block); }
+catch (e) { console.log(JSON.stringify([n, e.code === 'ENOSPC'])); }
+""",
+}
+_EMPTY = {
+    "python": "import os;os.remove('/tmp/taskflow-full');print(1)",
+    "node": "require('fs').unlinkSync('/tmp/taskflow-full');console.log(1)",
+}
+# Moves the clock that the program reads a day ahead after it has started, and back again.
+_CLOCK_PYTHON = """
+import time as _t
+_real, _real_ns, _from = _t.time, _t.time_ns, _t.monotonic()
+def _ahead(): return 86400 if 4 < _t.monotonic() - _from < 8 else 0
+_t.time = lambda: _real() + _ahead()
+_t.time_ns = lambda: _real_ns() + _ahead() * 10**9
+"""
+_CLOCK_NODE = """
+const from = performance.now(), real = Date.now;
+const ahead = () => { const t = performance.now() - from; return t > 4000 && t < 8000 ? 86400000 : 0; };
+const Real = Date;
+globalThis.Date = class extends Real { constructor(...a) { a.length ? super(...a) : super(real() + ahead()); }
+  static now() { return real() + ahead(); } };
+"""
+
+
+def _answers(running: Running, routes: list[str]) -> dict[str, tuple[int, float]]:
+    paths = [running.model.health.ready, running.model.health.live, *routes]
+    return {path: ask(running, path, 2 * PROBE_TIMEOUT) for path in dict.fromkeys(paths)}
+
+
+def _told(found: dict[str, tuple[int, float]]) -> str:
+    return ", ".join(f"{path} {status or 'silent'}" for path, (status, _) in found.items())
+
+
+def _alone(running: Running) -> tuple[bool, str]:
+    """Whether a container does what it can without its peers, and what it did."""
+    live, page = running.model.health.live, running.model.kind is Kind.FRONTEND
+    found = {path: ask(running, path, 10) for path in (live, *(["/"] if page else []))}
+    return bool(found[live][0]) and (not page or found["/"][0] == 200), _told(found)
+
+
+@checks("cold-start", "alone", "dns")
+def deserted(lab: Lab, name: str) -> Iterator[Result]:
+    """Half a CPU, nobody else there, and a resolver that does not answer."""
+    model = lab.project.containers[name]
+    environment: dict[str, str | None] = {}
+    for variable, service in lab.services(name).items():
+        environment[variable] = lab.stack.service_url(service, "service", _NO_NAME)
+    for variable in lab.peers(name):
+        environment[variable] = f"http://{_NO_NAME}:{model.port}"
+    options = (f"--cpus={_HALF}", f"--dns={_NO_RESOLVER}")
+    with lab.instance(name, "alone", *options, environment=environment) as running:
+        beyond = 2 * _COLD_FACTOR * model.budgets.start
+        # What it answers is the affair of other checks: here it must only be there.
+        lab.stack.wait(running, model.health.live, beyond, healthy=False)
+        seconds = running.seconds_to_healthy
+        budget = _COLD_FACTOR * model.budgets.start
+        if seconds is None:
+            ended = fate(running) or "runs, but does not answer"
+            last = running.last_words()
+            yield verdict("alone", name, False, measured=ended, detail=last)
+            return
+        # A wait for the share of others is left out of the measure, one for the own share is not.
+        process = running.process()
+        seconds = max(seconds, process.cpu() / _HALF if process else 0.0)
+        yield verdict(
+            "cold-start",
+            name,
+            seconds <= budget,
+            limit=f"at most {budget:g} s",
+            measured=f"{seconds:.2f} s on {_HALF} CPU",
+            seconds=seconds,
+        )
+        good, said = _alone(running)
+        yield verdict("alone", name, good, measured=said)
+        if not environment:
+            return
+        ready, taken = ask(running, model.health.ready)
+        live, _ = ask(running, model.health.live)
+        wanted = {200} if model.kind is Kind.FRONTEND else {200, 503}
+        yield verdict(
+            "dns",
+            name,
+            live == 200 and ready in wanted,
+            limit=f"within {PROBE_TIMEOUT:g} s",
+            measured=f"ready {ready or 'silent'} in {taken:.2f} s, live {live or 'silent'}",
+        )
+
+
+@checks("tmp-full", "stop")
+def crowded(lab: Lab, name: str) -> Iterator[Result]:
+    """Not a byte is left in /tmp; then, SIGTERM."""
+    with lab.ready(name, "crowded") as running:
+        written, full = running.evaluate(_FILL)
+        if not full:
+            yield unmeasurable("tmp-full", name, f"/tmp took {written} bytes and no error")
+        else:
+            found = _answers(running, lab.routes(name))
+            good = all(0 < status < 500 for status, _ in found.values())
+            yield verdict("tmp-full", name, good, measured=_told(found))
+        running.evaluate(_EMPTY)
+        yield stop.idle(lab, running)
+
+
+def _open_files(wanted: int) -> int:
+    """How many files this process may have open, after asking for so many."""
+    try:
+        import resource
+    except ImportError:
+        return wanted
+    boundless = resource.RLIM_INFINITY
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    goal = wanted if hard == boundless else min(wanted, hard)
+    if soft != boundless and soft < goal:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (goal, hard))
+            soft = goal
+    return wanted if soft == boundless else soft
+
+
+@checks("slow-connections")
+def slow_connections(lab: Lab, name: str) -> Iterator[Result]:
+    """Clients that have begun to send a request and never end it."""
+    allowed = _open_files(2 * CONNECTIONS)
+    if allowed < 2 * CONNECTIONS:
+        yield unmeasurable("slow-connections", name, f"this user may open {allowed} files only")
+        return
+    with lab.ready(name, "slow") as running, ExitStack() as held:
+        refused = 0
+        for _ in range(CONNECTIONS):
+            try:
+                link = socket.create_connection(("127.0.0.1", running.port), 2)
+                held.callback(link.close)
+                link.sendall(b"GET / HTTP/1.1\r\nHost: slow\r\nX-Slow: ")
+            except OSError:
+                refused += 1
+        found = [ask(running, running.model.health.live) for _ in range(3)]
+        held.close()
+        slowest = max(seconds for _, seconds in found)
+        good = all(status == 200 for status, _ in found)
+        yield verdict(
+            "slow-connections",
+            name,
+            good and not fate(running),
+            limit=f"within {PROBE_TIMEOUT:g} s",
+            measured=fate(running)
+            or f"{', '.join(str(s or 'silent') for s, _ in found)}, the slowest in {slowest:.2f} s"
+            + (f"; {refused} connections refused" if refused else ""),
+        )
+
+
+@checks("clock")
+def clock(lab: Lab, name: str) -> Iterator[Result]:
+    """The wall clock that the interpreter shows goes a day ahead, and back."""
+    model = lab.project.containers[name]
+    # A kernel has one wall clock for all: what can be moved is what the interpreter makes of it.
+    volume = lab.stack.handle(f"{name}-clock")
+    python = model.kind is Kind.BACKEND
+    file, code = ("sitecustomize.py", _CLOCK_PYTHON) if python else ("clock.cjs", _CLOCK_NODE)
+    lab.engine.call("volume", "create", "--label", lab.stack.run_label, volume)
+    write = {
+        "python": "import sys;open('/clock/'+sys.argv[1],'w').write(sys.argv[2])",
+        "node": "require('fs').writeFileSync('/clock/'+process.argv[1],process.argv[2])",
+    }
+    program, option = model.kind.interpreter
+    lab.engine.call(
+        "run", "--rm", "--user=0:0", "--label", lab.stack.run_label, "--volume", f"{volume}:/clock",
+        "--entrypoint", program, lab.images[name], option, write[program], file, code,
+    )  # fmt: skip
+    config = lab.engine.image_config(lab.images[name]) or {}
+    baked = dict(str(item).partition("=")[::2] for item in config.get("Env") or [])
+    key = "PYTHONPATH" if python else "NODE_OPTIONS"
+    own = baked.get(key, "")
+    value = f"/clock:{own}".rstrip(":") if python else f"{own} --require /clock/clock.cjs".strip()
+    routes = lab.routes(name)
+    with lab.ready(
+        name, "clock", "--volume", f"{volume}:/clock:ro", environment={key: value}
+    ) as running:
+        faults = []
+        for _ in range(18):
+            found = _answers(running, routes)
+            bad = {path: seen for path, seen in found.items() if seen[0] != 200}
+            faults += [_told(bad)] if bad else []
+            time.sleep(0.5)
+        yield verdict(
+            "clock",
+            name,
+            not faults,
+            limit=f"{_DAY} s ahead for 4 s, then back",
+            measured="; ".join(faults[:3]) or "every answer as before",
+        )
+    lab.engine.call("volume", "rm", volume, check=False)

@@ -1,0 +1,205 @@
+"""Whom a container calls, and what becomes of it without them or with a wrong address."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from automation.model import Kind
+from automation.results import Result
+from automation.smoke.catalogue import unmeasurable, verdict
+from automation.smoke.lab import Lab, ask, checks, excerpt, until, words
+
+_SECRET = "s3cret-of-the-smoke-test"
+_END_WITHIN = 5.0  # seconds
+_ATTEMPTS = 2  # a busy machine can make it late once
+_PAGE_TIMEOUT = 10.0  # seconds
+_WRONG = {"service": f"mysql://root:{_SECRET}@nowhere.invalid/x", "peer": f"ftp://{_SECRET}"}
+_SAYS_SO = re.compile(
+    r"away|unavailab|unreach|offline|out of (service|order)|not (available|answer|respond|reach)"
+    r"|(cannot|can't|could not|couldn't|failed to) (be )?(reach|load|connect|fetch)|down|try again",
+    re.IGNORECASE,
+)
+# A backend that notes who asks for what, run by the image's own interpreter.
+_RECORDER = """
+const [token, port] = process.argv.slice(1);
+require('http').createServer((q, s) => { console.log('asked ' + q.method + ' ' + q.url);
+  s.setHeader('content-type', 'application/health+json');
+  s.end(JSON.stringify({status: 'pass', version: token, checks: {}})); }).listen(Number(port));
+process.on('SIGTERM', () => process.exit());
+"""
+
+
+@checks("page", "path")
+def calls(lab: Lab, name: str) -> Iterator[Result]:
+    """The frontend's page, and the browser's way through it to the backend."""
+    running = lab.alive[name]
+    page = running.get("/", _PAGE_TIMEOUT)
+    yield verdict(
+        "page",
+        name,
+        page.status == 200 and b"<html" in page.body,
+        measured=f"{page.status}, {page.headers.get('content-type', 'no content type')}",
+        seconds=page.seconds,
+    )
+    for variable, target in lab.peers(name).items():
+        backend = lab.alive.get(target)
+        if not backend:
+            yield unmeasurable("path", name, f"{target} is not part of this run")
+            continue
+        path = backend.model.health.ready
+        answer, own = running.get(path, _PAGE_TIMEOUT), backend.get(path)
+        same = answer.status == own.status and _status(answer.json()) == _status(own.json())
+        yield verdict(
+            "path",
+            name,
+            same,
+            limit=f"{variable} → {' → '.join([target, *lab.services(target).values()])}",
+            measured=f"{answer.status}, {answer.headers.get('content-type', 'no content type')}",
+            detail="" if same else excerpt(answer),
+            seconds=answer.seconds,
+        )
+
+
+def _status(body: object) -> object:
+    return body.get("status") if isinstance(body, dict) else None
+
+
+@contextmanager
+def _recorder(lab: Lab, name: str, token: str) -> Iterator[str]:
+    """A stand-in for a backend; its handle, which is also its name on the network."""
+    handle = lab.stack.handle(f"{name}-recorder")
+    port = str(lab.project.containers[name].port)
+    lab.engine.call(
+        "run", "--detach", "--name", handle, "--network", lab.stack.id,
+        "--network-alias", f"{name}-recorder", "--label", lab.stack.run_label,
+        "--entrypoint", "node", lab.images[name], "-e", _RECORDER, token, port,
+    )  # fmt: skip
+    try:
+        yield handle
+    finally:
+        lab.engine.call("rm", "--force", "--volumes", handle, check=False)
+
+
+@checks("server-side", "two-backends", "backend-away")
+def recorded(lab: Lab, name: str) -> Iterator[Result]:
+    """The same image before another backend, which then goes away."""
+    port = lab.project.containers[name].port
+    token = f"recorded-{secrets.token_hex(4)}"
+    address = f"http://{name}-recorder:{port}"
+    environment = dict.fromkeys(lab.peers(name), address)
+    with (
+        _recorder(lab, name, token) as recorder,
+        lab.ready(name, "recorded", environment=environment) as running,
+    ):
+        with_backend = running.get("/", _PAGE_TIMEOUT)
+
+        def asked() -> str:
+            done = lab.engine.call("logs", recorder)
+            found = re.findall(r"^asked (\w+ \S+)", done.stdout + done.stderr, re.MULTILINE)
+            return ", ".join(dict.fromkeys(found))
+
+        until(lambda: bool(asked()), 2)
+        seen = asked()
+        yield verdict(
+            "server-side",
+            name,
+            with_backend.status == 200 and bool(seen),
+            measured=f"asked for {seen}" if seen else "the page asked nothing",
+        )
+        path = next(
+            (c.health.ready for c in lab.project.containers.values() if c.kind is Kind.BACKEND),
+            "/api/health",
+        )
+        other = running.get(path, _PAGE_TIMEOUT)
+        mine = lab.alive[name].get(path, _PAGE_TIMEOUT)
+        own, foreign = token.encode() in other.body, token.encode() in mine.body
+        yield verdict(
+            "two-backends",
+            name,
+            own and not foreign,
+            limit=path,
+            measured=f"{other.status}, {'from' if own else 'not from'} the second backend",
+            detail="" if own else excerpt(other),
+        )
+        lab.engine.call("rm", "--force", recorder)
+        health, _ = ask(running, running.model.health.ready)
+        page = running.get("/", _PAGE_TIMEOUT)
+        text = words(page.body)
+        says = text != words(with_backend.body) and bool(_SAYS_SO.search(text))
+        named = address.encode() in page.body
+        yield verdict(
+            "backend-away",
+            name,
+            health == 200 and page.status == 200 and says and not named,
+            measured=f"health {health or 'silent'}, page {page.status}, "
+            + ("says so" if says else "says nothing")
+            + (", names the backend's address" if named else ""),
+            detail="" if says else text[:200],
+            seconds=page.seconds,
+        )
+
+
+@checks("environment")
+def environment(lab: Lab, name: str) -> Iterator[Result]:
+    """Each required variable once missing and once wrong."""
+    model = lab.project.containers[name]
+    services = lab.services(name)
+    faults: list[str] = []
+    longest = 0.0
+    words_of_first = ""
+    for number, variable in enumerate(model.environment.required):
+        wrong = _WRONG["service" if variable in services else "peer"]
+        # What connects to nothing may be any text: only its absence is wrong.
+        for value in (None, wrong) if variable in model.connects else (None,):
+            purpose = f"wrong-{number}" if value else f"missing-{number}"
+            for attempt in range(_ATTEMPTS):
+                with lab.instance(
+                    name, f"{purpose}-{attempt}", environment={variable: value}
+                ) as running:
+                    ended = until(lambda: not running.state().get("Running"), _END_WITHIN * 2)
+                    state = running.state()
+                    done = lab.engine.call("logs", running.handle, check=False)
+                seconds = _lasted(state)
+                if ended and seconds <= _END_WITHIN:
+                    break
+            lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+            longest = max(longest, seconds)
+            case = f"{variable} {'wrong' if value else 'missing'}"
+            if not ended or seconds > _END_WITHIN:
+                faults.append(f"{case}: {'runs on' if not ended else f'took {seconds:.1f} s'}")
+            elif not state.get("ExitCode"):
+                faults.append(f"{case}: exit code 0")
+            elif len(lines) != 1:
+                faults.append(f"{case}: {len(lines)} lines")
+            elif variable not in lines[0]:
+                faults.append(f"{case}: the line does not name it")
+            if any(_SECRET in line for line in lines):
+                faults.append(f"{case}: the value is shown")
+            words_of_first = words_of_first or (lines[-1] if lines else "")
+    yield verdict(
+        "environment",
+        name,
+        not faults,
+        limit=f"within {_END_WITHIN:g} s",
+        measured="; ".join(faults) or f"as promised, within {longest:.1f} s",
+        detail="" if _SECRET in words_of_first else words_of_first[:200],
+    )
+
+
+def _lasted(state: dict[str, object]) -> float:
+    """Seconds between the engine's two timestamps of a container's life."""
+    ends = [_moment(str(state.get(key))) for key in ("StartedAt", "FinishedAt")]
+    return max(0.0, (ends[1] - ends[0]).total_seconds()) if ends[0] and ends[1] else 0.0
+
+
+def _moment(text: str) -> datetime | None:
+    match = re.match(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,6})?", text)
+    return (
+        datetime.fromisoformat(f"{match[1]}T{match[2]}{match[3] or ''}".ljust(19))
+        if match
+        else None
+    )

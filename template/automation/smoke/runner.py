@@ -1,0 +1,228 @@
+"""The course of a run: what starts when, and which checks are made side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from automation.build import Image, Say
+from automation.engine import Engine
+from automation.errors import EnvironmentTrouble
+from automation.model import Project
+from automation.results import Result
+from automation.smoke import (
+    database,
+    health,
+    identity,
+    image,
+    load,
+    neighbours,
+    neon,
+    relations,
+    stop,
+)
+from automation.smoke.catalogue import BY_ID, CHECKS, PREFIX, select, unmeasurable, verdict
+from automation.smoke.lab import NO_ANSWER, Lab, Options, Step, fate
+from automation.smoke.timeline import Timeline
+from automation.stack import Stack
+
+_WORKERS = 4
+# Beside each other, each on a container of its own; the longest first.
+_ASIDE: tuple[Step, ...] = (
+    neon.neon,
+    neighbours.clock,
+    stop.busy,
+    health.life,
+    neighbours.crowded,
+    relations.recorded,
+    neighbours.deserted,
+    relations.environment,
+    stop.starting,
+    neighbours.slow_connections,
+)
+# One after the other on the containers that run all along, while those above go on.
+_QUIET: tuple[Step, ...] = (identity.inside, health.answers, relations.calls)
+# What takes something away that others need: alone, at the end.
+_DRILLS: tuple[Step, ...] = (stop.in_flight, database.drill)
+STEPS = (image.image, *_ASIDE, *_QUIET, load.load, *_DRILLS)
+
+Seen = Callable[[Result], None]
+
+
+def smoke(
+    project: Project,
+    engine: Engine,
+    images: Iterable[Image],
+    say: Say,
+    options: Options | None = None,
+    *,
+    seen: Seen | None = None,
+    timeline: Timeline | None = None,
+) -> list[Result]:
+    """Run the images together and check what the model promises; removes all it started.
+
+    `seen` is handed each result as it comes; the list is in the catalogue's order.
+    """
+    options = options or Options(select(()))
+    ids = {image.container: image.id for image in images}
+    timeline = timeline or Timeline()
+    run = _Run(options, seen or (lambda _: None))
+    try:
+        with (
+            Stack(engine, project, say, keep=options.keep) as stack,
+            ThreadPoolExecutor(_WORKERS) as pool,
+        ):
+            lab = Lab(stack, ids, options, say, timeline)
+            try:
+                run.all(lab, pool)
+            except BaseException:
+                # Whoever still waits for a container finds it gone, and ends.
+                lab.over.set()
+                stack.remove()
+                pool.shutdown(cancel_futures=True)
+                raise
+            timeline.close()
+            if options.keep:
+                _tell_how_to_enter(lab)
+    finally:
+        timeline.close()
+    order = {PREFIX + check.id: number for number, check in enumerate(CHECKS)}
+    names = [*ids]
+    return sorted(run.results, key=lambda r: (names.index(r.container), order[r.id]))
+
+
+class _Run:
+    """One run's results, and what is left to do."""
+
+    def __init__(self, options: Options, seen: Seen) -> None:
+        self.results: list[Result] = []
+        self._options = options
+        self._seen = seen
+
+    def wanted(self, step: Step, project: Project, name: str) -> set[str]:
+        """The checks of a step that this run shall make on this container."""
+        ids = getattr(step, "ids", ())
+        return {id for id in ids if self._options.make(BY_ID[id], project, name)}
+
+    def take(self, result: Result) -> None:
+        """Keep a result that was asked for."""
+        if result.id.removeprefix(PREFIX) in self._options.only:
+            self.results.append(result)
+            self._seen(result)
+
+    def step(self, lab: Lab, step: Step, name: str) -> None:
+        """Make one step's checks; when it breaks off, the first check without a result failed.
+
+        Whatever has no result then says why: no check is left out silently.
+        """
+        wanted = self.wanted(step, lab.project, name)
+        if not wanted or lab.over.is_set():
+            return
+        lab.say(f"{name}: " + ", ".join(c.title for c in CHECKS if c.id in wanted)[:90])
+        done: set[str] = set()
+        broken = ""
+        try:
+            for result in step(lab, name):
+                done.add(result.id.removeprefix(PREFIX))
+                self.take(result)
+                broken = broken or (result.title if result.failed else "")
+        except (*NO_ANSWER, EnvironmentTrouble, ValueError, KeyError) as error:
+            running = lab.alive.get(name)
+            state = running.state() if running else {}
+            if isinstance(error, EnvironmentTrouble) and (running is None or not state):
+                raise  # the engine is gone, not the container
+            missing = [check for check in CHECKS if check.id in wanted - done]
+            for check in missing[:1]:
+                broken = check.title
+                done.add(check.id)
+                ended = fate(running, state) if running else ""
+                self.take(
+                    verdict(
+                        check.id,
+                        name,
+                        False,
+                        measured=ended or f"no answer: {error or type(error).__name__}",
+                        detail=running.last_words() if running else "",
+                    )
+                )
+        if lab.over.is_set():
+            return
+        for check in CHECKS:
+            if check.id in wanted - done:
+                self.take(unmeasurable(check.id, name, f"“{broken}” failed before"))
+
+    def all(self, lab: Lab, pool: ThreadPoolExecutor) -> None:
+        """The whole course."""
+        names = _in_order(lab.project, lab.images)
+        futures = [pool.submit(self.step, lab, image.image, name) for name in lab.images]
+        needs_container = any(BY_ID[id].group != "image" for id in self._options.only)
+        if needs_container:
+            for name in _services(lab.project, lab.images):
+                lab.say(f"starting {name}")
+                lab.stack.start_service(name)
+            for name in names:
+                self._start(lab, name)
+            for step in _ASIDE:
+                futures += [pool.submit(self.step, lab, step, name) for name in lab.alive]
+            for step in _QUIET:
+                for name in lab.alive:
+                    self.step(lab, step, name)
+            for name in lab.alive:
+                lab.say(f"loading {name}")
+                self.step(lab, load.load, name)
+        _finish(futures)
+        for step in _DRILLS:
+            for name in lab.alive:
+                self.step(lab, step, name)
+
+    def _start(self, lab: Lab, name: str) -> None:
+        lab.say(f"starting {name}")
+        running = lab.stack.start(name, lab.images[name])
+        if running.seconds_to_healthy is not None:
+            lab.alive[name] = running
+            lab.timeline.watch(running)
+        # Whoever does not start has failed, whatever was asked for.
+        if "start" in self._options.only or name not in lab.alive:
+            result = health.start(lab, running)
+            self.results.append(result)
+            self._seen(result)
+
+
+def _finish(futures: list[Future[None]]) -> None:
+    """Wait for all; the first error ends the run."""
+    for future in futures:
+        # A plain wait would not let Ctrl-C through on every platform.
+        while not future.done():
+            time.sleep(0.05)
+        future.result()
+
+
+def _services(project: Project, images: Mapping[str, str]) -> list[str]:
+    wanted = {t for name in images for t in project.containers[name].connects.values()}
+    return [name for name in project.services if name in wanted]
+
+
+def _in_order(project: Project, images: Mapping[str, str]) -> list[str]:
+    """Whoever is called starts before its callers; a circle keeps the file's order."""
+    order: list[str] = []
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in order or name in path or name not in images:
+            return
+        for target in project.containers[name].connects.values():
+            visit(target, (*path, name))
+        order.append(name)
+
+    for name in images:
+        visit(name, ())
+    return order
+
+
+def _tell_how_to_enter(lab: Lab) -> None:
+    client = lab.engine.client.name
+    for running in lab.alive.values():
+        program = running.model.kind.interpreter[0]
+        lab.say(f"{running.name} stays up: http://127.0.0.1:{running.port}")
+        lab.say(f"  enter it: {client} exec -it {running.handle} {program}")
+    lab.say("remove it all: invoke clean (a later run leaves it alone)")

@@ -1,0 +1,94 @@
+"""Memory and latency of the containers over the run, with the faults that were injected."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from automation.cgroup import Process
+from automation.errors import EnvironmentTrouble
+from automation.stack import Running
+
+_PERIOD = 0.25  # seconds
+_TIMEOUT = 1.0  # seconds; a slower answer counts as none
+
+
+@dataclass(slots=True)
+class Series:
+    """The samples of one container: (second, bytes) and (second, seconds to a 200 or None)."""
+
+    name: str
+    limit: int
+    memory: list[tuple[float, int]] = field(default_factory=list)
+    latency: list[tuple[float, float | None]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that was done to a container, from one second to another."""
+
+    name: str
+    text: str
+    start: float
+    end: float
+
+
+class Timeline:
+    """Samples until it is closed; containers may come at any time."""
+
+    def __init__(self) -> None:
+        self.series: dict[str, Series] = {}
+        self.marks: list[Mark] = []
+        self.seconds = 0.0
+        self._started = time.monotonic()
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def watch(self, running: Running) -> None:
+        """Sample this container from now on."""
+        self.series[running.name] = Series(running.name, running.model.memory)
+        thread = threading.Thread(target=self._sample, args=(running,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    @contextmanager
+    def mark(self, running: Running, text: str) -> Iterator[None]:
+        """The block does this to the container."""
+        start = self._now()
+        try:
+            yield
+        finally:
+            self.marks.append(Mark(running.name, text, start, self._now()))
+
+    def close(self) -> None:
+        """Stop sampling."""
+        if self._over.is_set():
+            return
+        self._over.set()
+        for thread in self._threads:
+            thread.join(_TIMEOUT + 1)
+        self.seconds = self._now()
+
+    def _now(self) -> float:
+        return time.monotonic() - self._started
+
+    def _sample(self, running: Running) -> None:
+        try:
+            process: Process | None = running.process()
+        except EnvironmentTrouble:
+            process = None
+        series = self.series[running.name]
+        while not self._over.wait(_PERIOD):
+            at, memory = self._now(), process.memory("usage") if process else None
+            if memory is not None:
+                series.memory.append((at, memory))
+            try:
+                answer = running.get(running.model.health.ready, _TIMEOUT)
+                taken = answer.seconds if answer.status == 200 else None
+            except (OSError, http.client.HTTPException):
+                taken = None
+            series.latency.append((at, taken))

@@ -1,0 +1,65 @@
+// A frontend in one file, in order unless FAULT names what it does wrong.
+const http = require("node:http");
+const net = require("node:net");
+
+const FAULT = process.env.FAULT ?? "";
+const API_URL = process.env.API_URL;
+let leaving = false;
+process.on("SIGTERM", () => {
+  leaving = true;
+  setTimeout(() => process.exit(0), 1000);
+});
+if (!/^https?:\/\//.test(API_URL ?? "")) {
+  console.error("API_URL is missing or no http URL");
+  process.exit(78);
+}
+
+const ask = (path, base = API_URL) =>
+  new Promise((resolve, reject) => {
+    const request = http.get(base + path, { timeout: 2000 }, (response) => {
+      let body = "";
+      response.on("data", (part) => { body += part; });
+      response.on("end", () => resolve({ status: response.statusCode, body }));
+    });
+    request.on("timeout", () => request.destroy(new Error("timeout"))).on("error", reject);
+  });
+
+const knock = () =>
+  new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(API_URL);
+    const socket = net.connect({ host: hostname, port, timeout: 2000 }, () => resolve(socket.destroy()));
+    socket.on("timeout", () => socket.destroy(new Error("timeout"))).on("error", reject);
+  });
+
+async function page() {
+  const tag = FAULT === "no-html" ? "text" : "html";
+  try {
+    await (FAULT === "asks-nothing" ? knock() : ask("/api/health"));
+    return [200, `<${tag}><p>The backend is there.</p></${tag}>`, "text/html"];
+  } catch {
+    const text = FAULT === "silent-page" ? "Welcome!" : "The backend does not answer.";
+    return [200, `<${tag}><p>${text}</p></${tag}>`, "text/html"];
+  }
+}
+
+async function answer(path) {
+  if (path === "/health") return [200, JSON.stringify({ status: "pass" }), "application/health+json"];
+  if (path === "/") return page();
+  if (!path.startsWith("/api/")) return [404, "", "text/plain"];
+  try {
+    const { status, body } = await ask(path, FAULT === "built-in-address" ? "http://backend:8000" : API_URL);
+    const changed = FAULT === "rewrites-answers" ? body.replace('"pass"', '"ok"') : body;
+    return [status, changed, "application/health+json"];
+  } catch {
+    return [502, "{}", "application/problem+json"];
+  }
+}
+
+http
+  .createServer(async (request, response) => {
+    const [status, body, type] = await answer(request.url);
+    if (leaving) response.setHeader("connection", "close");
+    response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body) });
+    response.end(body);
+  })
+  .listen(3000);
