@@ -104,6 +104,14 @@ class Process:
             return None
         return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
+    def sleeps(self) -> bool:
+        """Whether its first thread neither runs nor could, nor waits for a disk."""
+        try:
+            text = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return True
+        return text.rpartition(")")[2].split()[0] == "S"
+
     def cpu(self) -> float:
         """Seconds of CPU that it has used so far, all threads together."""
         try:

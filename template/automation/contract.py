@@ -222,9 +222,15 @@ def _command(level: Level, final: Stage) -> Result:
     )
 
 
+_SHELL = re.compile(r"(.*/)?(ba|da|a|k|z|c|tc|fi)?sh")
+
+
 def _starts_shell(command: list[str]) -> bool:
-    """Whether it is `sh -c …`, written out or what an engine makes of a shell form."""
-    return bool(re.search(r"(^|/)\w*sh -\w*c$", " ".join(command[:2])))
+    """Whether `sh -c …` is in it: written out, behind an init, or what an engine makes of a shell form."""
+    return any(
+        _SHELL.fullmatch(word) and any(re.fullmatch(r"-\w*c", o) for o in command[index + 1 :][:3])
+        for index, word in enumerate(command)
+    )
 
 
 def _healthcheck(level: Level, container: Container, final: Stage) -> Iterator[Result]:
@@ -528,7 +534,7 @@ def _image(level: Level, container: Container, config: Mapping[str, Any]) -> Ite
         sorted(config.get("ExposedPorts") or {}),
         rebuild,
     )
-    command = [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]
+    command = [str(word) for key in ("Entrypoint", "Cmd") for word in config.get(key) or ()]
     yield level.check(
         "command",
         "image command in exec form",

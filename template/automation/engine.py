@@ -15,12 +15,14 @@ from enum import StrEnum
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
+from urllib.parse import urlsplit
 
 from automation.errors import EnvironmentTrouble, InputError, NoEngineError, TaskflowError
 from automation.process import Completed, last_line, run, stream, trouble
 
 CHOICE_VARIABLE = "TASKFLOW_ENGINE"
 SUBSTITUTES_VARIABLE = "TASKFLOW_SUBSTITUTE_IMAGES"
+_REMOTE = {"tcp", "ssh", "http", "https"}
 ARGUMENTS_LABEL = "io.taskflow.arguments"
 
 
@@ -58,6 +60,18 @@ class Engine:
         if self.builder is Builder.LEGACY:
             text += "; without cache mounts and parallel stages (install buildx to have them)"
         return text
+
+    @property
+    def host(self) -> str:
+        """Where published ports answer: this machine, or the one that DOCKER_HOST names (in CI: dind)."""
+        variable = "DOCKER_HOST" if self.name == "docker" else "CONTAINER_HOST"
+        url = urlsplit(os.environ.get(variable, ""))
+        return (url.hostname or "127.0.0.1") if url.scheme in _REMOTE else "127.0.0.1"
+
+    @property
+    def publishing(self) -> str:
+        """The address to publish ports on, so that they answer at `host` and no wider than need be."""
+        return "127.0.0.1" if self.host in {"127.0.0.1", "localhost"} else "0.0.0.0"
 
     @property
     def parallel_builds(self) -> bool:

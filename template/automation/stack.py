@@ -25,8 +25,8 @@ from automation.process import last_line
 
 OWNER_LABEL = "io.taskflow.smoke"
 KEPT_LABEL = "io.taskflow.smoke.kept"
+STREAM = "text/event-stream"
 TMP_SIZE = 64 * 10**6  # bytes
-SERVICE_ROLE = "service"
 _SERVICE_TIMEOUT = 60.0  # seconds
 # Keeps the service's address while its server is down, so that connections are refused, not lost.
 _SUPERVISOR = (
@@ -62,23 +62,33 @@ class Running:
     port: int = 0
     launched: float = 0.0
     seconds_to_healthy: float | None = None
+    cpu_to_healthy: float = 0.0  # seconds that its first thread ran until then, where that is known
 
     @property
     def client(self) -> str:
         """The engine's program, for a command that a person can type."""
         return self.engine.client.name
 
+    def connect(self, timeout: float) -> http.client.HTTPConnection:
+        """A connection to the published port, which is opened by the first request."""
+        return http.client.HTTPConnection(self.engine.host, self.port, timeout=timeout)
+
     def get(self, path: str, timeout: float = 5.0) -> Answer:
-        """GET over the published port; raises OSError or HTTPException when nobody answers."""
+        """GET over the published port; a stream's body stays unread, as it has no end.
+
+        Raises:
+            OSError, HTTPException: nobody answers, or not in full within `timeout` seconds.
+        """
         started = time.monotonic()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = self.connect(timeout)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
-            body = response.read()
+            headers = {key.lower(): value for key, value in response.getheaders()}
+            endless = headers.get("content-type", "").startswith(STREAM)
+            body = b"" if endless else _body(response, started + timeout)
         finally:
             connection.close()
-        headers = {key.lower(): value for key, value in response.getheaders()}
         return Answer(response.status, headers, body, time.monotonic() - started)
 
     def state(self) -> dict[str, Any]:
@@ -119,6 +129,18 @@ class Running:
         return int(answer) if answer else None
 
 
+def _body(response: http.client.HTTPResponse, deadline: float) -> bytes:
+    """All of a body, by a deadline: the connection's own limit is for each part of it."""
+    body = b""
+    while part := response.read1():
+        body += part
+        if time.monotonic() > deadline:
+            raise TimeoutError("the answer came too slowly")
+    if response.length:
+        raise http.client.IncompleteRead(body, response.length)
+    return body
+
+
 _PEAK_FILES = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
 _PEAK_WITHIN = {
     "python": "import pathlib as p;print(next((f.read_text() for n in "
@@ -128,14 +150,15 @@ _PEAK_WITHIN = {
 }
 
 
-def restrictions(container: Container, *, writable: bool = False) -> list[str]:
+def restrictions(container: Container, *, writable: bool = False, tmp: bool = True) -> list[str]:
     """The engine's options that hold a container to its model, as the cluster will.
 
-    `writable` lifts the read-only root, to see what would be written were it not there.
+    `writable` lifts the read-only root, to see what would be written were it not there. Without
+    `tmp` the caller mounts one of its own.
     """
     return [
         *([] if writable else ["--read-only"]),
-        f"--tmpfs=/tmp:rw,noexec,nosuid,nodev,size={TMP_SIZE}",
+        *([f"--tmpfs=/tmp:rw,noexec,nosuid,nodev,size={TMP_SIZE}"] if tmp else []),
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
         f"--memory={container.memory}",
@@ -152,6 +175,8 @@ class Stack:
         self.project = project
         self.id = f"{project.name[:30]}-smoke-{secrets.token_hex(4)}"
         self.urls: dict[str, str] = {}
+        # Names that occur nowhere else, so that they are noticed wherever they are given away.
+        self.role, self.database = (f"{kind}_{secrets.token_hex(4)}" for kind in ("role", "db"))
         self.passwords: dict[str, str] = {}
         self.keep = keep
         self._say = say
@@ -207,13 +232,14 @@ class Stack:
         self.engine.call(
             "run", "--detach", "--name", self.handle(name), "--network", self.id,
             "--network-alias", name, *self._labels(), "--env", "POSTGRES_USER=postgres",
-            "--env", f"POSTGRES_PASSWORD={password}", "--env", "POSTGRES_DB=taskflow",
+            "--env", f"POSTGRES_PASSWORD={password}", "--env", f"POSTGRES_DB={self.database}", "--env", f"PGPORT={self.project.services[name].port}",
             "--entrypoint", "/bin/sh", image, "-c", _SUPERVISOR, "sh", *entrypoint, "postgres",
             "-c", "log_connections=on", "-c", "log_line_prefix=%u@", "-c", "fsync=off",
         )  # fmt: skip
         self.wait_for_service(name)
-        self.add_role(name, SERVICE_ROLE)
-        self.urls[name] = self.service_url(name, SERVICE_ROLE)
+        self.add_role(name, self.role)
+        self.sql(name, f"ALTER DATABASE {self.database} OWNER TO {self.role}")
+        self.urls[name] = self.service_url(name, self.role)
 
     def url(self, target: str) -> str:
         """Where a container or service is, or would be if it were part of this run."""
@@ -225,16 +251,15 @@ class Stack:
         """Add a user of the service's database, as ordinary as one of production is."""
         password = self.passwords.setdefault(f"{role}@{service}", secrets.token_urlsafe(16))
         self.sql(service, f"CREATE ROLE {role} LOGIN PASSWORD '{password}'; {settings}")
-        self.sql(service, f"GRANT ALL ON DATABASE taskflow TO {role}")
 
     def service_url(self, service: str, role: str, host: str = "") -> str:
         """The URL with which that role reaches the service."""
         port, password = self.project.services[service].port, self.passwords[f"{role}@{service}"]
-        return f"postgresql://{role}:{password}@{host or service}:{port}/taskflow"
+        return f"postgresql://{role}:{password}@{host or service}:{port}/{self.database}"
 
     def sql(self, service: str, statement: str) -> str:
         """What a statement answers, run as the database's administrator."""
-        words = ["psql", "--username=postgres", "--dbname=taskflow", "-qAtc", statement]
+        words = ["psql", "--username=postgres", f"--dbname={self.database}", "-qAtc", statement]
         return self.engine.call("exec", self.handle(service), *words).stdout.strip()
 
     def wait_for_service(self, name: str) -> None:
@@ -248,7 +273,7 @@ class Stack:
                 "--quiet",
                 "--host=127.0.0.1",
                 "--username=postgres",
-                "--dbname=taskflow",
+                f"--dbname={self.database}",
                 check=False,
             )
             if done.returncode == 0:
@@ -280,18 +305,20 @@ class Stack:
         instance: str = "",
         environment: Mapping[str, str | None] | None = None,
         writable: bool = False,
+        lasting_tmp: bool = False,
     ) -> Running:
         """Run one container as the model has it, without waiting for it.
 
         An `instance` is one more of the same, which the others do not find under its name.
         `environment` overrides what the model makes of it; None leaves a variable out.
+        With `lasting_tmp` /tmp outlives the container's process, as the chart's emptyDir does.
         """
         model = self.project.containers[name]
         handle = self.handle(f"{name}-{instance}" if instance else name)
         running = Running(name, model, handle, self.engine)
         words = ["run", "--detach", "--name", handle, "--network", self.id, *self._labels(),
-                 *restrictions(model, writable=writable),
-                 "--publish", f"127.0.0.1::{model.port}"]  # fmt: skip
+                 *restrictions(model, writable=writable, tmp=not lasting_tmp),
+                 "--publish", f"{self.engine.publishing}::{model.port}"]  # fmt: skip
         words += [] if instance else ["--network-alias", name]
         if self.engine.name == "podman" and not writable:
             # Podman would put a tmpfs over /var/tmp and /run; no cluster does.
@@ -310,6 +337,9 @@ class Stack:
             # A new volume takes over what the image has there, a read-only one too.
             read_only = ":ro" if volume.access is Access.READ_ONLY else ""
             words += ["--volume", f"{volume_name}:{volume.path}{read_only}"]
+        if lasting_tmp:
+            self.engine.call("volume", "create", *self._labels(), f"{handle}-tmp")
+            words += ["--volume", f"{handle}-tmp:/tmp"]
         running.launched = time.monotonic()
         self.engine.call(*words, *options, image)
         return running
@@ -357,9 +387,9 @@ class Stack:
     def discard(self, running: Running) -> None:
         """Remove one container and its volumes."""
         self.engine.call("rm", "--force", "--volumes", running.handle, check=False)
+        # What was not made cannot be removed, which is no fault.
         names = [f"{running.handle}-{index}" for index in range(len(running.model.volumes))]
-        if names:
-            self.engine.call("volume", "rm", *names, check=False)
+        self.engine.call("volume", "rm", *names, f"{running.handle}-tmp", check=False)
 
 
 def _taken(running: Running, own: float) -> float:
@@ -373,6 +403,7 @@ def _taken(running: Running, own: float) -> float:
     if age is None or scheduled is None:
         return now - running.launched
     ran, waited = scheduled
+    running.cpu_to_healthy = ran
     return max(ran, age - (time.monotonic() - now) - waited - own)
 
 

@@ -56,6 +56,25 @@ def test_the_client_whose_builder_can_do_most_is_chosen(
     assert find().builder is Builder.BUILDX
 
 
+@pytest.mark.parametrize(
+    ("value", "host", "publishing"),
+    [
+        ("", "127.0.0.1", "127.0.0.1"),
+        ("unix:///run/docker.sock", "127.0.0.1", "127.0.0.1"),
+        ("npipe:////./pipe/docker_engine", "127.0.0.1", "127.0.0.1"),
+        ("tcp://127.0.0.1:2375", "127.0.0.1", "127.0.0.1"),
+        ("tcp://docker:2376", "docker", "0.0.0.0"),
+        ("ssh://me@build.example:22", "build.example", "0.0.0.0"),
+    ],
+)
+def test_ports_are_published_where_the_engine_runs(
+    monkeypatch: pytest.MonkeyPatch, value: str, host: str, publishing: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", value)
+    found = Engine("docker", Path("docker"), "28", Builder.BUILDX)
+    assert (found.host, found.publishing) == (host, publishing)
+
+
 def test_a_new_client_without_buildx_says_what_is_degraded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,16 +26,28 @@ def pem(kind: str, size: int, newline: str = "\n", head: str = "") -> str:
     return newline.join([f"{EDGE}BEGIN {kind}{EDGE}", *before, *lines, f"{EDGE}END {kind}{EDGE}"])
 
 
-def archive(path: Path, files: dict[str, str], history: str = "", env: str = "") -> Path:
+def archive(
+    path: Path,
+    files: dict[str, str],
+    history: str = "",
+    env: str = "",
+    labels: dict[str, str] | None = None,
+    layer: bytes = b"",
+) -> Path:
     """An image of one layer, as `docker save` writes it."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        for name, text in files.items():
-            _add(tar, name, text.encode())
-    config = {"history": [{"created_by": history}], "config": {"Env": [env] if env else []}}
+    if not layer:
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as tar:
+            for name, text in files.items():
+                _add(tar, name, text.encode())
+        layer = stream.getvalue()
+    config = {
+        "history": [{"created_by": history}],
+        "config": {"Env": [env] if env else [], "Labels": labels},
+    }
     manifest = [{"Config": "config.json", "Layers": ["layer.tar"]}]
     with tarfile.open(path, "w") as tar:
-        _add(tar, "layer.tar", layer.getvalue())
+        _add(tar, "layer.tar", layer)
         _add(tar, "config.json", json.dumps(config).encode())
         _add(tar, "manifest.json", json.dumps(manifest).encode())
     return path
@@ -68,6 +80,10 @@ def verdict(path: Path, id: str) -> tuple[bool, str]:
         "token = ghp_" + "a1" * 18,
         "//registry.example/:_authToken=" + "0f" * 16,
         "AKIA" + "B2" * 8,
+        "gho_" + "a1" * 18,
+        "ghs_" + "a1" * 18,
+        "sk_live_" + "4a" * 14,
+        "aws_secret_access_key = " + "a1B/" * 10,
         "postgresql://app:npg_" + "x7" * 6 + "@ep-a.neon.example/db",
     ],
 )
@@ -93,7 +109,15 @@ def test_what_only_looks_like_a_secret_passes(tmp_path: Path, text: str) -> None
     assert verdict(path, "image.private") == (False, "none")
 
 
-@pytest.mark.parametrize("name", ["app/.git/config", "app/.env", "app/.env.local", "root/.netrc"])
+def test_the_key_that_a_library_tests_itself_with_passes(tmp_path: Path) -> None:
+    text = "\x7fELF\x02" + pem("RSA PRIVATE KEY", 1190)
+    path = archive(tmp_path / "image.tar", {"usr/lib/libtls.so": text})
+    assert verdict(path, "image.private") == (False, "none")
+
+
+@pytest.mark.parametrize(
+    "name", ["app/.git/config", "app/.env", "app/.env.local", "root/.netrc", ".env", ".git/config"]
+)
 def test_a_private_file_is_found_by_its_name(tmp_path: Path, name: str) -> None:
     failed, said = verdict(archive(tmp_path / "image.tar", {name: "x"}), "image.private")
     assert failed
@@ -104,6 +128,10 @@ def test_a_private_file_is_found_by_its_name(tmp_path: Path, name: str) -> None:
     ("history", "env"),
     [
         ("|1 NPM_TOKEN=zebra /bin/sh -c npm ci # buildkit", ""),
+        ("RUN |2 A=1 NPM_TOKEN=zebra /bin/sh -c npm ci # buildkit", ""),
+        ("ARG NPM_TOKEN=zebra", ""),
+        ("ENV A=1 NPM_TOKEN=zebra", ""),
+        ("/bin/sh -c #(nop)  ENV NPM_TOKEN zebra", ""),
         ("RUN /bin/sh -c curl https://me:zebra@host/x", ""),
         ("", "ORIGIN=https://me:zebra@host"),
         ("", "X=ghp_" + "zebra1" * 6),
@@ -120,3 +148,66 @@ def test_a_secret_in_history_or_environment_is_found(
 def test_build_arguments_that_are_no_secrets_pass(tmp_path: Path) -> None:
     history = "|2 TITLE=Shop GPG_KEY=7169605F /bin/sh -c make TOKENIZER=fast"
     assert verdict(archive(tmp_path / "image.tar", {}, history), "image.private")[0] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "id"),
+    [
+        ("opt/anything/http-v2/a/b", "caches"),
+        (".cache/pip/x", "caches"),
+        ("srv/uv-cache/x", "caches"),
+        ("tmp/x/wheels-v5/pypi/x", "caches"),
+        ("root/.local/share/pnpm/store/v10/x", "caches"),
+        ("app/.yarn/cache/react.zip", "caches"),
+        ("opt/tools/lib/python3.13/site-packages/pytest/__init__.py", "development"),
+        ("vendor/pytest-8.3.dist-info/METADATA", "development"),
+        ("app/node_modules/.pnpm/x/node_modules/@vitest/runner/package.json", "development"),
+    ],
+)
+def test_what_does_not_belong_is_found_wherever_it_lies(tmp_path: Path, name: str, id: str) -> None:
+    assert verdict(archive(tmp_path / "image.tar", {name: "x"}), f"image.{id}")[0]
+
+
+def test_a_label_is_searched(tmp_path: Path) -> None:
+    path = archive(tmp_path / "image.tar", {}, labels={"note": "ghp_" + "zebra1" * 6})
+    failed, said = verdict(path, "image.private")
+    assert failed
+    assert "LABEL note" in said
+    assert "zebra" not in said
+
+
+def test_a_secret_in_env_is_the_affair_of_another_check(tmp_path: Path) -> None:
+    value = "ghp_" + "zebra1" * 6
+    path = archive(tmp_path / "image.tar", {}, f"ENV GITHUB_TOKEN={value}", f"GITHUB_TOKEN={value}")
+    assert verdict(path, "image.private")[0] is False
+
+
+def test_a_file_with_capabilities_is_privileged_and_so_is_a_link_to_it(tmp_path: Path) -> None:
+    capability = {"SCHILY.xattr.security.capability": "x"}
+    for link in (False, True):
+        layer = io.BytesIO()
+        with tarfile.open(fileobj=layer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            info = tarfile.TarInfo("bin/ping")
+            info.pax_headers = capability
+            tar.addfile(info, io.BytesIO())
+            if link:
+                other = tarfile.TarInfo("bin/other")
+                other.type, other.linkname = tarfile.LNKTYPE, "./bin/ping"
+                tar.addfile(other)
+                _add(tar, "bin/.wh.ping", b"")
+        path = archive(tmp_path / f"{link}.tar", {}, layer=layer.getvalue())
+        failed, said = verdict(path, "image.set-id")
+        assert failed
+        assert said == ("/bin/other" if link else "/bin/ping")
+
+
+def test_what_a_later_layer_deletes_at_the_root_is_gone(tmp_path: Path) -> None:
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        info = tarfile.TarInfo("./blob")
+        info.mode = 0o4777
+        tar.addfile(info, io.BytesIO())
+        _add(tar, "./.wh.blob", b"")
+    path = archive(tmp_path / "image.tar", {}, layer=layer.getvalue())
+    assert verdict(path, "image.set-id") == (False, "none")
+    assert verdict(path, "image.writable") == (False, "none")

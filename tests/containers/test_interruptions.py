@@ -73,7 +73,7 @@ def test_two_runs_at_once_do_not_meet(service: Service) -> None:
     image = service.build()
     results = smoke.smoke(service.project, service.engine, [image], print)
     output, errors = first.communicate(timeout=120)
-    assert failed(results) == set()
+    assert failed(results) == set(), [result for result in results if result.failed]
     assert first.returncode == ExitCode.OK, output + errors
     assert left_over(service.engine, service.project) == ""
 

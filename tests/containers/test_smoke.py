@@ -54,6 +54,28 @@ def test_a_crash_is_reported_with_the_last_words_of_the_container(service: Servi
     assert result.detail == "the disk is on fire"
 
 
+def test_what_did_not_start_is_not_passed_over_in_silence(service: Service) -> None:
+    fault("crash")(service.folder)
+    results = {result.id.removeprefix("smoke."): result for result in service.smoke()}
+    made = {c.id for c in smoke.CHECKS if not c.full and c.concerns(service.project, "backend")}
+    assert set(results) == made
+    assert results["load"].status is Status.UNMEASURABLE
+    assert results["load"].detail == "it did not start"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "caught"), [("pid-file", "restart"), ("sleeps-first", "stop.starting")]
+)
+def test_other_ways_to_fail_the_same_check(service: Service, wrong: str, caught: str) -> None:
+    fault(wrong)(service.folder)
+    assert failed(service.smoke(caught)) == {f"smoke.{caught}"}
+
+
+def test_an_odd_document_of_routes_breaks_nothing(service: Service) -> None:
+    fault("odd-routes")(service.folder)
+    assert failed(service.smoke("load", "clock", "tmp-full")) == set()
+
+
 def test_a_leak_is_reported_as_killed_for_memory(service_on_each: Service) -> None:
     fault("leak")(service_on_each.folder)
     (memory,) = (r for r in service_on_each.smoke("load") if r.id == "smoke.memory")
@@ -105,8 +127,9 @@ def test_a_kept_stack_stays_until_it_is_removed(service: Service) -> None:
     assert done.returncode == ExitCode.WRONG_INPUT
     done = automation(service.folder, "--keep", "--only", "readiness")
     assert done.returncode == ExitCode.OK, done.stdout + done.stderr
-    assert f"exec -it {service.project.name}-smoke-" in done.stdout
-    assert "invoke clean" in done.stdout
+    notes = json.loads((service.folder / "reports/smoke.json").read_text("utf-8"))["notes"]
+    assert any(f"exec -it {service.project.name}-smoke-" in note for note in notes)
+    assert any("invoke clean" in note for note in notes)
     sweep(service.engine, print)
     assert left_over(service.engine, service.project) != ""
     assert len(remove_kept(service.engine, service.project)) == 1
@@ -122,6 +145,9 @@ def test_a_kept_stack_stays_until_it_is_removed(service: Service) -> None:
         (["--keep", "--repeat", "2"], "exclude each other"),
         (["--image", "nobody=x:1"], "no container 'nobody'"),
         (["--image", "backend="], "names no image"),
+        (["--image", "backend=a:1", "--image", "backend=b:1"], "two images of backend"),
+        (["--only", "clock"], "add --full"),
+        (["--only", "neon,page"], "none of these checks is made of backend: neon, page"),
     ],
 )
 def test_what_cannot_be_meant_is_one_message(

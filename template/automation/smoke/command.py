@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from automation.build import Image
 from automation.engine import Engine
-from automation.errors import InputError
+from automation.errors import EnvironmentTrouble, InputError
 from automation.model import Project
 from automation.progress import Progress
 from automation.results import Report, Result, Status
 from automation.smoke import page
-from automation.smoke.catalogue import CHECKS, GROUPS, PREFIX, select
+from automation.smoke.catalogue import BY_ID, CHECKS, GROUPS, PREFIX, select
 from automation.smoke.lab import Options
 from automation.smoke.runner import smoke
 from automation.smoke.timeline import Timeline
@@ -64,11 +65,20 @@ def plan(project: Project, names: Sequence[str], given: argparse.Namespace) -> P
     if given.keep and given.repeat > 1:
         raise InputError("--keep and --repeat exclude each other", "keep one run's stack")
     options = Options(select(only), given.full, given.keep)
-    return Plan(options, _images(project, names, given.image), given.repeat)
+    images = _images(project, names, given.image)
+    judged = list(images) or names
+    if not any(options.make(check, project, name) for check in CHECKS for name in judged):
+        slow = all(BY_ID[id].full for id in options.only)
+        raise InputError(
+            f"none of these checks is made of {', '.join(judged)}: {', '.join(only)}",
+            "these are slow drills: add --full" if slow else "`--list` names the checks",
+        )
+    return Plan(options, images, given.repeat)
 
 
 def _images(project: Project, names: Sequence[str], given: Iterable[str]) -> dict[str, str]:
     """Which container each image is for; its own name tells where nobody does."""
+    whole = set(project.containers)
     found: dict[str, str] = {}
     for text in given:
         container, equals, reference = text.partition("=")
@@ -91,7 +101,22 @@ def _images(project: Project, names: Sequence[str], given: Iterable[str]) -> dic
                 else f"--image {text} names no image",
                 f"containers: {', '.join(project.containers)}",
             )
+        if container not in names:
+            raise InputError(
+                f"--image {text} is for {container}, but only {', '.join(names)} was asked for",
+                f"leave the names out, or add {container}",
+            )
+        if container in found:
+            raise InputError(
+                f"--image names two images of {container}: {found[container]} and {reference}",
+                "judge one after the other",
+            )
         found[container] = reference
+    if found and (missing := [name for name in names if name not in found and set(names) != whole]):
+        raise InputError(
+            f"--image gives no image of {', '.join(missing)}",
+            f"add --image {missing[0]}=…, or leave {missing[0]} out",
+        )
     return found
 
 
@@ -103,7 +128,12 @@ def fetch(engine: Engine, images: dict[str, str], progress: Progress) -> list[Im
         if config is None:
             progress.say(f"pulling {reference}")
             engine.call("pull", reference, timeout=600)
-            config = engine.image_config(reference) or {}
+            config = engine.image_config(reference)
+        if config is None:
+            raise EnvironmentTrouble(
+                f"{reference} was pulled, but {engine.name} does not know it by that name",
+                f"`{engine.client.name} images` shows under which name it is there",
+            )
         found.append(Image(container, str(config["Id"]), (reference,)))
     return found
 
@@ -135,7 +165,7 @@ def judge_images(
         timeline = Timeline()
         runs.append(
             smoke(project, engine, images, progress.say, wanted.options,
-                  seen=progress.seen, timeline=timeline)
+                  seen=progress.seen, note=report.notes.append, timeline=timeline)
         )  # fmt: skip
     report.add(runs[0] if len(runs) == 1 else merged(runs))
     if len(runs) > 1:
@@ -148,10 +178,13 @@ def judge_images(
 
 def merged(runs: Sequence[Sequence[Result]]) -> list[Result]:
     """Each check once: as it failed if it ever did, with how often."""
-    by_check: dict[tuple[str, str], list[Result]] = {}
+    by_check: dict[tuple[str, str, int], list[Result]] = {}
     for run in runs:
-        for result in run:
-            by_check.setdefault((result.container, result.id), []).append(result)
+        seen: Counter[tuple[str, str]] = Counter()
+        for result in run:  # with two databases a check is made twice
+            key = (result.container, result.id)
+            by_check.setdefault((*key, seen[key]), []).append(result)
+            seen[key] += 1
     found = []
     for results in by_check.values():
         failures = [result for result in results if result.failed]
@@ -171,4 +204,4 @@ def _flakiness(runs: Sequence[Sequence[Result]]) -> str:
     }
     if not flaky:
         return f"{len(runs)} runs, no flake"
-    return f"{len(runs)} runs, failed at times: {', '.join(flaky)}"
+    return f"{len(runs)} runs, with failures: {', '.join(flaky)}"

@@ -11,17 +11,30 @@ from dataclasses import dataclass, field
 from automation.results import Result
 from automation.smoke.catalogue import unmeasurable, verdict
 from automation.smoke.health import failed_checks, leaks
-from automation.smoke.lab import NO_ANSWER, PROBE_TIMEOUT, Lab, ask, checks, excerpt, until
-from automation.stack import SERVICE_ROLE, Running, Stack
+from automation.smoke.lab import (
+    NO_ANSWER,
+    PROBE_TIMEOUT,
+    Lab,
+    ask,
+    checks,
+    excerpt,
+    fine,
+    probe,
+    until,
+)
+from automation.stack import Running, Stack
 
 LONGEST_REQUEST = 10.0  # seconds; a request that takes longer hangs
+_FAILURES = 2  # in a row, after which the chart's readiness probe takes a pod out of its Service
 _NOTICE = 10.0  # seconds until an absence must show
 _RETURN = 15.0  # seconds until a return must show
+_NO_ROUTE = "no route of its OpenAPI document uses it"
 _KILL = "kill -INT $(head -1 $PGDATA/postmaster.pid)"
 # pg_isready's 2: nobody listens any more; while it shuts down, it still shakes hands.
 _STOP = (
     f"touch /tmp/down; {_KILL}; while pg_isready -q -h 127.0.0.1; [ $? -ne 2 ]; do sleep 0.05; done"
 )
+_LEFT = "SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'"
 _CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
 
 
@@ -45,10 +58,10 @@ def _statements(*statements: str) -> Callable[[Stack, str], object]:
     """Run these, and cut the role's connections, so that it has to make new ones."""
 
     def run(stack: Stack, service: str) -> None:
-        password = stack.passwords[f"{SERVICE_ROLE}@{service}"]
+        password = stack.passwords[f"{stack.role}@{service}"]
         for statement in (*statements, _CUT):
             other = secrets.token_hex(8)
-            stack.sql(service, statement.format(role=SERVICE_ROLE, password=password, other=other))
+            stack.sql(service, statement.format(role=stack.role, password=password, other=other))
 
     return run
 
@@ -126,7 +139,7 @@ class _Liveness(threading.Thread):
     def run(self) -> None:
         """Ask until told to end."""
         while not self._over.wait(0.1):
-            status, seconds = ask(self._running, self._running.model.health.live)
+            status, seconds = probe(self._running, self._running.model.health.live)
             self.asked += 1
             if status != 200 and not self.fault:
                 self.fault = f"{status or 'no answer'} in {seconds:.1f} s"
@@ -157,7 +170,11 @@ def drill(lab: Lab, name: str) -> Iterator[Result]:
         ready, live = running.model.health.ready, running.model.health.live
         yield protocol.verdict("database.lost", name, f"{ready} within {PROBE_TIMEOUT:g} s")
         yield protocol.verdict("database.liveness", name, live)
-        yield protocol.verdict("database.requests", name, f"within {LONGEST_REQUEST:g} s")
+        if routes:
+            limit = f"within {LONGEST_REQUEST:g} s"
+            yield protocol.verdict("database.requests", name, limit)
+        else:
+            yield unmeasurable("database.requests", name, _NO_ROUTE)
         yield protocol.verdict("database.back", name, f"within {_RETURN:g} s")
 
 
@@ -173,22 +190,22 @@ def _using(lab: Lab, running: Running, service: str) -> tuple[list[str], bool]:
     finally:
         _started(lab.stack, service)
     using = [route for route, (status, _) in found.items() if status == 0 or status >= 500]
-    return using, until(lambda: all(ask(running, route)[0] == 200 for route in using), _RETURN)
+    return using, until(lambda: all(fine(ask(running, route)[0]) for route in using), _RETURN)
 
 
 def _cut(lab: Lab, running: Running, service: str, routes: list[str]) -> Result:
     """Connections that idle in the pool end; the very next request must not notice."""
     if not routes:
-        return unmeasurable(
-            "database.cut", running.name, "no route of its OpenAPI document uses it"
-        )
+        return unmeasurable("database.cut", running.name, _NO_ROUTE)
     with lab.timeline.mark(running, "connections cut"):
-        lab.stack.sql(service, _CUT.format(role=SERVICE_ROLE))
+        lab.stack.sql(service, _CUT.format(role=lab.stack.role))
+        left = _LEFT.format(role=lab.stack.role)
+        until(lambda: lab.stack.sql(service, left) == "0", 5)
         found = {route: ask(running, route, LONGEST_REQUEST) for route in routes}
     return verdict(
         "database.cut",
         running.name,
-        all(status == 200 for status, _ in found.values()),
+        all(fine(status) for status, _ in found.values()),
         measured=_told(found),
     )
 
@@ -213,15 +230,22 @@ def _drill_one(
             try:
                 fault.inject(lab.stack, service)
                 found = {route: ask(running, route, LONGEST_REQUEST) for route in routes}
-                unnoticed = all(status == 200 for status, _ in found.values())
-                _lost(lab, running, fault, protocol, fault.brief or (fault.silent and unnoticed))
+                unnoticed = all(fine(status) for status, _ in found.values())
+                _lost(
+                    lab,
+                    running,
+                    service,
+                    fault,
+                    protocol,
+                    fault.brief or (fault.silent and unnoticed),
+                )
             finally:
                 fault.heal(lab.stack, service)
-        hung = {r: f for r, f in found.items() if f[0] not in {200, 503}}
+        hung = {r: f for r, f in found.items() if not (fine(f[0]) or f[0] == 503)}
         if found:
             protocol.note("database.requests", not hung, f"{fault.name}: {_told(hung or found)}")
         started = time.monotonic()
-        back = until(lambda: all(ask(running, r)[0] == 200 for r in (ready, *routes)), _RETURN)
+        back = until(lambda: all(fine(ask(running, r)[0]) for r in (ready, *routes)), _RETURN)
         state = running.state()
         same = state.get("StartedAt") == before and bool(state.get("Running"))
         said = f"after {time.monotonic() - started:.1f} s" if back else "did not come back"
@@ -235,16 +259,22 @@ def _drill_one(
     protocol.note("database.liveness", good, f"{fault.name}: {said}")
 
 
-def _lost(lab: Lab, running: Running, fault: _Fault, protocol: _Protocol, excused: bool) -> None:
+def _lost(
+    lab: Lab, running: Running, service: str, fault: _Fault, protocol: _Protocol, excused: bool
+) -> None:
     """Readiness must say so, in time, and name what failed without giving anything away.
 
     `excused`: it may stay 200.
     """
     deadline = time.monotonic() + (2 * PROBE_TIMEOUT if excused else _NOTICE)
+    silent = 0
     while True:
         try:
             answer = running.get(running.model.health.ready, PROBE_TIMEOUT)
         except NO_ANSWER as error:
+            silent += 1
+            if silent < _FAILURES:
+                continue
             said = f"no answer within {PROBE_TIMEOUT:g} s ({type(error).__name__})"
             protocol.note("database.lost", False, f"{fault.name}: {said}")
             return
@@ -254,7 +284,7 @@ def _lost(lab: Lab, running: Running, fault: _Fault, protocol: _Protocol, excuse
     if answer.status == 200 and excused:
         return
     named, leaked = failed_checks(answer), leaks(lab, running.name, answer)
-    good = answer.status == 503 and bool(named) and not leaked
+    good = answer.status == 503 and any(service in check for check in named) and not leaked
     said = f"{answer.status} in {answer.seconds:.2f} s, " + (", ".join(named) or "no check named")
     protocol.note(
         "database.lost", good, f"{fault.name}: {said}" + "".join(f", shows {x}" for x in leaked)

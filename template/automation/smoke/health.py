@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from automation.results import Result
@@ -14,10 +16,13 @@ from automation.smoke.catalogue import unmeasurable, verdict
 from automation.smoke.lab import Lab, checks, excerpt, fate, until
 from automation.stack import Answer, Running
 
+_LONG = 8  # letters; a shorter value occurs by chance
 _ATTEMPTS = 3  # a start is as fast as its fastest: a busy machine only makes it slower
 _HEALTHY_TIMEOUT = 15.0  # seconds
 _RESTART_BEYOND = 20.0  # seconds over the budget
 _HEALTHY = {"pass", "ok", "up", "warn"}
+_UNHEALTHY = {"fail", "error", "down"}
+_TEXTS = {"version", "releaseId", "serviceId", "description", "output"}
 
 
 def start(lab: Lab, running: Running) -> Result:
@@ -52,10 +57,15 @@ def start(lab: Lab, running: Running) -> Result:
 
 def _secrets(lab: Lab, name: str) -> list[str]:
     """What no answer may hold: the values that this container was given, and their parts."""
-    found = []
-    for target in lab.project.containers[name].connects.values():
+    model = lab.project.containers[name]
+    given = [os.environ.get(variable, "") for variable in model.environment.required]
+    found = [value for value in given if len(value) >= _LONG]
+    for target in model.connects.values():
         url = urlsplit(lab.stack.url(target))
-        found += [url.geturl(), url.password or "", url.netloc]
+        found += [url.geturl(), url.password or "", url.netloc, f"{url.hostname}:{url.port}"]
+        found += (
+            [url.username or "", url.path.lstrip("/")] if target in lab.project.services else []
+        )
     return [text for text in found if text]
 
 
@@ -71,7 +81,7 @@ def leaks(lab: Lab, name: str, answer: Answer) -> list[str]:
         except ValueError:
             continue  # a version with four parts
     if re.search(
-        r"Traceback|File \"/|\bat [\w.]+ \(/|/app/(src|node_modules|\.venv)|/usr/lib", text
+        r"Traceback|File \"/|\bat [\w.]+ \(/|/app/(src|node_modules|\.venv)|/usr/(local/)?lib", text
     ):
         found.append("a path or traceback")
     server = answer.headers.get("server", "")
@@ -93,18 +103,18 @@ def answers(lab: Lab, name: str) -> Iterator[Result]:
         answer = running.get(path)
         kind = answer.headers.get("content-type", "no content type").split(";")[0]
         body = bodies[title] = answer.json()
-        status = body.get("status") if isinstance(body, dict) else None
+        fault = document_fault(body)
         good = (
             answer.status == 200
-            and str(status).lower() in _HEALTHY
-            and re.fullmatch(r"application/(\w+\+)?json", kind) is not None
+            and not fault
+            and re.fullmatch(r"application/(health\+)?json", kind) is not None
         )
         yield verdict(
             title,
             name,
             good,
             limit=f'{path}: {{"status": "pass"}}',
-            measured=f"{answer.status}, {kind}, status {status or 'absent'}",
+            measured=f"{answer.status}, {kind}, {fault or 'status ' + str(body['status'])}",
             detail="" if good else excerpt(answer),
             seconds=answer.seconds,
         )
@@ -123,6 +133,37 @@ def answers(lab: Lab, name: str) -> Iterator[Result]:
         measured=f"readiness: {', '.join(ready) or 'no check'}; "
         f"liveness: {', '.join(live) or 'no check'}",
     )
+
+
+def document_fault(body: object) -> str:
+    """What a healthy answer's document has that draft-inadarei-api-health-check-06 does not allow."""
+    if not isinstance(body, dict):
+        return "no JSON object"
+    if str(body.get("status")).lower() not in _HEALTHY:
+        return f"status {body.get('status', 'absent')}"
+    for key in _TEXTS & body.keys():
+        if not isinstance(body[key], str):
+            return f"{key} is no text"
+    checks = body.get("checks", {})
+    if not isinstance(checks, dict):
+        return "checks is no object"
+    for key, entries in checks.items():
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            return f"checks[{key!r}] is no list of objects"
+        for entry in entries:
+            # An optional dependency may fail under a service that passes.
+            if str(entry.get("status", "pass")).lower() not in _HEALTHY | _UNHEALTHY:
+                return f"checks[{key!r}] has status {entry['status']}"
+            if "time" in entry and not _is_time(entry["time"]):
+                return f"checks[{key!r}] has a time that is not ISO 8601"
+    return ""
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(datetime.fromisoformat(value))
+    except ValueError:
+        return False
 
 
 def _checked(body: object) -> list[str]:
@@ -146,7 +187,7 @@ def failed_checks(answer: Answer) -> list[str]:
 def life(lab: Lab, name: str) -> Iterator[Result]:
     """HEALTHCHECK becomes healthy; killed and started again it is as before, its data too."""
     # The image's own command; only its interval is too long to wait for.
-    with lab.instance(name, "life", "--health-interval=1s") as running:
+    with lab.instance(name, "life", "--health-interval=1s", lasting_tmp=True) as running:
         lab.stack.wait(running)
         yield _healthcheck(lab, running)
         kept = identity.keep(running)
@@ -172,6 +213,8 @@ def _healthcheck(lab: Lab, running: Running) -> Result:
     config = lab.engine.image_config(lab.images[name]) or {}
     test = (config.get("Healthcheck") or {}).get("Test") or []
     if len(test) < 2 or test[0] == "NONE":
+        if "image.healthcheck" in lab.options.only:
+            return unmeasurable("healthcheck", name, "the image has none: see image.healthcheck")
         return verdict(
             "healthcheck",
             name,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import stat
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from automation import contract
@@ -22,38 +23,60 @@ from automation.smoke.lab import Lab, checks
 
 MOST_LAYERS = 20
 _SHOWN = 5  # findings named in a message
+_ELF = b"\x7fELF"  # what programs and shared objects start with
+_CAPABILITY = "SCHILY.xattr.security.capability"  # as tar (PAX) keeps a file's capabilities
 _LARGEST = 64 * 10**6  # bytes; larger files are data, and not searched for secrets
+# By the folder's place or, as any folder can be named as the cache, by what a package manager writes into it.
 _CACHES = re.compile(
-    r"^(root|home/[^/]+)/(\.cache|\.npm|\.yarn|\.bun)/.|^var/cache/(apk|dnf|yum)/.|^var/lib/apt/lists/.*_Packages"
-    r"|^var/cache/apt/(archives/.*\.deb|.*\.bin)$|(^|/)(\.pnpm-store|_cacache)/.|^usr/local/share/\.cache/."
+    r"^(root|home/[^/]+)/(\.cache|\.npm|\.yarn|\.bun)/.|^var/cache/(apk|dnf|yum|pip|uv)/.|^etc/apk/cache/."
+    r"|^var/lib/apt/lists/.*_Packages|^var/cache/apt/(archives/.*\.deb|.*\.bin)$|^usr/local/share/\.cache/."
+    r"|(^|/)(\.pnpm-store|_cacache|http-v2|wheels-v\d+|archive-v\d+|simple-v\d+|sdists-v\d+)/."
+    r"|(^|/)\.cache/(pip|uv|pypoetry|pdm|pipenv|yarn|pnpm|npm|node-gyp)/.|(^|/)pnpm/store/v\d+/."
+    r"|(^|/)\.yarn/(berry/)?cache/.|(^|/)install/cache/@?[^/]+@\d|(^|/)(pip|uv|npm|yarn|pnpm)[-_]?cache/."
 )
 _PRIVATE_PATH = re.compile(
     r"(^|/)(\.git(/|$)|\.env(\.(?!example$|sample$|template$|development$)[\w.-]+)?$"
     r"|id_(rsa|dsa|ecdsa|ed25519)$|\.netrc$|\.pgpass$|\.pypirc$|\.aws/credentials$|\.docker/config\.json$)"
 )
+_KEY = b"PRIVATE KEY"
 # What makes a search worth while → what is a secret indeed.
 _SECRETS = {
-    b"PRIVATE KEY": rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\n)+"
+    _KEY: rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\n)+"
     rb"(?:[\w-]+: [^\r\n]*\s+)*[A-Za-z0-9+/=]{40}",
-    b"ghp_": rb"\bgh[pousr]_[A-Za-z0-9]{36}\b",
+    **{b"gh%c_" % kind: rb"\bgh%c_[A-Za-z0-9]{36}\b" % kind for kind in b"pousr"},
     b"github_pat_": rb"\bgithub_pat_\w{60,}\b",
     b"glpat-": rb"\bglpat-[\w-]{20}\b",
     b"npm_": rb"\bnpm_[A-Za-z0-9]{36}\b",
     b"_authToken": rb"_authToken\s*=\s*[A-Za-z0-9_-]{20,}",
+    b"pypi-": rb"\bpypi-AgEIcHlwaS5vcmc[\w-]{50,}",
+    b"dckr_pat_": rb"\bdckr_pat_[\w-]{27}\b",
     b"AKIA": rb"\bAKIA[A-Z0-9]{16}\b(?<!EXAMPLE)",
+    b"ASIA": rb"\bASIA[A-Z0-9]{16}\b(?<!EXAMPLE)",
+    b"aws_secret_access_key": rb"(?i)\baws_secret_access_key\s*[=:]\s*[\"']?[A-Za-z0-9/+]{40}(?![\w/+])(?<!EXAMPLEKEY)",
+    b"AIza": rb"\bAIza[\w-]{35}\b",
+    b"sk_live_": rb"\b[sr]k_live_[A-Za-z0-9]{24,}\b",
+    b"SG.": rb"\bSG\.[\w-]{22}\.[\w-]{43}\b",
     b"xox": rb"\bxox[abprs]-[A-Za-z0-9]{10,}-[A-Za-z0-9-]{10,}",
     b"sk-or-v1-": rb"\bsk-or-v1-[0-9a-f]{64}\b",
     b"sk-ant-": rb"\bsk-ant-[\w-]{40,}",
+    b"sk-proj-": rb"\bsk-proj-[\w-]{40,}",
     b"hf_": rb"\bhf_[A-Za-z]{34}\b",
     b"npg_": rb"://\w+:npg_[A-Za-z0-9]{12,}@",
 }
 _IN_URL = re.compile(r"://[^/\s:@]+:[^/\s@$]+@")
-_ARGUMENT = re.compile(r"(?<=\s)(\w+)=\S")
+# ARG and ENV as the builders note them, or the build arguments that they write in front of a RUN.
+_STATED = re.compile(
+    r"(?:/bin/sh -c #\(nop\)\s+)?(?:ARG|ENV)\s+(\w+[= ]\S.*)|(?:RUN )?\|\d+ (.+?)(?: /bin/\w*sh |$)",
+    re.DOTALL,
+)
+_ARGUMENT = re.compile(r"(?:^|\s)(\w+)=\S")
 _DEVELOPMENT = re.compile(
-    r"/(?:site-packages|dist-packages)/"
-    r"(pytest|mypy|ruff|black|flake8|pylint|coverage|pre_commit|ipython|debugpy|tox|nox)(?:-[^/]+\.dist-info)?/"
-    r"|/node_modules/(eslint|prettier|jest|vitest|mocha|typescript|nodemon|ts-node|webpack-dev-server"
-    r"|@types/[^/]+|@biomejs/[^/]+|@playwright/[^/]+|@testing-library/[^/]+)/package\.json$"
+    r"/(?:(?:site-packages|dist-packages)/(?:(pytest|mypy|ruff|black|flake8|pylint|coverage|pre_commit|debugpy|tox|nox)/)"
+    r"|(pytest(?:_\w+)?|mypy|ruff|black|flake8|pylint|pyright|isort|bandit|coverage|hypothesis|pre_commit|ipython"
+    r"|ipdb|debugpy|tox|nox)-[^/]+\.dist-info/METADATA$"
+    r"|node_modules/(eslint(?:-[\w-]+)?|prettier|jest|vitest|mocha|chai|cypress|typescript|nodemon|ts-node|ts-jest"
+    r"|webpack-dev-server|husky|lint-staged|@types/(?:react(?:-dom)?|jest|mocha)|@(?:eslint|typescript-eslint|vitest|jest|biomejs|playwright"
+    r"|testing-library|storybook)/[^/]+)/package\.json$)"
 )
 
 
@@ -73,7 +96,10 @@ def walk(archive: Path) -> tuple[Contents, dict[str, Any]]:
     with tarfile.open(archive) as outer:
 
         def document(name: str) -> Any:
-            stream = outer.extractfile(name)
+            try:
+                stream = outer.extractfile(name)
+            except KeyError as error:
+                raise tarfile.ReadError(f"the archive has no {name}") from error
             return json.load(stream) if stream else {}
 
         manifest = document("manifest.json")[0]
@@ -88,8 +114,13 @@ def walk(archive: Path) -> tuple[Contents, dict[str, Any]]:
         return found, dict(document(manifest["Config"]))
 
 
+def _within(name: str) -> str:
+    """A path of an archive without what leads to its root: "/a", "./a" and "a" are one."""
+    return posixpath.normpath(f"/{name}").lstrip("/")
+
+
 def _take(found: Contents, layer: tarfile.TarFile, member: tarfile.TarInfo, number: int) -> None:
-    path = PurePosixPath(member.name.lstrip("./")).as_posix()
+    path = _within(member.name)
     folder, _, name = path.rpartition("/")
     if name.startswith(".wh."):
         gone = folder if name == ".wh..wh..opq" else f"{folder}/{name[4:]}".lstrip("/")
@@ -97,14 +128,15 @@ def _take(found: Contents, layer: tarfile.TarFile, member: tarfile.TarInfo, numb
             if known != folder:
                 del found.files[known]
         return
-    if member.islnk() and (target := found.files.get(member.linkname.lstrip("./"))):
+    if member.islnk() and (target := found.files.get(_within(member.linkname))):
         member.mode, member.uid, member.gid = target.mode, target.uid, target.gid
+        member.pax_headers = {**target.pax_headers, **member.pax_headers}
     found.files[path] = member
     if not (member.isreg() or member.islnk()):
         return
     where = f"/{path} (layer {number})"
     if match := _DEVELOPMENT.search(f"/{path}"):
-        found.development.add(match[1] or match[2])
+        found.development.add(next(filter(None, match.groups())))
     if _CACHES.search(path):
         found.caches.append(where)
     if _PRIVATE_PATH.search(path):
@@ -117,9 +149,11 @@ def _take(found: Contents, layer: tarfile.TarFile, member: tarfile.TarInfo, numb
 
 def _secret(data: bytes) -> str:
     for hint, pattern in _SECRETS.items():
+        if hint is _KEY and data.startswith(_ELF):
+            continue  # the keys that a library tests itself with
         # Looking for the hint alone is as fast as reading.
         if hint in data and re.search(pattern, data):
-            return "a private key" if b"PRIVATE" in hint else f"a token ({hint.decode()}…)"
+            return "a private key" if hint is _KEY else f"a token ({hint.decode()}…)"
     return ""
 
 
@@ -142,6 +176,11 @@ def _listed(items: list[str], nothing: str = "none") -> str:
     return ", ".join(items[:_SHOWN]) + more or nothing
 
 
+FILE_CHECKS = (
+    "image.set-id", "image.writable", "image.caches", "image.private", "image.development"
+)  # fmt: skip
+
+
 @checks(*(check.id for check in BY_ID.values() if check.group == "image"))
 def image(lab: Lab, name: str) -> Iterator[Result]:
     """Judge the image without running it."""
@@ -156,9 +195,13 @@ def image(lab: Lab, name: str) -> Iterator[Result]:
     )
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "image.tar")
-        # By name where there is one: what is saved by ID alone Podman cannot always name.
         lab.engine.call("save", "--output", archive, lab.images[name], timeout=600)
-        found, document = walk(archive)
+        try:
+            found, document = walk(archive)
+        except tarfile.ReadError as error:  # Python reads zstd from 3.14 on
+            for id in FILE_CHECKS:
+                yield unmeasurable(id, name, f"Python cannot read a layer of it: {error}")
+            return
     yield from files(name, lab.project.containers[name], found, document)
 
 
@@ -168,7 +211,8 @@ def files(
     """Judge what a walk found, and the history and ENV of the config document."""
     privileged = [
         f"/{path}" for path, info in found.files.items()
-        if info.isreg() and info.mode & (stat.S_ISUID | stat.S_ISGID)
+        if (info.isreg() or info.islnk())
+        and (info.mode & (stat.S_ISUID | stat.S_ISGID) or _CAPABILITY in info.pax_headers)
     ]  # fmt: skip
     yield verdict("image.set-id", name, not privileged, measured=_listed(privileged))
     volumes = [v.path.lstrip("/") for v in model.volumes if v.access is Access.READ_WRITE]
@@ -179,23 +223,42 @@ def files(
     ]  # fmt: skip
     yield verdict("image.writable", name, not writable, measured=_listed(writable))
     yield verdict("image.caches", name, not found.caches, measured=_listed(found.caches))
-    private = list(found.private)
-    steps = [str(step.get("created_by", "")) for step in document.get("history") or ()]
-    environment = [str(item) for item in (document.get("config") or {}).get("Env") or ()]
-    # The place only: a report must not repeat the secret.
-    places = {f"history, step {number}": text for number, text in enumerate(steps, 1)}
-    places |= {f"ENV {text.partition('=')[0]}": text for text in environment}
-    for place, text in places.items():
-        if secret := _secret(text.encode()) or ("a password" if _IN_URL.search(text) else ""):
-            private.append(f"{place}: {secret}")
-    # What was a build argument stands in the history of each RUN after it.
-    arguments = {key for step in steps if step.startswith("|") for key in _ARGUMENT.findall(step)}
-    private += [
-        f"history: build argument {key}" for key in sorted(arguments) if SECRET_NAME.search(key)
-    ]
+    private = found.private + _told_by(document)
     yield verdict("image.private", name, not private, measured=_listed(private))
     development = sorted(found.development)
     yield verdict("image.development", name, not development, measured=_listed(development))
+
+
+def _told_by(document: dict[str, Any]) -> list[str]:
+    """What the config document gives away, by place: a report must not repeat the secret.
+
+    A variable that is named like a secret and still set is the affair of image.secrets.
+    """
+    config = document.get("config") or {}
+    steps = [str(step.get("created_by", "")) for step in document.get("history") or ()]
+    environment = dict(str(item).partition("=")[::2] for item in config.get("Env") or ())
+    named = {key for key, value in environment.items() if value and SECRET_NAME.search(key)}
+    places = {
+        f"history, step {number}": step
+        for number, step in enumerate(steps, 1)
+        if not named & {*_stated(step)}
+    }
+    places |= {f"ENV {key}": value for key, value in environment.items() if key not in named}
+    places |= {f"LABEL {key}": str(value) for key, value in (config.get("Labels") or {}).items()}
+    places |= {key: " ".join(map(str, config.get(key) or ())) for key in ("Entrypoint", "Cmd")}
+    found = []
+    for place, text in places.items():
+        if secret := _secret(text.encode()) or ("a password" if _IN_URL.search(text) else ""):
+            found.append(f"{place}: {secret}")
+    stated = {key for step in steps for key in _stated(step) if SECRET_NAME.search(key)}
+    return found + [f"history: build argument or ENV {key}" for key in sorted(stated - named)]
+
+
+def _stated(step: str) -> Iterator[str]:
+    """The names that a step of the history gives a value: ARG, ENV, or build arguments of a RUN."""
+    if match := _STATED.match(step):
+        words = match[1] or match[2]
+        yield from _ARGUMENT.findall(words) if "=" in words.split()[0] else words.split()[:1]
 
 
 def _size(lab: Lab, name: str, size: int) -> Result:

@@ -18,9 +18,10 @@ from automation.model import Kind, Project, megabytes
 from automation.results import Result
 from automation.smoke.catalogue import Check
 from automation.smoke.timeline import Timeline
-from automation.stack import Answer, Running, Stack
+from automation.stack import STREAM, Answer, Running, Stack
 
-PROBE_TIMEOUT = 3.0  # seconds; what the image's and the chart's slower probe allow
+PROBE_TIMEOUT = 2.0  # seconds; what the chart's readiness probe allows
+KILLED = "killed"  # how a fate begins that the memory limit brought about
 SIGKILLED = 137  # 128 + SIGKILL
 NO_ANSWER = (OSError, http.client.HTTPException)
 
@@ -113,17 +114,38 @@ class Lab:
                 if answer.status == 200:
                     found += _without_arguments(answer.json())
                     break
-        self._routes[name] = list(dict.fromkeys(found))[:8]
+        usable = [
+            path for path in dict.fromkeys(found) if path == found[0] or _usable(running, path)
+        ]
+        self._routes[name] = usable[:8]
         return self._routes[name]
 
 
+def _usable(running: Running, path: str) -> bool:
+    """Whether a route is for everybody (no 3xx or 4xx) and comes to an end; a broken one is."""
+    try:
+        answer = running.get(path, 10)
+    except NO_ANSWER:
+        return True
+    endless = answer.headers.get("content-type", "").startswith(STREAM)
+    return not (300 <= answer.status < 500 or endless)
+
+
 def _without_arguments(document: Any) -> Iterator[str]:
+    """The paths of an OpenAPI document that can be asked as they stand; nothing of what is malformed."""
     paths = document.get("paths") if isinstance(document, dict) else None
-    for path, item in (paths or {}).items():
+    for path, item in paths.items() if isinstance(paths, dict) else ():
         get = item.get("get") if isinstance(item, dict) else None
-        needed = [p for p in (get or {}).get("parameters", ()) if p.get("required")]
-        if get is not None and not needed and "{" not in path:
+        if not isinstance(get, dict) or "{" in path:
+            continue
+        # What applies to every method of a path stands beside the methods.
+        stated = [*_list(item.get("parameters")), *_list(get.get("parameters"))]
+        if not any(isinstance(p, dict) and p.get("required") for p in stated):
             yield path
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 Step = Callable[[Lab, str], Iterator[Result]]
@@ -147,9 +169,9 @@ def fate(running: Running, state: Mapping[str, object] | None = None) -> str:
         return ""
     limit = f"more than {megabytes(running.model.memory)} of memory"
     if state.get("OOMKilled"):
-        return f"killed: {limit}"
+        return f"{KILLED}: {limit}"
     if state.get("ExitCode") == SIGKILLED:  # Podman does not always hear of the reason
-        return f"killed (exit code {SIGKILLED}), most likely for {limit}"
+        return f"{KILLED} (exit code {SIGKILLED}), most likely for {limit}"
     return f"ended with exit code {state.get('ExitCode')}"
 
 
@@ -166,6 +188,17 @@ def ask(running: Running, path: str, timeout: float = PROBE_TIMEOUT) -> tuple[in
     except NO_ANSWER:
         status = 0
     return status, time.monotonic() - started
+
+
+def fine(status: int) -> bool:
+    """Whether a route's status says that it did what was asked."""
+    return 200 <= status < 300
+
+
+def probe(running: Running, path: str) -> tuple[int, float]:
+    """As `ask`, but like a kubelet it forgives one probe that was not answered in time."""
+    status, seconds = ask(running, path)
+    return (status, seconds) if status else ask(running, path)
 
 
 def until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> bool:

@@ -11,7 +11,7 @@ from automation.model import Kind
 from automation.results import Result
 from automation.smoke import stop
 from automation.smoke.catalogue import unmeasurable, verdict
-from automation.smoke.lab import PROBE_TIMEOUT, Lab, ask, checks, fate
+from automation.smoke.lab import PROBE_TIMEOUT, Lab, ask, checks, fate, fine, probe
 from automation.stack import Running
 
 CONNECTIONS = 1000
@@ -77,7 +77,7 @@ def deserted(lab: Lab, name: str) -> Iterator[Result]:
     model = lab.project.containers[name]
     environment: dict[str, str | None] = {}
     for variable, service in lab.services(name).items():
-        environment[variable] = lab.stack.service_url(service, "service", _NO_NAME)
+        environment[variable] = lab.stack.service_url(service, lab.stack.role, _NO_NAME)
     for variable in lab.peers(name):
         environment[variable] = f"http://{_NO_NAME}:{model.port}"
     options = (f"--cpus={_HALF}", f"--dns={_NO_RESOLVER}")
@@ -107,8 +107,8 @@ def deserted(lab: Lab, name: str) -> Iterator[Result]:
         yield verdict("alone", name, good, measured=said)
         if not environment:
             return
-        ready, taken = ask(running, model.health.ready)
-        live, _ = ask(running, model.health.live)
+        ready, taken = probe(running, model.health.ready)
+        live, _ = probe(running, model.health.live)
         wanted = {200} if model.kind is Kind.FRONTEND else {200, 503}
         yield verdict(
             "dns",
@@ -161,7 +161,7 @@ def slow_connections(lab: Lab, name: str) -> Iterator[Result]:
         refused = 0
         for _ in range(CONNECTIONS):
             try:
-                link = socket.create_connection(("127.0.0.1", running.port), 2)
+                link = socket.create_connection((running.engine.host, running.port), 2)
                 held.callback(link.close)
                 link.sendall(b"GET / HTTP/1.1\r\nHost: slow\r\nX-Slow: ")
             except OSError:
@@ -211,7 +211,7 @@ def clock(lab: Lab, name: str) -> Iterator[Result]:
         faults = []
         for _ in range(18):
             found = _answers(running, routes)
-            bad = {path: seen for path, seen in found.items() if seen[0] != 200}
+            bad = {path: seen for path, seen in found.items() if not fine(seen[0])}
             faults += [_told(bad)] if bad else []
             time.sleep(0.5)
         yield verdict(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +35,21 @@ def periods(values: Path) -> dict[str, float]:
 def neon(lab: Lab, name: str) -> Iterator[Result]:
     """Probe an idle instance as the kubelet would and count what the database hears of it."""
     services = lab.services(name)
-    variable, service = next(iter(services.items()))
     role = f"{_ROLE}_{re.sub('[^a-z0-9]', '_', name)}"
-    lab.stack.add_role(service, role, f"ALTER ROLE {role} SET log_statement = 'all'")
-    environment = {variable: lab.stack.service_url(service, role)}
+    environment: dict[str, str | None] = {}
+    for variable, service in services.items():
+        # A member of the ordinary role, so that it may do what that one may.
+        as_ever = (
+            f"GRANT {lab.stack.role} TO {role}; ALTER ROLE {role} SET role = '{lab.stack.role}'"
+        )
+        lab.stack.add_role(service, role, f"{as_ever}; ALTER ROLE {role} SET log_statement = 'all'")
+        environment[variable] = lab.stack.service_url(service, role)
     seconds = _FULL_SECONDS if lab.options.full else _SECONDS
     every = periods(Path("chart/values.yaml"))
     with lab.ready(name, "budget", environment=environment) as running:
         health = running.model.health
         lab.over.wait(_SETTLE)
-        before = _heard(lab, service, role)
+        before = _heard(lab, services.values(), role)
         paths = {health.ready: every["readiness"], health.live: every["liveness"]}
         due = dict.fromkeys(paths, 0.0)
         started = time.monotonic()
@@ -55,7 +60,7 @@ def neon(lab: Lab, name: str) -> Iterator[Result]:
                     due[path] += paths[path]
             if lab.over.wait(0.1):
                 break
-        heard = _heard(lab, service, role) - before
+        heard = _heard(lab, services.values(), role) - before
     probes = " and ".join(f"{title} every {value:g} s" for title, value in every.items())
     yield verdict(
         "neon",
@@ -71,10 +76,12 @@ def neon(lab: Lab, name: str) -> Iterator[Result]:
     )
 
 
-def _heard(lab: Lab, service: str, role: str) -> int:
-    """Queries and sessions of a role so far, from the database's log."""
-    done = lab.engine.call("logs", lab.stack.handle(service), check=False)
-    lines = (done.stdout + done.stderr).splitlines()
+def _heard(lab: Lab, services: Iterable[str], role: str) -> int:
+    """Queries and sessions of a role so far, from the databases' logs."""
+    lines: list[str] = []
+    for service in services:
+        done = lab.engine.call("logs", lab.stack.handle(service), check=False)
+        lines += (done.stdout + done.stderr).splitlines()
     return sum(
         line.startswith(f"{role}@")
         and bool(re.search(r"connection authorized|statement: |execute ", line))

@@ -19,8 +19,8 @@ _ATTEMPTS = 2  # a busy machine can make it late once
 _PAGE_TIMEOUT = 10.0  # seconds
 _WRONG = {"service": f"mysql://root:{_SECRET}@nowhere.invalid/x", "peer": f"ftp://{_SECRET}"}
 _SAYS_SO = re.compile(
-    r"away|unavailab|unreach|offline|out of (service|order)|not (available|answer|respond|reach)"
-    r"|(cannot|can't|could not|couldn't|failed to) (be )?(reach|load|connect|fetch)|down|try again",
+    r"\b(is|are|was|be) away\b|unavailab|unreach|\boffline\b|out of (service|order)|\bnot (be )?(available|answer|respond|reach|load)"
+    r"|\b(cannot|can.t|could not|couldn.t|failed to|unable to) (be )?(reach|load|connect|fetch)|\b(is|are) down\b|\btry again",
     re.IGNORECASE,
 )
 # A backend that notes who asks for what, run by the image's own interpreter.
@@ -28,7 +28,7 @@ _RECORDER = """
 const [token, port] = process.argv.slice(1);
 require('http').createServer((q, s) => { console.log('asked ' + q.method + ' ' + q.url);
   s.setHeader('content-type', 'application/health+json');
-  s.end(JSON.stringify({status: 'pass', version: token, checks: {}})); }).listen(Number(port));
+  s.end(JSON.stringify({status: 'pass', version: token, checks: {}})); }).listen(Number(port), () => console.log('listening'));
 process.on('SIGTERM', () => process.exit());
 """
 
@@ -78,6 +78,8 @@ def _recorder(lab: Lab, name: str, token: str) -> Iterator[str]:
         "--network-alias", f"{name}-recorder", "--label", lab.stack.run_label,
         "--entrypoint", "node", lab.images[name], "-e", _RECORDER, token, port,
     )  # fmt: skip
+    # Its port is not published; the node in it needs a moment.
+    until(lambda: "listening" in lab.engine.call("logs", handle).stdout, 10)
     try:
         yield handle
     finally:

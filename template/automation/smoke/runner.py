@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from automation.build import Image, Say
@@ -58,11 +58,13 @@ def smoke(
     options: Options | None = None,
     *,
     seen: Seen | None = None,
+    note: Say | None = None,
     timeline: Timeline | None = None,
 ) -> list[Result]:
     """Run the images together and check what the model promises; removes all it started.
 
-    `seen` is handed each result as it comes; the list is in the catalogue's order.
+    `seen` is handed each result as it comes, `note` what belongs into the report; the list is in
+    the catalogue's order.
     """
     options = options or Options(select(()))
     ids = {image.container: image.id for image in images}
@@ -84,7 +86,8 @@ def smoke(
                 raise
             timeline.close()
             if options.keep:
-                _tell_how_to_enter(lab)
+                for line in _how_to_enter(lab):
+                    (note or say)(line)
     finally:
         timeline.close()
     order = {PREFIX + check.id: number for number, check in enumerate(CHECKS)}
@@ -127,7 +130,7 @@ class _Run:
                 done.add(result.id.removeprefix(PREFIX))
                 self.take(result)
                 broken = broken or (result.title if result.failed else "")
-        except (*NO_ANSWER, EnvironmentTrouble, ValueError, KeyError) as error:
+        except Exception as error:  # whatever an image makes of a check is the image's failure
             running = lab.alive.get(name)
             state = running.state() if running else {}
             if isinstance(error, EnvironmentTrouble) and (running is None or not state):
@@ -142,7 +145,7 @@ class _Run:
                         check.id,
                         name,
                         False,
-                        measured=ended or f"no answer: {error or type(error).__name__}",
+                        measured=ended or _said(error),
                         detail=running.last_words() if running else "",
                     )
                 )
@@ -187,6 +190,21 @@ class _Run:
             result = health.start(lab, running)
             self.results.append(result)
             self._seen(result)
+        if name not in lab.alive:
+            for check in CHECKS:
+                started = check.id == "start" or check.group == "image"
+                if not started and self._options.make(check, lab.project, name):
+                    self.take(unmeasurable(check.id, name, "it did not start"))
+
+
+def _said(error: Exception) -> str:
+    """What broke off a check, for a person."""
+    words = f"{error or type(error).__name__}"
+    return (
+        f"no answer: {words}"
+        if isinstance(error, (*NO_ANSWER, EnvironmentTrouble))
+        else f"the check came to no end: {type(error).__name__}: {words}"
+    )
 
 
 def _finish(futures: list[Future[None]]) -> None:
@@ -219,10 +237,12 @@ def _in_order(project: Project, images: Mapping[str, str]) -> list[str]:
     return order
 
 
-def _tell_how_to_enter(lab: Lab) -> None:
+def _how_to_enter(lab: Lab) -> Iterator[str]:
     client = lab.engine.client.name
     for running in lab.alive.values():
         program = running.model.kind.interpreter[0]
-        lab.say(f"{running.name} stays up: http://127.0.0.1:{running.port}")
-        lab.say(f"  enter it: {client} exec -it {running.handle} {program}")
-    lab.say("remove it all: invoke clean (a later run leaves it alone)")
+        yield f"{running.name} stays up at http://{lab.engine.host}:{running.port}"
+        yield f"to enter it: {client} exec -it {running.handle} {program}"
+    yield (
+        f"to remove the stack (and reports/): invoke clean --engine {client}; a later run leaves it"
+    )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from itertools import product
 
-from automation.cgroup import own_wait
-from automation.model import Kind
+from automation.cgroup import Process, own_wait
 from automation.results import Result
 from automation.smoke import identity
 from automation.smoke.catalogue import unmeasurable, verdict
@@ -17,7 +16,10 @@ from automation.smoke.lab import NO_ANSWER, SIGKILLED, Lab, checks, until
 from automation.stack import Running
 
 _CLIENTS = 4
-_RAN_ENOUGH = 0.12  # seconds of CPU after which the program itself is running, not its interpreter
+_RAN_ENOUGH = (
+    0.5  # of the CPU that a start takes: the program itself is running, not its interpreter
+)
+_STILL = 0.5  # seconds without work, after which it waits for something
 _HANGS = 0.3  # seconds without an answer after which a request counts as slow
 _LONGEST = 30.0  # seconds
 _STARVED = 0.3  # seconds that a client waited for a CPU, within which a server may have given it up
@@ -42,7 +44,7 @@ def _judge(
 
 def idle(lab: Lab, running: Running) -> Result:
     """An idle connection that is kept alive must not hold it up."""
-    link = http.client.HTTPConnection("127.0.0.1", running.port, timeout=5)
+    link = running.connect(5)
     link.request("GET", running.model.health.live)
     link.getresponse().read()
     try:
@@ -59,16 +61,28 @@ def starting(lab: Lab, name: str) -> Iterator[Result]:
         if process is None or process.scheduled() is None:
             yield unmeasurable("stop.starting", name, "its process is not visible from here")
             return
-        until(lambda: (process.scheduled() or (1.0, 0.0))[0] >= _RAN_ENOUGH, 10, 0.005)
+        _wait_for_program(process, _RAN_ENOUGH * lab.alive[name].cpu_to_healthy)
         yield _judge("stop.starting", running, lab.stack.stop(running, running.model.budgets.stop))
+
+
+def _wait_for_program(process: Process, enough: float) -> None:
+    """Wait until a process has run for so many seconds, or sleeps."""
+    ran, since = 0.0, time.monotonic()
+    while time.monotonic() - since < _STILL:
+        now = (process.scheduled() or (enough, 0.0))[0]
+        if now >= enough:
+            return
+        if now > ran or not process.sleeps():
+            ran, since = now, time.monotonic()
+        time.sleep(0.005)
 
 
 class _Busy(threading.Thread):
     """A client that asks again and again until it is told that the connection closes."""
 
-    def __init__(self, port: int, path: str) -> None:
+    def __init__(self, running: Running) -> None:
         super().__init__(daemon=True)
-        self._port, self._path = port, path
+        self._running = running
         self.answered = 0
         self.lost = ""
         self.waited = 0.0  # seconds that this client waited for a CPU
@@ -76,10 +90,10 @@ class _Busy(threading.Thread):
 
     def run(self) -> None:
         """Ask until the last answer."""
-        link = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_LONGEST)
+        link = self._running.connect(_LONGEST)
         try:
             while not self.over.is_set():
-                link.request("GET", self._path)
+                link.request("GET", self._running.model.health.live)
                 response = link.getresponse()
                 response.read()
                 self.answered += 1
@@ -97,7 +111,7 @@ class _Busy(threading.Thread):
 
 def _stop_busy(lab: Lab, running: Running) -> tuple[Result, bool]:
     """SIGTERM under clients that never rest; whether those had the CPU to do so."""
-    clients = [_Busy(running.port, running.model.health.live) for _ in range(_CLIENTS)]
+    clients = [_Busy(running) for _ in range(_CLIENTS)]
     for client in clients:
         client.start()
     until(lambda: all(client.answered or client.lost for client in clients), 10)
@@ -130,15 +144,14 @@ def busy(lab: Lab, name: str) -> Iterator[Result]:
 def in_flight(lab: Lab, name: str) -> Iterator[Result]:
     """A request waits for what the container depends on while SIGTERM comes."""
     model = lab.project.containers[name]
-    if model.kind is Kind.FRONTEND:
-        targets = [target for target in lab.peers(name).values() if target in lab.alive]
-        handles = [lab.alive[target].handle for target in targets]
-    else:
-        handles = [lab.stack.handle(target) for target in lab.services(name).values()]
+    handles = [lab.stack.handle(target) for target in lab.services(name).values()]
+    handles += [lab.alive[t].handle for t in lab.peers(name).values() if t in lab.alive]
     if not handles:
         yield unmeasurable("stop.in-flight", name, "what it calls is not part of this run")
         return
-    with lab.ready(name, "in-flight") as running:
+    with lab.ready(name, "in-flight") as running, ExitStack() as marks:
+        for other in {name, *lab.peers(name).values()} & lab.alive.keys():
+            marks.enter_context(lab.timeline.mark(lab.alive[other], "in-flight drill"))
         paths = sorted(lab.routes(name), key=lambda path: path == model.health.ready)
         slow = _slow_request(lab, running, paths, handles)
         if slow is None:
@@ -146,28 +159,30 @@ def in_flight(lab: Lab, name: str) -> Iterator[Result]:
                 "stop.in-flight", name, "no route of it waits for what it depends on"
             )
             return
-        thread, answers = slow
+        thread, answers, paused = slow
         started = time.monotonic()
         try:
             lab.engine.call("kill", "--signal", "TERM", running.handle)
             time.sleep(_HANGS)
         finally:
-            lab.engine.call("unpause", handles[0])
+            lab.engine.call("unpause", paused)
         ended = until(lambda: not running.state().get("Running"), model.budgets.stop)
         stopped = time.monotonic() - started
         thread.join(_LONGEST)
         said = answers[0] if answers else "no answer"
-        lost = "" if said.isdigit() else f"the request was lost ({said})"
+        # 503 is an answer too: what it waited for was away for a while.
+        answered = said.isdigit() and (int(said) < 500 or said == "503")
+        lost = "" if answered else f"the request was lost ({said})"
         code = int(running.state().get("ExitCode", -1)) if ended else SIGKILLED
         yield _judge("stop.in-flight", running, (stopped, code), lost)
 
 
 def _slow_request(
     lab: Lab, running: Running, paths: list[str], handles: list[str]
-) -> tuple[threading.Thread, list[str]] | None:
-    """A request that hangs while the first of `handles` is paused, which it stays."""
-    for path in paths:
-        lab.engine.call("pause", handles[0])
+) -> tuple[threading.Thread, list[str], str] | None:
+    """A request that hangs while one of `handles` is paused; that one stays so."""
+    for handle, path in product(handles, paths):
+        lab.engine.call("pause", handle)
         answers: list[str] = []
 
         def get(path: str = path, answers: list[str] = answers) -> None:
@@ -180,6 +195,6 @@ def _slow_request(
         thread.start()
         thread.join(_HANGS)
         if thread.is_alive():
-            return thread, answers
-        lab.engine.call("unpause", handles[0])
+            return thread, answers, handle
+        lab.engine.call("unpause", handle)
     return None

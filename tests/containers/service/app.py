@@ -4,7 +4,10 @@ import os
 import signal
 import time
 
-FAULTS = set(os.environ.get("FAULT", "").split())
+FAULT = os.environ.get("FAULT", "")
+FAULTS = set(FAULT.split())
+if "sleeps-first" in FAULTS:
+    time.sleep(2)
 while "late-handler" in FAULTS and time.process_time() < 0.6:
     pass
 if "deaf" not in FAULTS:  # First thing: as process 1 it would ignore the signal until then.
@@ -22,7 +25,20 @@ from urllib.parse import urlsplit
 DATABASE_URL = os.environ.get("DATABASE_URL", "")
 DATABASE = urlsplit(DATABASE_URL)
 DATA = Path("/app/data")
-ROUTES = {"openapi": "3.1.0", "paths": {"/api/rows": {"get": {"parameters": []}}}}
+ROUTES = {
+    "openapi": "3.1.0",
+    "paths": {
+        "/api/rows": {"get": {"parameters": []}},
+        "/api/nothing": {"get": {}},  # 204
+        "/api/me": {"get": {}},  # 401
+        "/api/events": {"get": {}},  # a stream without end
+        "/api/rows/{id}": {"get": {}},
+        "/api/search": {"parameters": [{"name": "q", "required": True}], "get": {}},
+    },
+}
+ODD_ROUTES: dict[str, object] = {
+    "paths": {"/a": [], "/b": {"get": []}, "/c": {"get": {"parameters": None}}, "/d": None}
+}
 STARTED = time.time()
 
 
@@ -33,7 +49,7 @@ async def database_answers() -> bool:
     if "resolves-and-waits" in FAULTS:
         socket.getaddrinfo(DATABASE.hostname, 5432)
     try:
-        async with asyncio.timeout(2.5):
+        async with asyncio.timeout(1.5):
             reader, writer = await asyncio.open_connection(DATABASE.hostname, DATABASE.port or 5432)
             try:
                 writer.write(bytes.fromhex("0000000804d2162f"))
@@ -86,7 +102,9 @@ class Service:
             return 200, "fine" if "live-not-json" in FAULTS else document
         if path == "/api/rows":
             return (200 if up else 500 if "crashes-without-database" in FAULTS else 503), []
-        return (200, ROUTES) if path == "/openapi.json" else (404, {})
+        if path == "/openapi.json":
+            return 200, ODD_ROUTES if "odd-routes" in FAULTS else ROUTES
+        return {"/api/nothing": 204, "/api/me": 401, "/c": 200}.get(path, 404), {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, request after request."""
@@ -121,10 +139,18 @@ class Service:
             self.hoard.append(os.urandom(2_000_000))
         if "hungry-child" in FAULTS and self.asked == 60:
             subprocess.Popen([sys.executable, "-c", "x = b'x' * 400_000_000"])
+        if path == "/api/events":
+            writer.write(b"HTTP/1.1 200 -\r\nContent-Type: text/event-stream\r\n\r\n")
+            while not self.leaving:
+                writer.write(b"data: x\n\n")
+                await writer.drain()
+                await asyncio.sleep(0.1)
+            raise ConnectionError
         status, document = await self.answer(path)
         if "errors-under-load" in FAULTS and len(self.open) > 6:
             status = 500
         body = json.dumps(document).encode() if document != "fine" else b"<p>fine</p>"
+        body = b"" if status == 204 else body
         last = "Connection: close\r\n" if self.leaving else ""
         writer.write(
             f"HTTP/1.1 {status} -\r\nContent-Type: application/health+json\r\n{last}"
@@ -177,10 +203,11 @@ def misbehave() -> None:
     if "empties-data" in FAULTS:
         for path in DATA.iterdir():
             path.unlink()
-    if "lock-file" in FAULTS:
-        if (DATA / "lock").exists():
-            sys.exit("another one is running")
-        (DATA / "lock").touch()
+    lock = {"lock-file": DATA / "lock", "pid-file": Path("/tmp/pid")}.get(FAULT)
+    if lock and lock.exists():
+        sys.exit("another one is running")
+    if lock:
+        lock.touch()
     if "writes" in FAULTS:
         with contextlib.suppress(OSError):
             Path("/var/tmp/cache").write_text("x")
