@@ -408,6 +408,7 @@ def _compose(project: Project, name: str, entry: Any) -> Iterator[Result]:
         "cap_add": _items(entry, "cap_add"),
         "security_opt": sorted(option.removesuffix(":true") for option in options),
         "privileged": entry.get("privileged", False),
+        "of the host": _of_the_host(entry),
     }
     expected = {
         "user": container.user,
@@ -416,6 +417,7 @@ def _compose(project: Project, name: str, entry: Any) -> Iterator[Result]:
         "cap_add": [],
         "security_opt": ["no-new-privileges"],
         "privileged": False,
+        "of the host": [],
     }
     yield level.check(
         "security",
@@ -459,15 +461,44 @@ def _compose(project: Project, name: str, entry: Any) -> Iterator[Result]:
         else:
             parts = re.split("[:,]", str(volume))
             mounts[parts[1] if len(parts) > 1 else parts[0]] = "ro" in parts[2:]
+    for path in _items(entry, "tmpfs"):
+        mounts[str(path).partition(":")[0]] = False
     # What is read-only and part of the image needs no mount; what is written does.
-    writable = sorted(path for path, read_only in wanted.items() if not read_only)
+    writable = sorted(["/tmp", *(path for path, read_only in wanted.items() if not read_only)])
     yield level.check(
         "volumes",
         "writable volumes",
         writable,
         sorted(path for path, read_only in mounts.items() if not read_only),
-        "mount the model's read-write volumes and no others",
+        "mount the model's read-write volumes, /tmp under tmpfs, and no others",
     )
+    check = entry.get("healthcheck") or {}
+    off = isinstance(check, dict) and (check.get("disable") or check.get("test") in _NO_TEST)
+    yield level.check(
+        "healthcheck",
+        "health check",
+        "on",
+        "off" if off else "on",
+        "remove what turns it off: the image has one",
+    )
+
+
+def _of_the_host(entry: Mapping[str, Any]) -> list[str]:
+    """The keys that give a container something of the host's, or of another container's."""
+    given = [key for key in _HOST_LISTS if _items(entry, key)]
+    given += [
+        f"{key} {entry[key]}"
+        for key in _NAMESPACES
+        if str(entry.get(key)).partition(":")[0] in {"host", "container", "service"}
+    ]
+    sockets = [str(v) for v in _items(entry, "volumes") if _SOCKET.search(str(v))]
+    return given + (["the engine's socket"] if sockets else [])
+
+
+_HOST_LISTS = ("devices", "device_cgroup_rules", "volumes_from", "group_add", "sysctls")
+_NAMESPACES = ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup")
+_SOCKET = re.compile(r"(docker|podman|containerd)\.sock\b")
+_NO_TEST = ("NONE", ["NONE"])
 
 
 def _items(entry: Mapping[str, Any], key: str) -> list[Any]:
