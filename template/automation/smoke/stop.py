@@ -19,7 +19,7 @@ _CLIENTS = 4
 _RAN_ENOUGH = (
     0.5  # of the CPU that a start takes: the program itself is running, not its interpreter
 )
-_STILL = 0.5  # seconds without work, after which it waits for something
+_STILL = 100  # looks in a row, 5 ms apart, without work: it waits for something
 _HANGS = 0.3  # seconds without an answer after which a request counts as slow
 _LONGEST = 30.0  # seconds
 _STARVED = 0.3  # seconds that a client waited for a CPU, within which a server may have given it up
@@ -67,13 +67,14 @@ def starting(lab: Lab, name: str) -> Iterator[Result]:
 
 def _wait_for_program(process: Process, enough: float) -> None:
     """Wait until a process has run for so many seconds, or sleeps."""
-    ran, since = 0.0, time.monotonic()
-    while time.monotonic() - since < _STILL:
+    ran, still = 0.0, 0
+    while still < _STILL:
         now = (process.scheduled() or (enough, 0.0))[0]
         if now >= enough:
             return
-        if now > ran or not process.sleeps():
-            ran, since = now, time.monotonic()
+        # Looks are counted, not seconds: it may be us who did not get a CPU.
+        still = still + 1 if now == ran and process.sleeps() else 0
+        ran = now
         time.sleep(0.005)
 
 

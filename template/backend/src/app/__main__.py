@@ -1,6 +1,7 @@
 """Starts the service: settings first, then the web server; `python -m app`."""
 
 import gc
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -12,7 +13,8 @@ SERVER_ERROR = 3
 def main() -> int:
     """Serve until SIGTERM; answer the process's exit code."""
     # As process 1 of a container Python ignores SIGTERM until somebody handles it: do so from the first moment.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # An exception could be swallowed by what is being imported just then.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     gc.disable()  # Nothing that importing makes is garbage: looking for some would cost a tenth of the start.
 
     from pydantic import BaseModel, ValidationError
@@ -55,7 +57,7 @@ def main() -> int:
     gc.freeze()  # What is here now stays: later collections need not walk it.
     gc.enable()
     # The server handles the signal itself while it runs; once it has shut down it raises it again: that is no error.
-    signal.signal(signal.SIGTERM, lambda *_: server.started or sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda *_: server.started or os._exit(128 + signal.SIGTERM))
     with suppress(KeyboardInterrupt):
         server.run()
     return 0 if server.started else SERVER_ERROR
