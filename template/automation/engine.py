@@ -71,7 +71,12 @@ class Engine:
     @property
     def publishing(self) -> str:
         """The address to publish ports on, so that they answer at `host` and no wider than need be."""
-        return "127.0.0.1" if self.host in {"127.0.0.1", "localhost"} else "0.0.0.0"
+        return "0.0.0.0" if self.remote else "127.0.0.1"
+
+    @property
+    def remote(self) -> bool:
+        """Whether the containers run on another machine, whose processes cannot be seen from here."""
+        return self.host not in {"127.0.0.1", "localhost"}
 
     @property
     def parallel_builds(self) -> bool:

@@ -113,7 +113,7 @@ class Running:
 
     def process(self) -> Process | None:
         """Its process 1 as the host sees it; None where it is gone or cannot be seen."""
-        return Process.of(int(self.state().get("Pid") or 0))
+        return None if self.engine.remote else Process.of(int(self.state().get("Pid") or 0))
 
     def memory_peak(self) -> int | None:
         """Bytes at the highest, from the control group (v1 or v2); None where it keeps none."""
@@ -287,6 +287,21 @@ class Stack:
                 )
             time.sleep(0.1)
 
+    def host_entries(self, handles: Mapping[str, str]) -> list[str]:
+        """Options that tell a container the addresses of others (name → handle) where DNS may not.
+
+        Podman's older DNS plugin (CNI dnsname) loses names while containers come and go.
+        """
+        if self.engine.name != "podman":
+            return []
+        found = []
+        for name, handle in handles.items():
+            settings = (self.engine.inspect("container", handle) or {}).get("NetworkSettings") or {}
+            network = (settings.get("Networks") or {}).get(self.id) or {}
+            if address := network.get("IPAddress"):
+                found.append(f"--add-host={name}:{address}")
+        return found
+
     def start(self, name: str, image: str) -> Running:
         """Run one container as the model has it and wait for its first healthy answer.
 
@@ -340,6 +355,9 @@ class Stack:
         if lasting_tmp:
             self.engine.call("volume", "create", *self._labels(), f"{handle}-tmp")
             words += ["--volume", f"{handle}-tmp:/tmp"]
+        words += self.host_entries(
+            {t: self.handle(t) for t in model.connects.values() if t in self.urls}
+        )
         running.launched = time.monotonic()
         self.engine.call(*words, *options, image)
         return running

@@ -95,7 +95,12 @@ def recorded(lab: Lab, name: str) -> Iterator[Result]:
     environment = dict.fromkeys(lab.peers(name), address)
     with (
         _recorder(lab, name, token) as recorder,
-        lab.ready(name, "recorded", environment=environment) as running,
+        lab.ready(
+            name,
+            "recorded",
+            *lab.stack.host_entries({f"{name}-recorder": recorder}),
+            environment=environment,
+        ) as running,
     ):
         with_backend = running.get("/", _PAGE_TIMEOUT)
 
