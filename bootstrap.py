@@ -39,9 +39,13 @@ def main(argv: list[str]) -> int:
             provisioning = True
         elif option == "--engine" and options and options[0] in ("docker", "podman"):
             engine = options.pop(0)
+        elif option == "--engine":
+            wrong = f"is {options[0]!r}" if options else "is missing"
+            print(f"bootstrap: --engine takes docker or podman; it {wrong}", file=sys.stderr)
+            return 2
         else:
             print((__doc__ or "").strip())
-            return 2 if option == "--engine" else 0
+            return 0
     # Only now, because these files do not read on an older Python.
     from provision import ENGINE, SUBSTITUTES, Trouble, provision
 

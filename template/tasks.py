@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -43,6 +42,9 @@ def spoken(function: Callable[..., None]) -> Callable[..., None]:
         except TaskflowError as error:
             print(f"{function.__name__}: {error}", file=sys.stderr)
             sys.exit(error.exit_code)
+        except (OSError, UnicodeError) as error:
+            print(f"{function.__name__}: {error}", file=sys.stderr)
+            sys.exit(4)
         except KeyboardInterrupt:
             sys.exit(130)
 
@@ -201,20 +203,27 @@ def clean(_: Context, images: bool = False, cache: bool = False, engine: str = "
         sys.exit(
             "clean: a release is unfinished, and reports/ holds its journal: --resume or --abort"
         )
+    try:
+        chosen = globals()["engine"].find(engine)
+    except NoEngineError:
+        if images or cache:
+            raise
+        chosen = None
     for name in ("reports", ".nox"):
-        if (HERE / name).is_dir():
+        if (HERE / name).is_symlink():
+            (HERE / name).unlink()
+        elif (HERE / name).is_dir():
             shutil.rmtree(HERE / name)
             print(f"removed {name}/")
-    with suppress(NoEngineError):
-        for name in stack.remove_kept(globals()["engine"].find(engine), project()):
-            print(f"removed the smoke test's stack {name}")
-    if images or cache:
-        chosen = globals()["engine"].find(engine)
-        found = project()
-        if images:
-            for name in found.containers:
-                chosen.call("image", "rm", f"{found.image(name)}:dev", check=False)
-                print(f"removed {found.image(name)}:dev")
-        if cache:
-            chosen.call("builder", "prune", "--force", check=False, timeout=600)
-            print("removed the build cache")
+    if chosen is None:
+        return
+    found = project()
+    for name in stack.remove_kept(chosen, found):
+        print(f"removed the smoke test's stack {name}")
+    for name in [f"{found.image(name)}:dev" for name in found.containers] if images else ():
+        if chosen.image_config(name) is not None:
+            chosen.call("image", "rm", name)
+            print(f"removed {name}")
+    if cache:
+        chosen.call("builder", "prune", "--force", timeout=600)
+        print("removed the build cache")

@@ -18,7 +18,7 @@ from automation.engine import find
 from automation.errors import ExitCode, TaskflowError
 from automation.model import FILE_NAME, Project, load
 from automation.progress import Progress
-from automation.results import Report
+from automation.results import Report, judge
 from automation.smoke import command as smoke
 from automation.toolenv import not_installed
 
@@ -137,9 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGHUP, _interrupt)
     try:
         report = run(root, options, console)
-        reporting.write(report, root / reporting.FOLDER)
     except TaskflowError as error:
         print(f"{options.command}: {error}", file=sys.stderr)
+        if (root / FILE_NAME).is_file():
+            _write(_broken_off(options.command, error), root)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"{options.command}: interrupted; everything started was removed", file=sys.stderr)
@@ -151,12 +152,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"{options.command}: {error.strerror}: {error.filename or ''}", file=sys.stderr)
         return ExitCode.ENVIRONMENT
+    # Shown before it is written: a full disk must not take a verdict of minutes along.
     reporting.show(report, console)
-    return report.exit_code
+    return report.exit_code if _write(report, root) else report.exit_code or ExitCode.ENVIRONMENT
+
+
+def _write(report: Report, root: Path) -> bool:
+    """Write the report; where that cannot be done, say so."""
+    try:
+        reporting.write(report, root / reporting.FOLDER)
+    except OSError as error:
+        reason = f"{error.strerror}: {error.filename or reporting.FOLDER}"
+        print(f"{report.command}: the report cannot be written: {reason}\n"
+              f"  make {reporting.FOLDER}/ a folder that you may write to, with room on its disk",
+              file=sys.stderr)  # fmt: skip
+        return False
+    return True
+
+
+def _broken_off(command: str, error: TaskflowError) -> Report:
+    """The report of a run that came to no verdict: an older one must not be taken for it."""
+    report = Report(command)
+    measured, fix = error.message, error.hint
+    report.add([judge(f"{command}.run", "runs to its end", False, measured=measured, fix=fix)])
+    report.close()
+    return report
 
 
 def _width() -> int:
-    return int(os.environ.get("COLUMNS", "140"))
+    """Columns for a log that is no terminal."""
+    given = os.environ.get("COLUMNS", "")
+    return max(40, int(given)) if given.isascii() and given.isdigit() else 140
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -79,20 +79,31 @@ def running(root: Path, project: Project, engine: Engine) -> bool:
 
 def published_ports(root: Path) -> dict[str, int]:
     """Variable (as in .env) → host port of every port that compose.yaml publishes."""
+    if not (root / FILE_NAME).is_file():
+        raise InputError(f"there is no {FILE_NAME} here", "run this in the project's top folder")
     settings = dict(os.environ)
     if (root / ".env").is_file():
         for line in (root / ".env").read_text(encoding="utf-8").splitlines():
             key, equals, value = line.partition("=")
             if equals and not key.lstrip().startswith("#"):
-                settings.setdefault(key.strip(), value.strip().strip("\"'"))
+                # A comment behind a value is none of it.
+                value = re.sub(r"\s#.*$", "", value).strip()
+                settings.setdefault(key.strip(), value.strip("\"'"))
     text = (root / FILE_NAME).read_text(encoding="utf-8")
     found = re.findall(r"\$\{(\w+_PORT):-(\d+)\}", text)
-    ports = {}
+    ports: dict[str, int] = {}
     for variable, default in found:
         value = settings.get(variable) or default
-        if not value.isdigit() or not 0 < int(value) < 65536:
+        number = int(value) if value.isascii() and value.isdigit() and len(value) < 6 else 0
+        if not 0 < number < 65536:
             raise InputError(f"{variable} is {value!r}", "set it to a port from 1 to 65535 in .env")
-        ports[variable] = int(value)
+        if number in ports.values():
+            other = next(name for name, port in ports.items() if port == number)
+            raise InputError(
+                f"{variable} and {other} are both {number}",
+                "set one of them to another port in .env",
+            )
+        ports[variable] = number
     return ports
 
 

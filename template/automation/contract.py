@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -19,7 +21,14 @@ LABEL_PREFIX = "org.opencontainers.image."
 LABELS = ("title", "version", "revision", "created", "source", "base.name")
 # GPG_KEY is in the official Python images: the fingerprint their source is signed with.
 SECRET_NAME = re.compile(
-    r"(?<!^GPG_)(KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?|DATABASE_URL)$", re.IGNORECASE
+    # Not what says where a secret is, or how long it lives.
+    r"(?!GPG_KEY$|.*_(FILE|PATH|DIR|URI|TTL|PREFIX|LENGTH|SIZE|TIMEOUT|NAME|HEADER|ALGORITHM)$)"
+    r"(.*[_.-])?(KEY|(?<=[_.-])KEYS|APIKEY|\w*TOKENS?|\w*PASS(WORD|WD|PHRASE)S?|PASS|PWD|PAT|\w*SECRETS?|CREDENTIALS?)([_.-](?!URL$)\w+)?$"
+    r"|.*DATABASE_URL$",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(
+    r"://[^/\s:@]*:[^/\s@$]+@|\b(gh[pousr]_|github_pat_|glpat-|sk-or-v1-|sk-ant-|sk_live_|npm_|AKIA|npg_)\w{12,}"
 )
 # What must never reach a build context: history, secrets, local environments, caches.
 _MUST_IGNORE: dict[Kind, tuple[str, ...]] = {
@@ -28,9 +37,21 @@ _MUST_IGNORE: dict[Kind, tuple[str, ...]] = {
         ".env",
         ".env.local",
         ".venv/bin/python",
+        "src/.env",
+        "src/app/.env.local",
+        "src/app/key.pem",
         "src/__pycache__/a.pyc",
     ),
-    Kind.FRONTEND: (".git/config", ".env", ".env.local", "node_modules/next/a.js", ".next/cache/a"),
+    Kind.FRONTEND: (
+        ".git/config",
+        ".env",
+        ".env.local",
+        "node_modules/next/a.js",
+        ".next/cache/a",
+        "src/.env",
+        "src/app/.env.local",
+        "src/app/key.pem",
+    ),
 }
 _MUST_KEEP: dict[Kind, tuple[str, ...]] = {
     Kind.BACKEND: ("requirements.txt", "src/app/main.py"),
@@ -160,6 +181,15 @@ def _dockerfile(
     yield _command(level, final)
     yield from _healthcheck(level, container, final)
     yield from _environment(level, container, final.environment, final.line)
+    volumes = final.all("VOLUME")
+    yield level.check(
+        "volumes",
+        "no anonymous volume",
+        "nothing",
+        shown([item.text for item in volumes]),
+        "remove VOLUME: it makes a nameless writable volume on every start",
+        line=volumes[0].line if volumes else 0,
+    )
     baked = _baked_secrets(stages)
     yield level.check(
         "secrets",
@@ -187,7 +217,7 @@ def _dockerfile(
         for source in _sources(item)
         if source.lower() not in names and not source.isdigit()
     }
-    syntax = re.match(r"(?:\s*#[^\n]*\n)*?\s*#\s*syntax\s*=\s*(\S+)", text)
+    syntax = re.match(r"(?i)(?:\s*#[^\n]*\n)*?\s*#\s*syntax\s*=\s*(\S+)", text)
     yield level.check(
         "pulls",
         "pulls nothing beside its bases",
@@ -202,6 +232,10 @@ def _sources(item: Instruction) -> list[str]:
     """The stages or images that a COPY, or a mount of a RUN, takes files from."""
     if item.name == "COPY":
         return re.findall(r"(?:^|\s)--from=(\S+)", item.text)
+    if item.name == "ADD":
+        return re.findall(
+            r"(?:^|\s)\[?\"?((?:https?|git|ssh)://[^\s\",]+|git@[^\s\",]+)", item.text
+        )
     if item.name == "RUN":
         mounts = re.findall(r"(?:^|\s)--mount=(\S+)", item.text)
         return [source for mount in mounts for source in re.findall(r"(?:^|,)from=([^,]+)", mount)]
@@ -210,14 +244,14 @@ def _sources(item: Instruction) -> list[str]:
 
 def _command(level: Level, final: Stage) -> Result:
     found = [item for item in (final.last("ENTRYPOINT"), final.last("CMD")) if item]
-    shell = [item for item in found if not item.exec_form or _starts_shell(item.exec_form)]
+    shell = [item for item in found if item.exec_form is None or _starts_shell(item.exec_form)]
     return level.check(
         "command",
         "command in exec form",
         'CMD ["program", "argument"]',
         shown([f"{item.name} {item.text}" for item in shell or found]),
         "write a JSON array: in shell form /bin/sh is PID 1 and swallows SIGTERM",
-        passed=bool(found) and not shell,
+        passed=any(item.exec_form for item in found) and not shell,
         line=(shell or found)[0].line if found else final.line,
     )
 
@@ -301,7 +335,7 @@ def _baked_secrets(stages: list[Stage]) -> list[tuple[str, int]]:
         for stage in stages
         for item in stage.instructions
         for key, value in item.pairs.items()
-        if (value or item.name == "ARG") and SECRET_NAME.search(key)
+        if ((value or item.name == "ARG") and SECRET_NAME.match(key)) or _SECRET_VALUE.search(value)
     }
     return list(found)
 
@@ -342,23 +376,17 @@ def check_dockerignore(root: Path, project: Project, name: str) -> list[Result]:
 
 def check_compose(root: Path, project: Project, names: Iterable[str]) -> list[Result]:
     """compose.yaml against the model: the same restrictions on a laptop as in production."""
-    path = root / "compose.yaml"
+    names_of_files = [(root / name, root / over) for name, over in _COMPOSE_FILES]
+    path, overrides = next(
+        ((path, over) for path, over in names_of_files if path.is_file()), names_of_files[0]
+    )
     level = Level("compose", "", path.name)
-    try:
-        text = re.sub(r"\$\{\w+:?-([^}]*)\}", r"\1", path.read_text(encoding="utf-8"))
-        whole = yaml.safe_load(text) or {}
-        services = (whole.get("services") or {}) if isinstance(whole, dict) else None
-        if not isinstance(services, dict):
-            raise ValueError("there is no mapping called `services`")
-    except FileNotFoundError:
+    if not path.is_file():
         return [skip("contract.compose.present", "compose file", "there is no compose.yaml")]
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(
-            f"{path.name}{f':{mark.line + 1}' if mark else ''}: not a valid compose file: "
-            f"{str(error).splitlines()[0]}",
-            "mend it and run again",
-        ) from None
+    services = _services(path)
+    for over in (overrides, overrides.with_suffix(".yml")):
+        if over.is_file():  # compose adds it without being asked
+            services = _merged(services, _services(over))
     results = [r for name in names for r in _compose(project, name, services.get(name))]
     for name, service in project.services.items():
         entry = services.get(name)
@@ -371,17 +399,66 @@ def check_compose(root: Path, project: Project, names: Iterable[str]) -> list[Re
                 f"make both agree: services.{name}.image in taskflow.toml and compose.yaml",
             )
         )
-    strangers = sorted(services.keys() - project.containers.keys() - project.services.keys())
+    # Others, such as a cache, are the project's own affair; more rights than ours they may not have.
+    strangers = sorted(services.keys() - project.containers.keys())
+    powerful = [
+        f"{name} ({', '.join(rights)})"
+        for name in strangers
+        if isinstance(services[name], dict) and (rights := _rights(services[name]))
+    ]
     results.append(
         level.check(
             "services",
-            "services are those of the model",
-            "no others",
-            shown(strangers) if strangers else "no others",
-            "declare each in taskflow.toml under [containers] or [services]",
+            "no other service has rights on the host",
+            "none",
+            shown(powerful) if powerful else "none",
+            "take privileged, cap_add and what is of the host away",
         )
     )
     return results
+
+
+# compose.yaml and its override, by the names that compose looks for, in its order.
+_COMPOSE_FILES = (
+    ("compose.yaml", "compose.override.yaml"),
+    ("compose.yml", "compose.override.yaml"),
+    ("docker-compose.yaml", "docker-compose.override.yaml"),
+    ("docker-compose.yml", "docker-compose.override.yaml"),
+)
+
+
+def _services(path: Path) -> dict[str, Any]:
+    """The services of a compose file, variables replaced by their defaults.
+
+    Raises:
+        InputError: it is no compose file; names the line where that is known.
+    """
+    try:
+        text = re.sub(r"\$\{\w+:?-([^}]*)\}", r"\1", path.read_text(encoding="utf-8"))
+        whole = yaml.safe_load(text) or {}
+        services = (whole.get("services") or {}) if isinstance(whole, dict) else None
+        if not isinstance(services, dict):
+            raise ValueError("there is no mapping called `services`")
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(
+            f"{path.name}{f':{mark.line + 1}' if mark else ''}: not a valid compose file: "
+            f"{str(error).splitlines()[0]}",
+            "mend it and run again",
+        ) from None
+    return services
+
+
+def _merged(base: Any, over: Any) -> Any:
+    """What compose makes of a file and its override: mappings merge, lists grow, the rest is replaced."""
+    if isinstance(base, dict) and isinstance(over, dict):
+        return {**base, **{k: _merged(base[k], v) if k in base else v for k, v in over.items()}}
+    return [*base, *over] if isinstance(base, list) and isinstance(over, list) else over
+
+
+def _rights(entry: Mapping[str, Any]) -> list[str]:
+    found = ["privileged"] if entry.get("privileged") else []
+    return found + [f"cap_add {c}" for c in _items(entry, "cap_add")] + _of_the_host(entry)
 
 
 def _compose(project: Project, name: str, entry: Any) -> Iterator[Result]:
@@ -396,8 +473,8 @@ def _compose(project: Project, name: str, entry: Any) -> Iterator[Result]:
     yield level.check(
         "image",
         "image name",
-        project.image(name),
-        re.sub(r":[\w.-]+$", "", image),
+        f"{project.image(name)}:dev",
+        image,
         f"write image: {project.image(name)}:dev, the name that `invoke build` gives it",
     )
     options = {str(option).replace("=", ":") for option in _items(entry, "security_opt")}
@@ -429,6 +506,11 @@ def _compose(project: Project, name: str, entry: Any) -> Iterator[Result]:
     stated = entry.get("mem_limit")
     try:
         limit = _compose_bytes(stated)
+        # Where they are given too, they win, or add swap.
+        for other in (entry.get("memswap_limit"), _deployed_memory(entry)):
+            stated, limit = (stated, limit) if other is None else (other, _compose_bytes(other))
+            if limit != container.memory:
+                break
     except ValueError:
         limit = 0
     yield level.check(
@@ -472,6 +554,16 @@ def _compose(project: Project, name: str, entry: Any) -> Iterator[Result]:
         sorted(path for path, read_only in mounts.items() if not read_only),
         "mount the model's read-write volumes, /tmp under tmpfs, and no others",
     )
+    own = [shlex.split(w) if isinstance(w := entry.get(key), str) else _items(entry, key)
+           for key in ("entrypoint", "command")]  # fmt: skip
+    shells = [" ".join(map(str, words)) for words in own if _starts_shell([str(w) for w in words])]
+    yield level.check(
+        "command",
+        "command without a shell",
+        "no shell in front",
+        shown(shells) if shells else "no shell in front",
+        "leave the command to the image, or write it as a list without sh -c",
+    )
     check = entry.get("healthcheck") or {}
     off = isinstance(check, dict) and (check.get("disable") or check.get("test") in _NO_TEST)
     yield level.check(
@@ -485,17 +577,21 @@ def _compose(project: Project, name: str, entry: Any) -> Iterator[Result]:
 
 def _of_the_host(entry: Mapping[str, Any]) -> list[str]:
     """The keys that give a container something of the host's, or of another container's."""
-    given = [key for key in _HOST_LISTS if _items(entry, key)]
+    given = [key for key in _HOST_LISTS if _items(entry, key) not in ([], [False])]
     given += [
         f"{key} {entry[key]}"
         for key in _NAMESPACES
         if str(entry.get(key)).partition(":")[0] in {"host", "container", "service"}
     ]
-    sockets = [str(v) for v in _items(entry, "volumes") if _SOCKET.search(str(v))]
-    return given + (["the engine's socket"] if sockets else [])
+    mounts = [str(volume) for volume in _items(entry, "volumes")]
+    given += ["the engine's socket"] if any(map(_SOCKET.search, mounts)) else []
+    return given + (["its root folder"] if any(mount.startswith("/:") for mount in mounts) else [])
 
 
-_HOST_LISTS = ("devices", "device_cgroup_rules", "volumes_from", "group_add", "sysctls")
+_HOST_LISTS = (
+    "devices", "device_cgroup_rules", "volumes_from", "group_add", "sysctls", "use_api_socket",
+    "oom_kill_disable",
+)  # fmt: skip
 _NAMESPACES = ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup")
 _SOCKET = re.compile(r"(docker|podman|containerd)\.sock\b")
 _NO_TEST = ("NONE", ["NONE"])
@@ -505,6 +601,14 @@ def _items(entry: Mapping[str, Any], key: str) -> list[Any]:
     """A list of compose; a bare value, which compose refuses, counts as a list of one."""
     value = entry.get(key)
     return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _deployed_memory(entry: Mapping[str, Any]) -> object:
+    """`deploy.resources.limits.memory`, which compose takes for a limit too."""
+    found: Any = entry
+    for key in ("deploy", "resources", "limits", "memory"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
 
 
 def _compose_bytes(value: object) -> int:
@@ -539,13 +643,29 @@ def _compose_environment(
         for variable, target in container.connects.items()
         if target in project.containers
     }
+    # What is passed on from the shell, or has no default, is not known here.
+    services = {
+        variable: target
+        for variable, target in container.connects.items()
+        if target in project.services and given.get(variable) and "$" not in str(given[variable])
+    }
     yield level.check(
         "connects",
         "reaches the other containers",
-        [f"{key}={url}" for key, url in urls.items()],
-        [f"{key}={str(given.get(key, 'missing')).rstrip('/')}" for key in urls],
+        [f"{key}={url}" for key, url in urls.items()]
+        + [f"{key} at {target}" for key, target in services.items()],
+        [f"{key}={str(given.get(key, 'missing')).rstrip('/')}" for key in urls]
+        + [f"{key} at {_host(str(given[key]))}" for key in services],
         "name the service and its port as in taskflow.toml",
     )
+
+
+def _host(url: str) -> str:
+    """The host of a URL, which may be told; its password may not."""
+    try:
+        return urlsplit(url).hostname or "nowhere"
+    except ValueError:
+        return "nowhere"
 
 
 def check_image(project: Project, name: str, config: Mapping[str, Any]) -> list[Result]:
@@ -585,7 +705,7 @@ def _image(level: Level, container: Container, config: Mapping[str, Any]) -> Ite
     )
     environment = dict(str(item).partition("=")[::2] for item in config.get("Env") or [])
     yield from _environment(level, container, environment)
-    baked = sorted(k for k, v in environment.items() if v and SECRET_NAME.search(k))
+    baked = sorted(k for k, v in environment.items() if v and SECRET_NAME.match(k))
     yield level.check("secrets", "no secret in the image's ENV", "nothing", shown(baked), rebuild)
     labels = config.get("Labels") or {}
     missing = [label for label in LABELS if not labels.get(LABEL_PREFIX + label)]

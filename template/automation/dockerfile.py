@@ -110,7 +110,7 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     escape = re.escape("`" if directive else "\\")
     continued = re.compile(rf"(?:^|(?<!{escape})){escape}\s*$")
     joined: list[tuple[int, str]] = []
-    lines = iter(enumerate(text.splitlines(), 1))
+    lines = iter(enumerate(text.split("\n"), 1))
     for start, line in lines:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -161,7 +161,9 @@ def parse(text: str, arguments: Mapping[str, str] | None = None) -> list[Stage]:
         # The engine leaves these as they are: a shell resolves them when they run.
         shell = name in {"RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"}
         pairs = {key: value or "" for key, value in found.items()}
-        item = Instruction(name, rest if shell else _expand(rest, known), line, pairs)
+        quoted = name in {"USER", "EXPOSE"}  # of these the builder takes quotes away
+        plain = " ".join(_words(rest, known)) if quoted else _expand(rest, known)
+        item = Instruction(name, rest if shell else plain, line, pairs)
         if not stages:
             global_arguments |= {key: given.get(key, value) for key, value in pairs.items()}
             preamble.append(item)

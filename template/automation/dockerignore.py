@@ -8,21 +8,33 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from automation.errors import InputError
+
 Pattern = tuple[bool, re.Pattern[str]]
 
 
 def read(path: Path) -> list[Pattern]:
-    """The patterns of a file as (is an exception, expression), in order."""
+    """The patterns of a file as (is an exception, expression), in order.
+
+    Raises:
+        InputError: a line is no pattern.
+    """
     patterns = []
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         text = line.strip()
         if not text or line.startswith("#"):
             continue
         exception = text.startswith("!")
         text = text.removeprefix("!").strip()
         if text:
-            text = posixpath.normpath(text).lstrip("/")
-            patterns.append((exception, re.compile(_expression(text))))
+            text = re.sub(r"(\*\*/)+", "**/", posixpath.normpath(text).lstrip("/"))
+            try:
+                patterns.append((exception, re.compile(_expression(text))))
+            except re.error as error:
+                raise InputError(
+                    f"{path.parent.name}/{path.name}:{number}: {line!r} is no pattern: {error}",
+                    "mend it: an engine refuses to build with it",
+                ) from None
     return patterns
 
 

@@ -109,8 +109,14 @@ class Engine:
         done = self.call(kind, "inspect", name, check=False)
         if done.returncode:
             return None
-        found = json.loads(done.stdout)
-        return dict(found[0]) if found else None
+        try:
+            found = json.loads(done.stdout)
+            return dict(found[0]) if found else None
+        except (ValueError, TypeError, KeyError):
+            raise EnvironmentTrouble(
+                f"{self.client} answers `{kind} inspect` with something else than JSON",
+                "is it really docker or podman? --engine chooses another",
+            ) from None
 
     def image_config(self, name: str) -> dict[str, Any] | None:
         """The image's OCI config (User, Env, Cmd, …) and `Id`, `Size` (bytes), `Layers`.

@@ -72,6 +72,13 @@ def _tool_jobs(root: Path, project: Project, name: str) -> list[Callable[[], lis
         ]
 
     def frontend() -> list[Result]:
+        lock = f"{project.context(name)}/package-lock.json"
+        if not (root / lock).is_file():
+            # A finding like the others, so that those are told too.
+            missing = judge("lint.npm-lock", "npm lock file", False, container=name,
+                            expected=lock, measured="no such file", location=lock,
+                            fix="make it with `npm install` in that folder and commit it")  # fmt: skip
+            return [missing]
         node_modules(folder)
         return [
             _program(

@@ -53,7 +53,7 @@ def parse_bytes(value: object) -> int:
     """Bytes from "300MB" (decimal) or "300MiB" (binary)."""
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kMG]?B|[KMG]iB)", str(value))
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([kMG]?B|[KMG]iB)", str(value))
     size = round(float(match[1]) * _UNITS[match[2]]) if match else 0
     if size <= 0:
         raise ValueError(f'{value!r} is not a size such as "300MB" or "286MiB"')
@@ -62,7 +62,7 @@ def parse_bytes(value: object) -> int:
 
 def parse_seconds(value: object) -> float:
     """Seconds from "2s" or "500ms"."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s)", str(value))
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s)", str(value))
     if not match or float(match[1]) <= 0:
         raise ValueError(f'{value!r} is not a duration such as "2s" or "500ms"')
     return float(match[1]) / (1000 if match[2] == "ms" else 1)
@@ -391,6 +391,9 @@ def load(path: Path) -> Project:
         raise InputError(f"{path.name}:{number}: not valid TOML: {error}", hint) from None
     except ValidationError as error:
         raise InputError(_explain(text, path, error.errors()), hint) from None
+    except (ValueError, RecursionError) as error:
+        said = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise InputError(f"{path.name}: not valid TOML: {said}", hint) from None
 
 
 def schema() -> dict[str, Any]:

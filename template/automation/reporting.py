@@ -17,6 +17,15 @@ from rich.table import Table
 from automation.results import Report, Result, Status
 
 FOLDER = "reports"
+_COMMANDS = (
+    "lint",
+    "build",
+    "scan",
+    "smoke",
+    "chart",
+    "cluster",
+    "release",
+)  # in the order of a summary
 MARK = {Status.PASSED: "✓", Status.FAILED: "✗", Status.SKIPPED: "–", Status.UNMEASURABLE: "○"}
 _STYLE = {
     Status.PASSED: "green",
@@ -114,12 +123,9 @@ def write(report: Report, folder: Path) -> None:
     _replace(folder / f"{report.command}.json", _json(report))
     _replace(folder / f"{report.command}.xml", _junit(report))
     _replace(folder / f"{report.command}.md", markdown)
-    order = ("lint", "build", "scan", "smoke", "chart", "cluster")
-    pages = sorted(
-        (page for page in folder.glob("*.md") if page.stem != "summary"),
-        key=lambda page: (order.index(page.stem) if page.stem in order else 9, page.stem),
-    )
-    _replace(folder / "summary.md", "\n".join(page.read_text("utf-8") for page in pages))
+    pages = [folder / f"{command}.md" for command in _COMMANDS]
+    texts = [page.read_text("utf-8", errors="replace") for page in pages if page.is_file()]
+    _replace(folder / "summary.md", "\n".join(texts))
     for name, page in report.pages.items():
         _replace(folder / name, page(report))
     summary = os.environ.get("GITHUB_STEP_SUMMARY")

@@ -117,6 +117,11 @@ DOCKERFILE = {
     "a secret in ARG": Fault("secrets", [Edit(BUILD, IN_BUILD + "ARG NPM_TOKEN\n")], "nothing", "NPM_TOKEN"),
     "a secret in a second ARG": Fault("secrets", line("ARG MODE=x api_key=y"), "nothing", "api_key"),
     "a secret in an ARG before FROM": Fault("secrets", [Edit(START, "ARG DEPLOY_TOKEN=abc\n")], "nothing", "DEPLOY_TOKEN"),
+    "a nameless volume": Fault("volumes", line("VOLUME /app/data"), "nothing", "/app/data"),
+    "a secret by another name": Fault("secrets", line("ENV DB_PASS=abc"), "nothing", "DB_PASS"),
+    "a key's number": Fault("secrets", line("ENV AWS_ACCESS_KEY_ID=abc"), "nothing", "AWS_ACCESS_KEY_ID"),
+    "a secret value": Fault("secrets", line("ENV CACHE=redis://:secret@cache:6379"), "nothing", "CACHE"),
+    "a download": Fault("pulls", line("ADD https://example.com/a.tar /app/"), "nothing", "ADD from https://example.com/a.tar"),
     "a secret in LABEL": Fault("secrets", line('LABEL com.example.token="abc"'), "nothing", "com.example.token"),
     "the database baked in": Fault("secrets", line("ENV DATABASE_URL=postgresql://u:p@h/d"), "nothing", "DATABASE_URL", besides=frozenset({"dockerfile.run-time-environment"})),
     "the database baked in as a variable": Fault("run-time-environment", line("ENV DATABASE_URL=postgresql://u:p@h/d"), "nothing baked in", "DATABASE_URL", besides=SECRETS),
@@ -144,8 +149,8 @@ DOCKERFILE = {
 BACKEND_IGNORE, FRONTEND_IGNORE = "backend/.dockerignore", "frontend/.dockerignore"
 DOCKERIGNORE = {
     ".env let in": Fault("excludes", [Edit(END, "\n!.env\n")], "nothing let in", "let in: .env", BACKEND_IGNORE),
-    "everything let in": Fault("excludes", [Edit(r"(?s).*", "# nothing\n")], "nothing let in", ".git/config, .env, .env.local, .venv/bin/python, src/__pycache__/a.pyc", BACKEND_IGNORE),
-    "only the bytecode let in": Fault("excludes", [Edit(r"(?s).*", "*\n!src\n!requirements.txt\n**.pyc\n")], "nothing let in", "let in: src/__pycache__/a.pyc", BACKEND_IGNORE),
+    "everything let in": Fault("excludes", [Edit(r"(?s).*", "# nothing\n")], "nothing let in", ".git/config, .env, .env.local, .venv/bin/python, src/.env, src/app/.env.local, src/app/key.pem, src/__pycache__/a.pyc", BACKEND_IGNORE),
+    "only the bytecode let in": Fault("excludes", [Edit(r"(?s).*", "*\n!src\n!requirements.txt\n**.pyc\n**/.env*\n**/*.pem\n")], "nothing let in", "let in: src/__pycache__/a.pyc", BACKEND_IGNORE),
     "local packages let in": Fault("excludes", [Edit(END, "\n!node_modules\n")], "nothing let in", "let in: node_modules/next/a.js", FRONTEND_IGNORE),
     "sources kept out": Fault("includes", [Edit(END, "\nsrc\n")], "nothing missing", "kept out: src/app/main.py", BACKEND_IGNORE),
     "all kept out": Fault("includes", [Edit(END, "\n*\n")], "nothing missing", "kept out: requirements.txt, src/app/main.py", BACKEND_IGNORE),
@@ -201,7 +206,7 @@ COMPOSE = {
     "no DATABASE_URL": ComposeFault("environment", "environment", {"A": "1"}, "DATABASE_URL set", "DATABASE_URL missing"),
     "no environment": ComposeFault("environment", "environment", REMOVED, "DATABASE_URL set", "DATABASE_URL missing"),
     "no DATABASE_URL in a list": ComposeFault("environment", "environment", ["A=1"], "DATABASE_URL set", "DATABASE_URL missing"),
-    "another PYTHONPATH": ComposeFault("environment", "environment", {"DATABASE_URL": "x", "PYTHONPATH": "/"}, "PYTHONPATH=/app/src", "PYTHONPATH=/"),
+    "another PYTHONPATH": ComposeFault("environment", "environment", {"DATABASE_URL": "postgresql://u:p@database/d", "PYTHONPATH": "/"}, "PYTHONPATH=/app/src", "PYTHONPATH=/"),
     "another NODE_ENV in a list": ComposeFault("environment", "environment", ["API_URL=http://backend:8000/", "NODE_ENV=test"], "NODE_ENV=production", "NODE_ENV=test", "frontend"),
     "another port of the backend": ComposeFault("connects", "environment", {"API_URL": "http://backend:9000"}, "API_URL=http://backend:8000", "API_URL=http://backend:9000", "frontend"),
     "another image": ComposeFault("image", "image", "ghcr.io/else/backend:dev", "taskflow-backend", "ghcr.io/else/backend"),
@@ -216,7 +221,15 @@ COMPOSE = {
     "a database without image": ComposeFault("service.database", "image", REMOVED, "postgres:17-alpine", "nothing", "database"),
     "no database": ComposeFault("service.database", "", REMOVED, "postgres:17-alpine", "missing", "database"),
     "a database that is a word": ComposeFault("service.database", "", "postgres", "postgres:17-alpine", "missing", "database"),
-    "a stranger": ComposeFault("services", "", {"image": "redis"}, "no others", "cache", "cache"),
+    "a stranger with rights": ComposeFault("services", "", {"image": "redis", "privileged": True}, "none", "cache (privileged)", "cache"),
+    "a stranger on the host's network": ComposeFault("services", "", {"image": "redis", "network_mode": "host"}, "none", "cache (network_mode host)", "cache"),
+    "a database elsewhere": ComposeFault("connects", "environment", {"DATABASE_URL": "postgresql://u:p@elsewhere/d"}, "DATABASE_URL at database", "DATABASE_URL at elsewhere"),
+    "a shell as command": ComposeFault("command", "command", ["sh", "-c", "python -m app"], "no shell in front", "sh -c python"),
+    "a shell as entry point": ComposeFault("command", "entrypoint", "/bin/bash -c 'python -m app'", "no shell in front", "/bin/bash -c"),
+    "swap": ComposeFault("memory", "memswap_limit", "1g", "300.0 MB", "1073.7 MB"),
+    "a second limit": ComposeFault("memory", "deploy", {"resources": {"limits": {"memory": "1g"}}}, "300.0 MB", "1073.7 MB"),
+    "another tag": ComposeFault("image", "image", "taskflow-backend:latest", "taskflow-backend:dev", "taskflow-backend:latest"),
+    "the host's files": ComposeFault("security", "volumes", ["/:/host:ro", "d:/app/data"], "of the host []", "its root folder"),
     "no backend": ComposeFault("present", "", REMOVED, "backend", "missing"),
     "a backend that is a list": ComposeFault("present", "", ["image"], "backend", "missing"),
 }  # fmt: skip
@@ -401,6 +414,10 @@ SAME = {
     "a heredoc": line("RUN <<EOF\nUSER root\nEXPOSE 1\nFROM x\nEOF"),
     "the old form of ENV": [Edit("ENV PYTHONPATH=/app/src", "ENV PYTHONPATH /app/src")],
     "a quoted value": [Edit("ENV PYTHONPATH=/app/src", 'ENV PYTHONPATH="/app/src"')],
+    "what is no secret": line("ENV MONKEY=banana TOKEN_TTL=5 API_KEY_FILE=/run/x"),
+    "a reset entry point": line("ENTRYPOINT []"),
+    "a quoted user": [Edit("USER 1001:1001", 'USER "1001:1001"')],
+    "a line separator in a comment": line("# one\u2028USER root"),
     "a label of several words": line('LABEL description="the key to it all" keys="a"'),
     "an argument of several words": line('ARG MOTTO="not a token"'),
     "an empty key": line('ENV OPENROUTER_API_KEY=""'),
@@ -477,6 +494,9 @@ URL = "postgresql://u:p@database/d"
         ("privileged", False),
         ("cap_add", []),
         ("tmpfs", "/tmp"),
+        ("memswap_limit", 300_000_000),
+        ("command", ["python", "-m", "app"]),
+        ("use_api_socket", False),
         ("network_mode", "bridge"),
         ("ipc", "private"),
         ("healthcheck", {"interval": "5s"}),
@@ -575,3 +595,24 @@ def test_only_the_named_containers_are_checked(project: Path) -> None:
     model = model_of(project)
     assert failures(check_text(project, model, ["backend"])) == {}
     assert set(failures(check_compose(project, model, ["frontend"]))) == {"compose.security"}
+
+
+def test_an_override_counts(project: Path) -> None:
+    text = "services: {backend: {read_only: false, cap_add: [NET_ADMIN]}, cache: {image: redis}}"
+    (project / "compose.override.yaml").write_text(text, encoding="utf-8")
+    failed = failures(checked(project))
+    assert set(failed) == {"compose.security"}
+    assert "cap_add ['NET_ADMIN']" in failed["compose.security"].measured
+
+
+def test_a_compose_file_by_its_older_name_counts(project: Path) -> None:
+    recompose(project, "backend", "read_only", False)
+    (project / "compose.yaml").rename(project / "docker-compose.yml")
+    assert set(failures(checked(project))) == {"compose.security"}
+
+
+def test_a_pattern_that_is_none_is_one_message(project: Path) -> None:
+    path = project / "backend" / ".dockerignore"
+    path.write_text(path.read_text(encoding="utf-8") + "[z-a]\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"backend/.dockerignore:\d+: '\[z-a\]' is no pattern"):
+        checked(project)

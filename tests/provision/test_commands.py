@@ -82,10 +82,17 @@ def test_what_is_missing_is_named(
     assert "git is missing: install git, or add --provision" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("argv", "code"), [(["--engine", "lxc"], 2), (["--help"], 0)])
-def test_usage(argv: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bootstrap.main(argv) == code
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bootstrap.main(["--help"]) == 0
     assert "bootstrap.py [--provision]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("argv", "wrong"), [(["lxc"], "it is 'lxc'"), ([], "it is missing")])
+def test_an_engine_that_is_none(
+    argv: list[str], wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bootstrap.main(["--engine", *argv]) == 2
+    assert f"--engine takes docker or podman; {wrong}" in capsys.readouterr().err
 
 
 def test_two_first_runs_at_once_share_one_environment(tmp_path: Path) -> None:

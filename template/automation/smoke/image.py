@@ -237,7 +237,7 @@ def _told_by(document: dict[str, Any]) -> list[str]:
     config = document.get("config") or {}
     steps = [str(step.get("created_by", "")) for step in document.get("history") or ()]
     environment = dict(str(item).partition("=")[::2] for item in config.get("Env") or ())
-    named = {key for key, value in environment.items() if value and SECRET_NAME.search(key)}
+    named = {key for key, value in environment.items() if value and SECRET_NAME.match(key)}
     places = {
         f"history, step {number}": step
         for number, step in enumerate(steps, 1)
@@ -250,7 +250,7 @@ def _told_by(document: dict[str, Any]) -> list[str]:
     for place, text in places.items():
         if secret := _secret(text.encode()) or ("a password" if _IN_URL.search(text) else ""):
             found.append(f"{place}: {secret}")
-    stated = {key for step in steps for key in _stated(step) if SECRET_NAME.search(key)}
+    stated = {key for step in steps for key in _stated(step) if SECRET_NAME.match(key)}
     return found + [f"history: build argument or ENV {key}" for key in sorted(stated - named)]
 
 
