@@ -232,7 +232,8 @@ def measure_builds(
         changed = folder / edit if (folder / edit).exists() else folder / "app.py"
         text = changed.read_text("utf-8")
         comment = "//" if changed.suffix == ".tsx" else "#"
-        changed.write_text(f"{text}{comment} one line more\n", "utf-8")
+        # A line that no earlier run has built.
+        changed.write_text(f"{text}{comment} one line more: {time.time_ns()}\n", "utf-8")
         line.append(build(engine, folder, tag, base))
         changed.write_text(text, "utf-8")
         build(engine, folder, tag, base)
