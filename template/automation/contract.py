@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from automation import dockerignore
+from automation import buildcontext, dockerignore
 from automation.dockerfile import Instruction, Stage, parse
 from automation.errors import InputError
 from automation.model import Access, Container, Kind, Project, megabytes
@@ -53,9 +53,19 @@ _MUST_IGNORE: dict[Kind, tuple[str, ...]] = {
         "src/app/key.pem",
     ),
 }
+# What must reach the build, where it is there and an instruction takes the folder it lies in.
 _MUST_KEEP: dict[Kind, tuple[str, ...]] = {
     Kind.BACKEND: ("requirements.txt", "src/app/main.py"),
-    Kind.FRONTEND: ("package.json", "package-lock.json", "next.config.ts", "src/app/page.tsx"),
+    Kind.FRONTEND: (
+        "package.json",
+        "package-lock.json",
+        "tsconfig.json",
+        "next.config.ts",
+        "next.config.mjs",
+        "next.config.js",
+        "src/app/page.tsx",
+        "app/page.tsx",
+    ),
 }
 
 
@@ -127,7 +137,27 @@ def check_dockerfile(root: Path, project: Project, name: str) -> list[Result]:
     if not stages:
         fix = "start it with FROM ${BASE_IMAGE}"
         return [level.check("present", "Dockerfile has a stage", "FROM …", "no FROM", fix)]
-    return list(_dockerfile(level, container, stages, text))
+    results = list(_dockerfile(level, container, stages, text))
+    absent = buildcontext.missing(path.parent, buildcontext.sources(stages))
+    results.append(
+        level.check(
+            "sources",
+            "what it copies is there",
+            "nothing missing",
+            shown([f"{source.path} (of {_written(source.item)})" for source in absent])
+            if absent
+            else "nothing missing",
+            f"correct the path, which starts at {path.parent.relative_to(root).as_posix()}/, or add "
+            "the file; what is built first belongs in a build stage, copied with --from",
+            line=absent[0].item.line if absent else 0,
+        )
+    )
+    return results
+
+
+def _written(item: Instruction) -> str:
+    text = f"{item.name} {item.text}"
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _not_text(level: Level, error: UnicodeDecodeError) -> Result:
@@ -355,7 +385,12 @@ def check_dockerignore(root: Path, project: Project, name: str) -> list[Result]:
         return [level.check("present", ".dockerignore", "present", "no such file", fix)]
     let_in = [p for p in _MUST_IGNORE[container.kind] if not dockerignore.excludes(patterns, p)]
     needed = [p for p in _MUST_KEEP[container.kind] if (folder / p).exists()]
-    kept_out = [p for p in needed if dockerignore.excludes(patterns, p)]
+    lost = buildcontext.kept_out(folder, _wanted(folder), patterns, needed)
+    kept_out = [
+        f"{gone.path if gone.path != '.' else 'everything'} by `{gone.pattern.text}` in line {gone.pattern.line} "
+        f"(Dockerfile:{gone.item.line}: {_written(gone.item)})"
+        for gone in lost
+    ]
     return [
         level.check(
             "excludes",
@@ -369,9 +404,20 @@ def check_dockerignore(root: Path, project: Project, name: str) -> list[Result]:
             "build context is complete",
             "nothing missing",
             f"kept out: {shown(kept_out)}" if kept_out else "nothing missing",
-            "add an exception such as !src for each",
+            "add exceptions below that line, such as "
+            f"!{next((gone.path for gone in lost if gone.path != '.'), 'src')}, or take the line away",
+            line=lost[0].pattern.line if lost else 0,
         ),
     ]
+
+
+def _wanted(folder: Path) -> list[buildcontext.Source]:
+    """What the Dockerfile of a folder takes from it; nothing where there is none to read."""
+    try:
+        text = (folder / "Dockerfile").read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return []
+    return buildcontext.sources(parse(text))
 
 
 def check_compose(root: Path, project: Project, names: Iterable[str]) -> list[Result]:

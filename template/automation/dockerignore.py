@@ -7,14 +7,22 @@ import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from automation.errors import InputError
 
-Pattern = tuple[bool, re.Pattern[str]]
+
+class Pattern(NamedTuple):
+    """A line of the file; an exception lets in again what lines above it keep out."""
+
+    exception: bool
+    expression: re.Pattern[str]
+    text: str
+    line: int
 
 
 def read(path: Path) -> list[Pattern]:
-    """The patterns of a file as (is an exception, expression), in order.
+    """The patterns of a file, in order.
 
     Raises:
         InputError: a line is no pattern.
@@ -29,12 +37,13 @@ def read(path: Path) -> list[Pattern]:
         if text:
             text = re.sub(r"(\*\*/)+", "**/", posixpath.normpath(text).lstrip("/"))
             try:
-                patterns.append((exception, re.compile(_expression(text))))
+                expression = re.compile(_expression(text))
             except re.error as error:
                 raise InputError(
                     f"{path.parent.name}/{path.name}:{number}: {line!r} is no pattern: {error}",
                     "mend it: an engine refuses to build with it",
                 ) from None
+            patterns.append(Pattern(exception, expression, line.strip(), number))
     return patterns
 
 
@@ -52,12 +61,14 @@ def _expression(pattern: str) -> str:
 
 
 def excludes(patterns: list[Pattern], path: str) -> bool:
-    """Whether `path` (relative, with slashes) stays out; the last match decides."""
-    out = False
-    for exception, expression in patterns:
-        if expression.fullmatch(path):
-            out = not exception
-    return out
+    """Whether `path` (relative, with slashes) stays out."""
+    last = decisive(patterns, path)
+    return last is not None and not last.exception
+
+
+def decisive(patterns: list[Pattern], path: str) -> Pattern | None:
+    """The pattern that decides on `path`: the last one that matches."""
+    return next((p for p in reversed(patterns) if p.expression.fullmatch(path)), None)
 
 
 def context_files(folder: Path) -> Iterator[Path]:
@@ -65,7 +76,7 @@ def context_files(folder: Path) -> Iterator[Path]:
     ignore = folder / ".dockerignore"
     patterns = read(ignore) if ignore.is_file() else []
     # An exception may lie below an excluded folder, so only without one is the folder skipped.
-    may_skip = not any(exception for exception, _ in patterns)
+    may_skip = not any(pattern.exception for pattern in patterns)
     for here, folders, files in os.walk(folder):
         base = Path(here)
         folders.sort()

@@ -139,6 +139,13 @@ DOCKERFILE = {
     "a mount from another image": Fault("pulls", line("RUN --mount=type=bind,from=busybox,target=/b true"), "nothing", "RUN from busybox"),
     "a mount that starts with from": Fault("pulls", line("RUN --mount=from=busybox,target=/b true"), "nothing", "RUN from busybox"),
     "a syntax line": Fault("pulls", [Edit(START, "# syntax=docker/dockerfile:1\n")], "nothing", "# syntax=docker/dockerfile:1"),
+    "a file that is not there": Fault("sources", line("COPY no/such.txt /x"), "nothing missing", "no/such.txt (of COPY no/such.txt /x)"),
+    "an added file that is not there": Fault("sources", line("ADD --chmod=444 nosuch.tar.gz /x"), "nothing missing", "nosuch.tar.gz"),
+    "a pattern without a file": Fault("sources", line("COPY nosuch*.txt /x"), "nothing missing", "nosuch*.txt"),
+    "one of a list that is not there": Fault("sources", line('COPY ["src", "no such", "/x"]'), "nothing missing", "no such (of COPY"),
+    "a name in other letters": Fault("sources", [Edit("COPY requirements.txt", "COPY Requirements.txt")], "nothing missing", "Requirements.txt"),
+    "a path outside of the context": Fault("sources", line("COPY ../taskflow.toml /x"), "nothing missing", "taskflow.toml (of"),
+    "a mount that is not there": Fault("sources", line("RUN --mount=type=bind,source=nosuch,target=/b true"), "nothing missing", "nosuch"),
     "another PYTHONPATH": Fault("environment", line("ENV PYTHONPATH=/app"), "PYTHONPATH=/app/src", "PYTHONPATH=/app"),
     "no PYTHONPATH": Fault("environment", [Edit("ENV PYTHONPATH=/app/src", "ENV X=1")], "PYTHONPATH=/app/src", "PYTHONPATH=not set"),
     "PYTHONPATH in an earlier stage": Fault("environment", [Edit("ENV PYTHONPATH=/app/src", "ENV X=1"), Edit(BUILD, IN_BUILD + "ENV PYTHONPATH=/app/src\n")], "PYTHONPATH=/app/src", "PYTHONPATH=not set"),
@@ -150,11 +157,16 @@ BACKEND_IGNORE, FRONTEND_IGNORE = "backend/.dockerignore", "frontend/.dockerigno
 DOCKERIGNORE = {
     ".env let in": Fault("excludes", [Edit(END, "\n!.env\n")], "nothing let in", "let in: .env", BACKEND_IGNORE),
     "everything let in": Fault("excludes", [Edit(r"(?s).*", "# nothing\n")], "nothing let in", ".git/config, .env, .env.local, .venv/bin/python, src/.env, src/app/.env.local, src/app/key.pem, src/__pycache__/a.pyc", BACKEND_IGNORE),
-    "only the bytecode let in": Fault("excludes", [Edit(r"(?s).*", "*\n!src\n!requirements.txt\n**.pyc\n**/.env*\n**/*.pem\n")], "nothing let in", "let in: src/__pycache__/a.pyc", BACKEND_IGNORE),
+    "only the bytecode let in": Fault("excludes", [Edit(r"(?s).*", "*\n!src\n!image\n!requirements*.txt\n**.pyc\n**/.env*\n**/*.pem\n")], "nothing let in", "let in: src/__pycache__/a.pyc", BACKEND_IGNORE),
     "local packages let in": Fault("excludes", [Edit(END, "\n!node_modules\n")], "nothing let in", "let in: node_modules/next/a.js", FRONTEND_IGNORE),
-    "sources kept out": Fault("includes", [Edit(END, "\nsrc\n")], "nothing missing", "kept out: src/app/main.py", BACKEND_IGNORE),
-    "all kept out": Fault("includes", [Edit(END, "\n*\n")], "nothing missing", "kept out: requirements.txt, src/app/main.py", BACKEND_IGNORE),
-    "the lock file kept out": Fault("includes", [Edit(END, "\n**/package-lock.json\n")], "nothing missing", "kept out: package-lock.json", FRONTEND_IGNORE),
+    "sources kept out": Fault("includes", [Edit(END, "\nsrc\n")], "nothing missing", "kept out: src by `src` in line", BACKEND_IGNORE),
+    "all kept out": Fault("includes", [Edit(END, "\n*\n")], "nothing missing", "kept out: requirements-build.txt by `*` in line", BACKEND_IGNORE),
+    "the lock file kept out": Fault("includes", [Edit(END, "\n**/package-lock.json\n")], "nothing missing", "kept out: package-lock.json by `**/package-lock.json`", FRONTEND_IGNORE),
+    "a file of no kind kept out": Fault("includes", [Edit(END, "\n!image/*\nimage/slim.py\n")], "nothing missing", "kept out: image/slim.py by `image/slim.py` in line", BACKEND_IGNORE),
+    "a folder emptied": Fault("includes", [Edit(END, "\nsrc/**\n")], "nothing missing", "kept out: src by `src/**`", BACKEND_IGNORE),
+    "the part that is served kept out": Fault("includes", [Edit(END, "\n**/main.py\n")], "nothing missing", "kept out: src/app/main.py by `**/main.py` in line", BACKEND_IGNORE),
+    "a part of the whole kept out": Fault("includes", [Edit(END, "\nsrc/app/*.tsx\n")], "nothing missing", "kept out: src/app/page.tsx by `src/app/*.tsx` in line", FRONTEND_IGNORE),
+    "everything of the whole kept out": Fault("includes", [Edit(END, "\n**\n")], "nothing missing", "everything by `**` in line", FRONTEND_IGNORE),
 }  # fmt: skip
 
 REMOVED = object()
@@ -354,7 +366,71 @@ def test_a_fault_in_a_dockerignore(case: str, project: Path) -> None:
         fault.measured,
         fault.besides,
     )
-    assert found.location == fault.file
+    assert found.location.split(":")[0] == fault.file
+
+
+def test_who_takes_what_from_whom(project: Path) -> None:
+    """Both lines are named: the instruction's and the pattern's."""
+    ignore, dockerfile = (project / "backend" / name for name in (".dockerignore", "Dockerfile"))
+    Edit(END, "\nsrc/app  \n").apply(ignore)
+    place = len(ignore.read_text(encoding="utf-8").splitlines())
+    taker = dockerfile.read_text(encoding="utf-8").splitlines().index("COPY src src") + 1
+    found = failures(checked(project))["dockerignore.includes"]
+    assert found.location == f"backend/.dockerignore:{place}"
+    assert found.measured == (
+        f"kept out: src by `src/app` in line {place} (Dockerfile:{taker}: COPY src src)"
+    )
+    assert "such as !src," in found.fix
+
+
+# Instructions of the last stage, lines more in .dockerignore, and the sources kept out.
+CONTEXT = {
+    "a pattern": ("COPY conf/*.toml /x/", "conf/*.toml", ["conf/a.toml", "conf/b.toml"]),
+    "a pattern in part": ("COPY conf/*.toml /x/", "conf/b.toml", []),
+    "a pattern of one character": ("COPY conf/[^b].toml /x/", "conf/a*", ["conf/a.toml"]),
+    "a folder through a pattern": ("COPY con? /x/", "conf", ["conf"]),
+    "a JSON list": ('COPY --chown=1001:1001 ["conf/a.toml", "/x/"]', "conf", ["conf/a.toml"]),
+    "quotes": ('COPY "conf/a.toml" /x/', "conf", ["conf/a.toml"]),
+    "a variable": ("ARG PART=a\nCOPY conf/${PART}.toml /x/", "conf", ["conf/a.toml"]),
+    "slashes and dots": ("COPY /./conf/../conf/ /x/", "conf", ["conf"]),
+    "several sources": ("COPY src conf /x/", "conf", ["conf"]),
+    "an ADD": ("add conf/a.toml /x/", "conf", ["conf/a.toml"]),
+    "a bind mount": ("RUN --mount=type=bind,source=conf,target=/b true", "conf", ["conf"]),
+    "a mount of everything": ("RUN --mount=target=/b true", "requirements.txt", ["requirements.txt"]),
+    "everything": ("COPY . /x/", "requirements.txt", ["requirements.txt"]),
+    "everything, what no kind needs": ("COPY . /x/", "conf", []),
+    "let in again": ("COPY conf /x/", "conf\n!conf/a.toml", []),
+    "from a stage": ("COPY --chown=1:1 --from=build /conf/a.toml /x/", "conf", []),
+    "a cache": ("RUN --mount=type=cache,target=/conf true", "conf", []),
+    "a heredoc": ("COPY <<EOF /x\nconf\nEOF", "conf", []),
+    "a target": ("COPY src conf", "conf", []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CONTEXT)
+def test_what_the_instructions_take_reaches_them(case: str, project: Path) -> None:
+    instruction, ignored, lost = CONTEXT[case]
+    backend = project / "backend"
+    (backend / "conf").mkdir()
+    for name in ("a", "b"):
+        (backend / "conf" / f"{name}.toml").touch()
+    Edit(LAST, f"{instruction}\nUSER 1001:1001\n").apply(backend / "Dockerfile")
+    Edit(r"(?m)^COPY requirements\.txt.*\n", "").apply(backend / "Dockerfile")
+    Edit(END, f"\n!conf\n{ignored}\n").apply(backend / ".dockerignore")
+    failed = failures(checked(project))
+    assert set(failed) == ({"dockerignore.includes"} if lost else set())
+    measured = failed["dockerignore.includes"].measured if lost else "kept out: "
+    assert re.findall(r"(?:out: |\), )(\S+) by", measured) == lost
+
+
+def test_sources_that_may_be_absent(project: Path) -> None:
+    """A pattern beside a file makes it optional; a URL or a heredoc is no file."""
+    text = "COPY requirements.txt constraints*.txt /x/\nCOPY <<EOF nosuch /x/\nEOF\n"
+    Edit(LAST, f"{text}USER 1001:1001\n").apply(project / "backend/Dockerfile")
+    found = failures(checked(project))
+    assert set(found) == {"dockerfile.sources"}
+    assert found["dockerfile.sources"].measured.startswith("nosuch (of COPY <<EOF nosuch /x/)")
+    assert "starts at backend/" in found["dockerfile.sources"].fix
 
 
 @pytest.mark.parametrize(
