@@ -32,7 +32,9 @@ IMAGE = (
     r"([a-zA-Z0-9][a-zA-Z0-9.-]*(:\d+)?/)?[a-z0-9]+((\.|_{1,2}|-+|/)[a-z0-9]+)*"
     r"(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?"
 )
-REGISTRY = r"[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[1-9]\d{0,4})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+REGISTRY = r"[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+# Docker takes names of 255 characters: this, a slash, and the project's and container's names.
+REGISTRY_LENGTH = 128
 SEMVER = (
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
     r"(-(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
@@ -47,6 +49,34 @@ def _matching(pattern: str, what: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _check_host(reference: str) -> None:
+    """Refuse a host[:port] that no network knows, where the reference starts with one."""
+    host, _, port = reference.partition("/")[0].partition(":")
+    if port and (port[0] == "0" or len(port) > 5 or int(port) > 65535):
+        raise ValueError(
+            f"{reference[:80]!r}: port {port[:9]} is none; a port goes from 1 to 65535"
+        )
+    if any(not 0 < len(part) <= 63 for part in host.split(".")):
+        raise ValueError(
+            f"{reference[:80]!r}: each part of the host between dots has 1 to 63 characters"
+        )
+
+
+def _registry(value: str) -> str:
+    if value:
+        _check_host(value)
+    if len(value) > REGISTRY_LENGTH:
+        raise ValueError(f"{value[:40]!r}… is longer than {REGISTRY_LENGTH} characters")
+    return value
+
+
+def _image(value: str) -> str:
+    first, slash, _ = value.partition("/")
+    if slash and (set(first) & {".", ":"} or first == "localhost"):
+        _check_host(value)
+    return value
 
 
 def parse_bytes(value: object) -> int:
@@ -117,7 +147,11 @@ Label = Annotated[
     Field(max_length=63),
     _matching(LABEL, "a DNS label: lower-case letters, digits and inner hyphens"),
 ]
-Image = Annotated[str, _matching(IMAGE, "an image reference such as python:3.13-slim")]
+Image = Annotated[
+    str,
+    _matching(IMAGE, "an image reference such as python:3.13-slim"),
+    AfterValidator(_image),
+]
 Variable = Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "an environment variable's name")]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 HttpPath = Annotated[str, AfterValidator(_http_path)]
@@ -279,7 +313,11 @@ class Project(_Entry):
         str, Field(max_length=80), _matching(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*", "one line")
     ]
     version: Annotated[str, _matching(SEMVER, "a semantic version such as 1.2.3")]
-    registry: Annotated[str, _matching(f"({REGISTRY})?", "a registry host[:port]/path")] = ""
+    registry: Annotated[
+        str,
+        _matching(f"({REGISTRY})?", "a registry host[:port]/path"),
+        AfterValidator(_registry),
+    ] = ""
     source: Annotated[str, _matching(r"\S*", "a URL")] = Field(
         default="", description="URL of the source repository, for the labels."
     )

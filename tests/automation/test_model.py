@@ -116,6 +116,16 @@ BAD = {
     "registry with scheme": ('"ghcr.io/acme"', '"https://ghcr.io/acme"', 4, "registry", "is not a registry host[:port]/path"),
     "registry with slash": ('"ghcr.io/acme"', '"ghcr.io/acme/"', 4, "registry", "is not a registry"),
     "registry with capitals": ('"ghcr.io/acme"', '"ghcr.io/Acme"', 4, "registry", "is not a registry"),
+    "registry's port too high": ('"ghcr.io/acme"', '"localhost:99999/acme"', 4, "registry", "port 99999 is none; a port goes from 1 to 65535"),
+    "registry's port 0": ('"ghcr.io/acme"', '"localhost:0"', 4, "registry", "port 0 is none"),
+    "registry's port with zeros": ('"ghcr.io/acme"', '"localhost:0080"', 4, "registry", "port 0080 is none"),
+    "registry's port of many digits": ('"ghcr.io/acme"', f'"localhost:{"1" * 5000}"', 4, "registry", "a port goes from 1 to 65535"),
+    "registry's port without digits": ('"ghcr.io/acme"', '"localhost:/acme"', 4, "registry", "is not a registry"),
+    "registry's host too long": ('"ghcr.io/acme"', f'"{"a" * 64}.io/acme"', 4, "registry", "each part of the host between dots has 1 to 63 characters"),
+    "registry's host with two dots": ('"ghcr.io/acme"', '"ghcr..io/acme"', 4, "registry", "each part of the host between dots"),
+    "registry too long": ('"ghcr.io/acme"', f'"ghcr.io/{"a" * 121}"', 4, "registry", "is longer than 128 characters"),
+    "base from a port too high": ('"python:3.13-slim"', '"localhost:70000/python:3"', 8, "containers.backend.base", "port 70000 is none"),
+    "base from a host too long": ('"python:3.13-slim"', f'"{"a" * 64}.io/python"', 8, "containers.backend.base", "each part of the host"),
     "container in capitals": ("[containers.backend]", "[containers.Backend]", 6, "containers.Backend", "is not a DNS label"),
     "unknown kind": ('kind = "backend"', 'kind = "worker"', 7, "containers.backend.kind", "'backend' or 'frontend'"),
     "base in capitals": ('"python:3.13-slim"', '"Python:3.13-slim"', 8, "containers.backend.base", "is not an image reference"),
@@ -281,7 +291,15 @@ def test_images_taken(image: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "registry", ["", "acme", "localhost:5000", "ghcr.io/acme/team", "r.example:443/x"]
+    "registry",
+    [
+        "",
+        "acme",
+        "localhost:5000",
+        "ghcr.io/acme/team",
+        "r.example:443/x",
+        "a" * 63 + ".io:65535/a",
+    ],
 )
 def test_registries_taken(registry: str, tmp_path: Path) -> None:
     project = read(tmp_path, GOOD.replace("ghcr.io/acme", registry))
