@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -33,6 +35,8 @@ IMAGE = (
     r"(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?"
 )
 REGISTRY = r"[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+# An image tag has up to 128 characters, but the chart's label app.kubernetes.io/version only these.
+VERSION_LENGTH = 63
 # Docker takes names of 255 characters: this, a slash, and the project's and container's names.
 REGISTRY_LENGTH = 128
 SEMVER = (
@@ -45,10 +49,27 @@ _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2*
 def _matching(pattern: str, what: str) -> AfterValidator:
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value, re.ASCII):
-            raise ValueError(f"{value!r} is not {what}")
+            raise ValueError(f"{value[:80]!r} is not {what}")
         return value
 
     return AfterValidator(check)
+
+
+def _written(value: object) -> str:
+    """A value as TOML has it, cut where it is long; of a list or table only that it is one."""
+    if isinstance(value, (str, bool)):
+        return json.dumps(value, ensure_ascii=False)[:80]
+    return (
+        "a table"
+        if isinstance(value, dict)
+        else "a list"
+        if isinstance(value, list)
+        else str(value)[:80]
+    )
+
+
+def _told(value: object) -> str:
+    return repr(value[:80]) if isinstance(value, str) else _written(value)
 
 
 def _check_host(reference: str) -> None:
@@ -72,6 +93,15 @@ def _registry(value: str) -> str:
     return value
 
 
+def _version(value: str) -> str:
+    if len(value) > VERSION_LENGTH or value[-1] == "-":
+        raise ValueError(
+            f"{value[:40]!r} is no value of a Kubernetes label, which has up to {VERSION_LENGTH} "
+            "characters and does not end in a hyphen; shorten the pre-release name"
+        )
+    return value
+
+
 def _image(value: str) -> str:
     first, slash, _ = value.partition("/")
     if slash and (set(first) & {".", ":"} or first == "localhost"):
@@ -83,18 +113,21 @@ def parse_bytes(value: object) -> int:
     """Bytes from "300MB" (decimal) or "300MiB" (binary)."""
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
-    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([kMG]?B|[KMG]iB)", str(value))
+    text = value if isinstance(value, str) else ""
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([kMG]?B|[KMG]iB)", text)
     size = round(float(match[1]) * _UNITS[match[2]]) if match else 0
     if size <= 0:
-        raise ValueError(f'{value!r} is not a size such as "300MB" or "286MiB"')
+        raise ValueError(f'{_told(value)} is not a size such as "300MB" or "286MiB"')
     return size
 
 
 def parse_seconds(value: object) -> float:
     """Seconds from "2s" or "500ms"."""
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s)", str(value))
+    match = re.fullmatch(
+        r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s)", value if isinstance(value, str) else ""
+    )
     if not match or float(match[1]) <= 0:
-        raise ValueError(f'{value!r} is not a duration such as "2s" or "500ms"')
+        raise ValueError(f'{_told(value)} is not a duration such as "2s" or "500ms"')
     return float(match[1]) / (1000 if match[2] == "ms" else 1)
 
 
@@ -113,7 +146,23 @@ def _absolute(value: str) -> str:
     # No colon or comma: they mean something to --volume and --mount.
     if not re.fullmatch(r"(/[\w.~-]+)+", value, re.ASCII) or {".", ".."} & {*value.split("/")}:
         raise ValueError(f'{value!r} is not an absolute path such as "/app/data"')
+    if taken := next((f for f in _SYSTEM_FOLDERS if f"{value}/".startswith(f"{f}/")), None):
+        raise ValueError(f"{value!r} is not the project's: {taken} is {_SYSTEM_FOLDERS[taken]}")
+    if value in _SYSTEM_PROGRAMS:
+        raise ValueError(f'{value!r} would hide what the container runs; use "/app/data"')
     return value
+
+
+_SYSTEM_FOLDERS = {
+    "/proc": "the kernel's",
+    "/sys": "the kernel's",
+    "/dev": "the kernel's",
+    "/etc": "the image's and the engine's",
+    "/tmp": "a tmpfs of every container already",
+}
+_SYSTEM_PROGRAMS = {"/app", "/bin", "/lib", "/lib64", "/sbin", "/usr", "/usr/bin", "/usr/lib"} | {
+    "/usr/local", "/usr/local/bin", "/usr/local/lib",
+}  # fmt: skip
 
 
 def _relative(value: str) -> str:
@@ -123,10 +172,30 @@ def _relative(value: str) -> str:
     return value
 
 
+def _is_url(value: str) -> bool:
+    try:
+        url = urlsplit(value)
+        known = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+    except ValueError:  # a port that is none
+        return False
+    return bool(known) and not re.search(r"\s", value)
+
+
+def _memory(value: int) -> int:
+    if value < 6 * 2**20:
+        raise ValueError(f'{value} bytes are less than the 6 MiB that Docker needs, e.g. "300MB"')
+    return value
+
+
 def _numeric_user(value: str) -> str:
-    match = re.fullmatch(r"([0-9]+):([0-9]+)", value)
+    match = re.fullmatch(r"([0-9]{1,40}):([0-9]{1,40})", value)
     if not match:
-        raise ValueError(f'{value!r} is not numeric UID:GID such as "1001:1001" (the kubelet asks)')
+        raise ValueError(
+            f'{value[:80]!r} is not numeric UID:GID such as "1001:1001" (the kubelet asks)'
+        )
+    if any(len(part) > 1 and part[0] == "0" for part in match.groups()):
+        plain = ":".join(str(int(part)) for part in match.groups())
+        raise ValueError(f'{value!r} has leading zeros; write "{plain}"')
     if not all(0 < int(part) < 2**31 for part in match.groups()):
         raise ValueError(f"{value!r} runs as root or is out of range; use 1001:1001")
     return value
@@ -237,7 +306,7 @@ class Container(_Entry):
     builder: Image | None = Field(default=None, description="Build stage image; `base` if absent.")
     user: Annotated[str, AfterValidator(_numeric_user)]
     port: Port
-    memory: Size
+    memory: Annotated[Size, AfterValidator(_memory)]
     health: Health
     environment: Environment = Environment()
     connects: dict[Variable, str] = Field(
@@ -299,7 +368,7 @@ class Licences(_Entry):
 class Scan(_Entry):
     """What the scan gate fails on."""
 
-    severities: tuple[Annotated[str, Field(pattern="^(LOW|MEDIUM|HIGH|CRITICAL)$")], ...] = Field(
+    severities: tuple[Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"], ...] = Field(
         default=("HIGH", "CRITICAL"), min_length=1
     )
     licences: Licences = Licences()
@@ -312,7 +381,11 @@ class Project(_Entry):
     title: Annotated[
         str, Field(max_length=80), _matching(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*", "one line")
     ]
-    version: Annotated[str, _matching(SEMVER, "a semantic version such as 1.2.3")]
+    version: Annotated[
+        str,
+        _matching(SEMVER, "a semantic version such as 1.2.3"),
+        AfterValidator(_version),
+    ]
     registry: Annotated[
         str,
         _matching(f"({REGISTRY})?", "a registry host[:port]/path"),
@@ -332,9 +405,14 @@ class Project(_Entry):
             raise _at("a container and a service share this name", "services", min(both))
         for name, container in self.containers.items():
             for variable, target in container.connects.items():
+                if target == name:
+                    raise _at(
+                        f"{name!r} is this very container; name another one, or a service",
+                        *("containers", name, "connects", variable),
+                    )
                 if target not in self.containers and target not in self.services:
                     # A backend kept in another repository is reached by URL, not by name.
-                    if re.fullmatch(r"https?://\S+", target):
+                    if _is_url(target):
                         continue
                     raise _at(
                         f"{target!r} is neither a container, a service nor an http(s) URL",
@@ -380,25 +458,65 @@ def _line_of(text: str, location: Sequence[str | int]) -> int | None:
             parts = [*parts, str(arrays.count(parts) - 1)]
         table = parts if key[1] else table
         here = parts if key[1] else table + parts
-        wanted = [str(part) for part in location][: len(here)]
-        if here == wanted and len(here) > depth:
-            found, depth = number, len(here)
+        # The head of an array's entry is the array's place too.
+        for place in [here[:-1], here] if key[1] == "[[" else [here]:
+            if place == [str(part) for part in location][: len(place)] and len(place) > depth:
+                found, depth = number, len(place)
     return found
+
+
+def _in_plain_words(error: Mapping[str, Any], key: object) -> str:
+    """What is wrong with a key's value, without the words of the library that found it."""
+    given, context = error["input"], error.get("ctx", {})
+    written = _written(given)
+    item = '"…"' if isinstance(given, (dict, list)) else written
+    text = item if item[0] == '"' else f'"{item}"'
+    number = given if re.fullmatch(r"[0-9]{1,9}", str(given)) else 8000
+    choices = str(context.get("expected", "")).replace("'", '"')
+    wanted = {
+        "tuple_type": f"a list, e.g. [{_keys('Volume') if key == 'volumes' else item}]",
+        "string_type": f"text in quotes, e.g. {text}",
+        "int_type": f"a whole number without quotes, e.g. {number}",
+        "int_from_float": f"a whole number, e.g. {number}",
+        "dict_type": 'a table, e.g. { NAME = "value" }',
+        "model_type": f"a table, e.g. {_keys(context.get('class_name'))}",
+        "enum": choices,
+        "literal_error": choices,
+        "greater_than_equal": f"{context.get('ge')} or more",
+        "less_than_equal": f"{context.get('le')} or less",
+    }.get(error["type"])
+    if wanted:
+        return f"must be {wanted}; it is {written}"
+    return {
+        "extra_forbidden": "no such key",
+        "missing": "is missing",
+        "too_short": "must not be empty",
+        "string_too_long": f"must have at most {context.get('max_length')} characters",
+        "string_too_short": f"must have at least {context.get('min_length')} characters",
+    }.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
+
+
+def _keys(entry: str | None) -> str:
+    """The keys that an entry must have, as an inline table."""
+    fields = next((e.model_fields for e in _Entry.__subclasses__() if e.__name__ == entry), {})
+    needed = [field.alias or name for name, field in fields.items() if field.is_required()]
+    return "{ " + ", ".join(f"{name} = …" for name in needed or ["key"]) + " }"
 
 
 def _explain(text: str, path: Path, errors: Iterable[Mapping[str, Any]]) -> str:
     lines = []
+    errors = list(errors)
+    places = [error["loc"] for error in errors]
     for error in errors:
+        # A wrong entry is told; that without it the list would be empty is not.
+        if error["type"] == "too_short" and any(error["loc"] == p[:-1] for p in places):
+            continue
         at = error.get("ctx", {}).get("at", ())
         location = [part for part in (*error["loc"], *at) if part != "[key]"]
         number = _line_of(text, location)
         where = f"{path.name}:{number}" if number else path.name
         key = ".".join(str(part) for part in location)
-        message = str(error["msg"]).removeprefix("Value error, ")
-        if error["type"] == "extra_forbidden":
-            message = "no such key"
-        elif error["type"] == "missing":
-            message = "is missing"
+        message = _in_plain_words(error, location[-1] if location else None)
         lines.append(f"{where}: {key + ': ' if key else ''}{message}")
     return "\n".join(lines)
 

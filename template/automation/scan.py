@@ -37,7 +37,7 @@ def scan(
 ) -> list[Result]:
     """Every scan; `offline` leaves out vulnerabilities, and the result says so."""
     images = list(images)
-    gate = set(project.scan.severities)
+    gate: set[str] = set(project.scan.severities)
     reports.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(max_workers=2) as pool:
         sources = pool.submit(_sources, root, gate)

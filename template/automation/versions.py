@@ -9,7 +9,7 @@ from enum import IntEnum
 from functools import total_ordering
 
 from automation.errors import InputError
-from automation.model import SEMVER
+from automation.model import SEMVER, VERSION_LENGTH
 
 TAG_PREFIX = "v"
 # The grammar of a tag in the OCI distribution specification; `+` is not in it.
@@ -44,6 +44,11 @@ class Version:
                 f"{text!r} is not a version to release",
                 "write X.Y.Z or X.Y.Z-rc.1; `+` is no legal character of an image tag",
             )
+        if len(text) > VERSION_LENGTH or text[-1] == "-":
+            raise InputError(
+                f"{text[:40]!r} is no value of a Kubernetes label, which the chart makes of it",
+                f"use up to {VERSION_LENGTH} characters, the last one a letter or digit",
+            )
         numbers, _, pre = text.partition("-")
         major, minor, patch = map(int, numbers.split("."))
         return cls(major, minor, patch, tuple(pre.split(".")) if pre else ())
@@ -52,9 +57,10 @@ class Version:
     def of_tag(cls, tag: str) -> Version | None:
         """The version in a git tag such as v1.2.3; None for any other tag."""
         text = tag.removeprefix(TAG_PREFIX)
-        if text == tag or not re.fullmatch(SEMVER, text, re.ASCII):
+        try:
+            return cls.parse(text) if text != tag else None
+        except InputError:
             return None
-        return cls.parse(text)
 
     def __str__(self) -> str:
         numbers = f"{self.major}.{self.minor}.{self.patch}"
