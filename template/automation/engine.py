@@ -17,6 +17,7 @@ from tempfile import gettempdir
 from typing import Any
 from urllib.parse import urlsplit
 
+from automation import buildlog
 from automation.errors import EnvironmentTrouble, InputError, NoEngineError, TaskflowError
 from automation.process import Completed, last_line, run, stream, trouble
 
@@ -193,7 +194,8 @@ class Engine:
         watch = _Steps(on_step)
         code, output = stream(words, watch.see, env=environment, stdin=dockerfile)
         if code or not iidfile.exists():
-            raise trouble(output) or BuildFailed(*_build_error(output))
+            log = buildlog.read(output, buildkit=self.parallel_builds)
+            raise log.trouble() or BuildFailed(*_build_error(output, log.step))
         return Built(
             image="sha256:" + iidfile.read_text("ascii").strip().removeprefix("sha256:"),
             steps=len(watch.steps),
@@ -271,7 +273,8 @@ class _Steps:
             self._on_step(self._pending.pop("classic"))
 
 
-def _build_error(output: str) -> tuple[str, str]:
+def _build_error(output: str, step: Sequence[str]) -> tuple[str, str]:
+    """What the builder says of the step that failed, and that step's last lines."""
     lines = [line.rstrip() for line in output.splitlines() if line.strip()]
     failed = next(
         (
@@ -281,8 +284,8 @@ def _build_error(output: str) -> tuple[str, str]:
         ),
         lines[-1] if lines else "the builder said nothing",
     )
-    said = [re.sub(r"^#\d+ ([\d.]+ )?", "", line) for line in lines if "ERROR" not in line]
-    return failed.strip()[:400], " | ".join(said[-6:])[:800]
+    said = [re.sub(r"^#\d+ ", "", line) for line in lines if "ERROR" not in line]
+    return failed.strip()[:400], " | ".join(list(step or said)[-6:])[:800]
 
 
 def substitutes() -> dict[str, str]:

@@ -8,31 +8,42 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from automation.errors import EnvironmentTrouble
 
 Completed = subprocess.CompletedProcess[str]
 
-# What tools print when the machine, not the project, is at fault, and what to do about it.
+
+class _Fault(NamedTuple):
+    """What tools print when the machine, not the project, is at fault, and what to do about it."""
+
+    pattern: str
+    message: str
+    hint: str
+    met_by_steps: bool = False  # a program that a build runs can meet it too
+
+
 _TROUBLE = (
-    (
+    _Fault(
         r"no space left on device|disk quota exceeded",
         "the disk is full",
         "free some space (`invoke clean --cache` removes build caches) and run again",
+        met_by_steps=True,
     ),
-    (
+    _Fault(
         r"cannot connect to the docker daemon|error during connect|unable to connect to podman"
         r"|connection reset by peer.*docker|docker\.sock|rpc error.*transport is closing"
         r"|error reading from server: EOF|failed to connect to the docker API",
         "the container engine stopped answering",
         "start it again (`docker info` must work) and repeat the command; nothing else is needed",
     ),
-    (
+    _Fault(
         r"port is already allocated|address already in use",
         "a port is already taken",
         "stop what listens there, or set another port in .env",
     ),
-    (
+    _Fault(
         r"pull access denied|manifest unknown|failed to resolve reference|failed to resolve source"
         r"|error response from daemon: get \"?https?://|failed to do request|error pulling image"
         r"|toomanyrequests|initializing source docker://|no such image|image not known"
@@ -41,24 +52,29 @@ _TROUBLE = (
         "check the network, or name another image for it with TASKFLOW_SUBSTITUTE_IMAGES="
         '"python:3.13-slim=mirror.example/python:3.13-slim"',
     ),
-    (
+    _Fault(
         r"temporary failure in name resolution|could not resolve host|network is unreachable"
         r"|npm error code (ECONNREFUSED|ECONNRESET|ETIMEDOUT)|\bEAI_AGAIN\b|\bENOTFOUND\b|dns error|failed to lookup address|no route to host"
         r"|failed to fetch|connection refused.*(index|simple)",
         "the network, or a package index, cannot be reached",
         "check the connection or the mirror's settings and run again",
+        met_by_steps=True,
     ),
 )
 
 
-def trouble(output: str) -> EnvironmentTrouble | None:
-    """The machine's fault in a tool's output, if that is what stopped it."""
-    for pattern, message, hint in _TROUBLE:
-        match = re.search(pattern, output, re.IGNORECASE)
-        if match:
+def trouble(output: str, *, of_step: bool = False) -> EnvironmentTrouble | None:
+    """The machine's fault in a tool's output, if that is what stopped it.
+
+    `of_step`: in the output of a program that a build runs, which meets no engine and no registry.
+    """
+    for fault in _TROUBLE:
+        if of_step and not fault.met_by_steps:
+            continue
+        if match := re.search(fault.pattern, output, re.IGNORECASE):
             start = output.rfind("\n", 0, match.start()) + 1
             line = output[start:].split("\n", 1)[0].strip()
-            return EnvironmentTrouble(f"{message}: {line[:300]}", hint)
+            return EnvironmentTrouble(f"{fault.message}: {line[:300]}", fault.hint)
     return None
 
 

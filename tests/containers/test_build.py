@@ -45,6 +45,28 @@ def test_a_failing_step_is_named_with_its_output(service: Service) -> None:
     assert "out of luck" in result.detail
 
 
+def test_a_steps_own_words_are_not_the_engines(service_on_each: Service) -> None:
+    """A port that is taken within a step is no port of this machine; a disk that is full is."""
+    service = service_on_each
+    words = "Error: address already in use"
+    replace("Dockerfile", "RUN mkdir data", f"RUN echo {words} && exit 7")(service.folder)
+    image = service.build()
+    assert failed(image.results) == {"build.image"}
+    assert words in image.results[0].detail
+    replace("Dockerfile", "address already in use", "no space left on device")(service.folder)
+    with pytest.raises(EnvironmentTrouble, match="the disk is full"):
+        service.build()
+
+
+def test_the_legacy_builders_words_are_told_from_a_steps(service: Service) -> None:
+    engine = with_images("docker")
+    replace("Dockerfile", "RUN mkdir data", "RUN echo address already in use && exit 7")(
+        service.folder
+    )
+    service.engine = Engine("docker", engine.client, engine.version, Builder.LEGACY)
+    assert failed(service.build().results) == {"build.image"}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
