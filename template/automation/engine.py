@@ -316,11 +316,23 @@ def _clients(name: str) -> list[Path]:
 
 
 def _probe(client: Path) -> Engine | None:
-    """The engine behind a client, or None when its server does not answer."""
+    """The engine behind a client, or None when it cannot be run or its server does not answer."""
     try:
-        done = run([client, "version", "--format", "{{json .}}"], timeout=20)
-        if done.returncode:
-            return None
+        return _ask(client)
+    except EnvironmentTrouble:
+        return None
+
+
+def _ask(client: Path) -> Engine | None:
+    """The engine behind a client, or None when its server does not answer.
+
+    Raises:
+        EnvironmentTrouble: the client cannot be run, or says nothing for too long.
+    """
+    done = run([client, "version", "--format", "{{json .}}"], timeout=20)
+    if done.returncode:
+        return None
+    try:
         answer = json.loads(done.stdout)
         server = answer.get("Server") or answer.get("Client") or {}
         # Podman answers to the name docker too, by a wrapper or through its socket.
@@ -336,7 +348,7 @@ def _probe(client: Path) -> Engine | None:
         major = int(str((answer.get("Client") or {}).get("Version", "0")).split(".")[0])
         builder = Builder.BUILDKIT if major < 23 else Builder.LEGACY
         return Engine("docker", client, version, builder)
-    except (EnvironmentTrouble, ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):
         return None
 
 
@@ -346,18 +358,16 @@ def find(choice: str = "") -> Engine:
     The choice (or TASKFLOW_ENGINE) is docker, podman or a client's path.
 
     Raises:
-        NoEngineError: none answers.
-        InputError: the choice is neither a known name nor a program.
+        NoEngineError: none answers, or the chosen file cannot be run.
+        InputError: the choice is neither a known name nor a file.
     """
     choice = choice or os.environ.get(CHOICE_VARIABLE, "")
     if choice in {"", "docker", "podman"}:
         clients = [
             c for name in ("docker", "podman") if choice in {"", name} for c in _clients(name)
         ]
-    elif shutil.which(choice):
-        clients = [Path(str(shutil.which(choice))).absolute()]
     else:
-        raise InputError(f"no container engine is called {choice!r}", "use docker or podman")
+        return _behind(choice)
     with ThreadPoolExecutor(max_workers=max(1, len(clients))) as pool:
         engines = [engine for engine in pool.map(_probe, clients) if engine]
     if choice == "docker":
@@ -369,6 +379,23 @@ def find(choice: str = "") -> Engine:
         f"no {choice or 'container'} engine answers"
         + (f" (asked: {', '.join(map(str, clients))})" if clients else ""),
         _how_to_get_one(),
+    )
+
+
+def _behind(choice: str) -> Engine:
+    """The engine behind a client that a person named by its path."""
+    program = shutil.which(choice) or choice
+    if not os.path.lexists(program):
+        raise InputError(f"no container engine is called {choice!r}", "use docker or podman")
+    try:
+        found = _ask(Path(program).absolute())
+    except EnvironmentTrouble as error:
+        raise NoEngineError(error.message, error.hint) from None
+    if found:
+        return found
+    raise NoEngineError(
+        f"no engine answers behind {program}",
+        f"is it docker or podman, and started? `{program} version` says more",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -78,9 +79,22 @@ def trouble(output: str, *, of_step: bool = False) -> EnvironmentTrouble | None:
     return None
 
 
-def _missing(program: str) -> EnvironmentTrouble:
+def not_started(program: str, error: OSError) -> EnvironmentTrouble:
+    """The error for a program that the system does not start."""
+    if isinstance(error, FileNotFoundError):
+        if error.filename not in {None, program}:
+            return EnvironmentTrouble(f"{error.filename} is not there", "run the command again")
+        if not os.path.lexists(program):
+            return EnvironmentTrouble(
+                f"{program} is not installed", "install it, or run the command through nox"
+            )
+    reason = {
+        errno.ENOENT: "what it leads to, or its interpreter, is not there",
+        errno.EACCES: "it is a folder" if Path(program).is_dir() else "it is not executable",
+        errno.ENOEXEC: "it is no program for this machine",
+    }.get(error.errno or 0, error.strerror)
     return EnvironmentTrouble(
-        f"{program} is not installed", "install it, or run the command through nox"
+        f"{program} cannot be run: {reason}", "mend it, install it anew, or name another one"
     )
 
 
@@ -108,8 +122,8 @@ def run(
             timeout=timeout,
             check=False,
         )
-    except FileNotFoundError:
-        raise _missing(words[0]) from None
+    except OSError as error:
+        raise not_started(words[0], error) from None
     except subprocess.TimeoutExpired:
         raise EnvironmentTrouble(
             f"no answer within {timeout:g} s: {' '.join(words[:4])}", "run the command again"
@@ -138,8 +152,8 @@ def stream(
             encoding="utf-8",
             errors="replace",
         )
-    except FileNotFoundError:
-        raise _missing(words[0]) from None
+    except OSError as error:
+        raise not_started(words[0], error) from None
     lines: list[str] = []
     with process:
         try:

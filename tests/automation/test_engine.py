@@ -129,6 +129,53 @@ def test_the_choice_is_by_option_then_by_environment(
         find("nerdctl")
 
 
+CANNOT_RUN = {
+    "not executable": ("#!/bin/sh\n", 0o644, "cannot be run: it is not executable"),
+    "no program": ("\0\1", 0o755, "cannot be run: it is no program for this machine"),
+    "no interpreter": ("#!/nope/sh\n", 0o755, "or its interpreter, is not there"),
+    "a folder": ("", 0, "cannot be run: it is a folder"),
+    "a link to nowhere": ("", 1, "what it leads to"),
+    "another program": ("#!/bin/sh\necho hello\n", 0o755, "no engine answers behind"),
+    "another program's JSON": ("#!/bin/sh\necho '[1]'\n", 0o755, "no engine answers behind"),
+    "JSON of another kind": ("#!/bin/sh\necho '{\"Server\":{\"Components\":5}}'\n", 0o755, "no engine answers"),
+    "a program that fails": ("#!/bin/sh\nexit 1\n", 0o755, "no engine answers behind"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("by", ["option", "variable"])
+@pytest.mark.parametrize("case", CANNOT_RUN)
+def test_a_chosen_file_that_is_no_client(
+    case: str, by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, mode, message = CANNOT_RUN[case]
+    path = tmp_path / "client"
+    if case == "a folder":
+        path.mkdir()
+    elif case == "a link to nowhere":
+        path.symlink_to("nowhere")
+    else:
+        path.write_text(text)
+        path.chmod(mode)
+    if by == "variable":
+        monkeypatch.setenv("TASKFLOW_ENGINE", str(path))
+    with pytest.raises(NoEngineError) as caught:
+        find(str(path) if by == "option" else "")
+    assert message in caught.value.message
+    assert str(path) in caught.value.message
+    assert caught.value.hint
+    assert caught.value.exit_code is ExitCode.NO_ENGINE
+
+
+def test_a_client_on_path_that_cannot_be_run_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client(tmp_path, "podman", PODMAN)
+    (tmp_path / "docker").write_bytes(b"\0")
+    (tmp_path / "docker").chmod(0o755)
+    on_path(monkeypatch, tmp_path)
+    assert find().name == "podman"
+
+
 @pytest.mark.parametrize("text", ["python", "=x", "python:3.13-slim=", "a=b c"])
 def test_malformed_substitutes_are_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKFLOW_SUBSTITUTE_IMAGES", text)

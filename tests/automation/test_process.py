@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,40 @@ def test_a_missing_program() -> None:
             call()
         assert caught.value.hint
         assert caught.value.exit_code == 4
+
+
+Plant = Callable[[Path], object]
+NOT_RUNNABLE: dict[str, tuple[Plant, str]] = {
+    "not executable": (lambda path: path.write_text("#!/bin/sh\n"), "it is not executable"),
+    "a folder": (lambda path: path.mkdir(), "it is a folder"),
+    "no program": (lambda path: path.write_bytes(b"\0\1\2"), "no program for this machine"),
+    "empty": (lambda path: path.write_bytes(b""), "no program for this machine"),
+    "no interpreter": (lambda path: path.write_text("#!/nope/sh\n"), "its interpreter, is not there"),
+    "a link to nowhere": (lambda path: path.symlink_to("nowhere"), "what it leads to"),
+    "a link to itself": (lambda path: path.symlink_to(path), "symbolic links"),
+    "below a file": (lambda path: path.write_text(""), "Not a directory"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NOT_RUNNABLE)
+def test_a_file_that_cannot_be_run(case: str, tmp_path: Path) -> None:
+    plant, reason = NOT_RUNNABLE[case]
+    program = tmp_path / "program"
+    plant(program)
+    if case in {"no program", "empty", "no interpreter"}:
+        program.chmod(0o755)
+    program = program / "x" if case == "below a file" else program
+    for call in (lambda: run([program]), lambda: stream([program], print)):
+        with pytest.raises(EnvironmentTrouble) as caught:
+            call()
+        assert caught.value.message.startswith(f"{program} cannot be run: ")
+        assert reason in caught.value.message
+        assert caught.value.hint
+
+
+def test_a_folder_that_is_gone_is_not_the_programs_fault(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentTrouble, match=r"gone is not there\n"):
+        run([PYTHON, "-c", "pass"], cwd=tmp_path / "gone")
 
 
 def test_a_timeout() -> None:

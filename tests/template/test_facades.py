@@ -161,6 +161,18 @@ def test_unknown_container(command: tuple[str, ...], sample: Path) -> None:
     one_message(done, 2, r"unknown container: nosuch\n.*taskflow\.toml has: backend, frontend")
 
 
+@pytest.mark.parametrize(
+    "command", [("automation", "build"), ("invoke", "build"), ("invoke", "ps")]
+)
+def test_an_engine_that_cannot_be_run(
+    command: tuple[str, ...], sample: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "docker").write_text("#!/bin/sh\n")
+    for path, message in ((tmp_path / "docker", "it is not executable"), (tmp_path, "a folder")):
+        done = python(sample, "-m", *command, f"--engine={path}", path=sample)
+        one_message(done, 3, f"{command[1]}: {path} cannot be run: .*{message}\n")
+
+
 @pytest.mark.parametrize("words", [(), ("deploy",), ("lint", "--nosuch"), ("lint", "--offline")])
 def test_unknown_option(words: tuple[str, ...], sample: Path) -> None:
     done = python(sample, "-m", "automation", *words, path=sample)
