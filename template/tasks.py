@@ -123,15 +123,16 @@ def down(_: Context, engine: str = "", volumes: bool = False) -> None:
 
 
 @task(
-    help={"follow": "go on until Ctrl-C", "tail": "lines of each (default: 100)",
+    help={"follow": "go on until Ctrl-C", "tail": "lines of each, or all (default: 100)",
           **SERVICE, **ENGINE}
 )  # fmt: skip
 @spoken
 def logs(
-    _: Context, service: str = "", follow: bool = False, tail: int = 100, engine: str = ""
+    _: Context, service: str = "", follow: bool = False, tail: str = "100", engine: str = ""
 ) -> None:
     """Show what the containers write."""
-    words = ["logs", "--tail", str(tail), *(["--follow"] if follow else [])]
+    words = ["logs", "--tail", compose.tail(tail, follow=follow)]
+    words += ["--follow"] if follow else []
     run_compose(engine, *words, *([service] if service else []))
 
 

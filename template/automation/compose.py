@@ -66,6 +66,21 @@ def compose(root: Path, project: Project, engine: Engine, words: Sequence[str]) 
         return 130
 
 
+def tail(text: str, *, follow: bool) -> str:
+    """How many lines of a log to show, as compose takes it: a number, or `all`.
+
+    Raises:
+        InputError: it is neither, or nothing would be shown.
+    """
+    if text == "all":
+        return text
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise InputError(f"--tail {text[:40]!r} is no number of lines", "write --tail 100, or all")
+    if int(text) == 0 and not follow:
+        raise InputError("--tail 0 shows nothing", "add --follow, or write --tail 100")
+    return text
+
+
 def running(root: Path, project: Project, engine: Engine) -> bool:
     """Whether a container of this project's compose stack is up."""
     done = run(

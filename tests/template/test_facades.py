@@ -13,6 +13,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from automation import compose
+
 SESSIONS = ("lint", "build", "scan", "smoke", "chart")
 TASKS = ("build", "up", "down", "logs", "ps", "tag", "release", "clean")
 INSTALL = "python -m pip install --require-hashes -r automation/requirements.txt"
@@ -171,6 +173,29 @@ def test_an_engine_that_cannot_be_run(
     for path, message in ((tmp_path / "docker", "it is not executable"), (tmp_path, "a folder")):
         done = python(sample, "-m", *command, f"--engine={path}", path=sample)
         one_message(done, 3, f"{command[1]}: {path} cannot be run: .*{message}\n")
+
+
+@pytest.mark.parametrize(
+    "tail", ["abc", "-5", "1.5", "", " ", "1e3", "+1", "٣", "1" * 30, "ALL", "0"]
+)
+def test_a_number_of_lines_that_is_none(tail: str, sample: Path) -> None:
+    done = python(sample, "-m", "invoke", "logs", f"--tail={tail}")
+    one_message(done, 2, r"logs: --tail .*(is no number of lines|shows nothing)\n  .*--tail 100")
+
+
+@pytest.mark.parametrize(
+    ("tail", "follow"), [("1", False), ("999999999", False), ("all", False), ("0", True)]
+)
+def test_a_number_of_lines(tail: str, follow: bool) -> None:
+    assert compose.tail(tail, follow=follow) == tail
+
+
+def test_no_option_is_parsed_by_invoke_itself(sample: Path) -> None:
+    """What it cannot parse ends in its traceback."""
+    tasks = load(sample / "tasks.py")
+    for task in TASKS:
+        for argument in getattr(tasks, task).get_arguments():
+            assert argument.kind in {str, bool, list}, f"{task} --{argument.name}"
 
 
 @pytest.mark.parametrize("words", [(), ("deploy",), ("lint", "--nosuch"), ("lint", "--offline")])
