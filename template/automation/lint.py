@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,10 @@ from automation.results import Result, judge, skip
 from automation.toolenv import node_modules, node_path, python_environment, tool
 
 _SHOWN_LINES = 20
+_MAKE_IT = (
+    "name ruff and mypy in requirements-dev.in, then "
+    "`uv pip compile --generate-hashes requirements-dev.in -o requirements-dev.txt`"
+)
 
 
 def lint(root: Path, project: Project, names: Iterable[str], engine: str = "") -> list[Result]:
@@ -40,9 +45,16 @@ def _tool_jobs(root: Path, project: Project, name: str) -> list[Callable[[], lis
     def backend() -> list[Result]:
         requirements = folder / "requirements-dev.txt"
         if not requirements.is_file():
-            reason = f"{project.context(name)}/requirements-dev.txt is not there"
+            reason = f"{project.context(name)}/requirements-dev.txt is not there: {_MAKE_IT}"
             return [skip("lint.python", "Python linters", reason, container=name)]
         scripts = python_environment(root, name, requirements)
+        absent = [word for word in ("ruff", "mypy") if not shutil.which(word, path=scripts)]
+        if absent:
+            # A finding like the others, so that those are told too.
+            place = requirements.relative_to(root).as_posix()
+            return [judge("lint.python", "Python linters", False, container=name,
+                          expected="ruff, mypy", measured=f"without {', '.join(absent)}",
+                          location=place, fix=_MAKE_IT)]  # fmt: skip
         cache = root / ".nox" / "tools"
         return [
             _program(
