@@ -12,7 +12,7 @@ from invoke.tasks import task
 
 HERE = Path(__file__).parent
 INSTALL = (
-    "python -m pip install --require-hashes"
+    "python3 -m venv .venv && .venv/bin/pip install --require-hashes"
     " -r requirements/copier.txt -r template/automation/requirements.txt"
 )
 sys.path.insert(0, str(HERE / "template"))
@@ -24,7 +24,10 @@ try:
     from automation.model import FILE_NAME, load
     from automation.release_plan import Options, Product
 except ModuleNotFoundError as missing:
-    sys.exit(f"{missing.name} is not installed here; install what invoke needs with:\n  {INSTALL}")
+    sys.exit(
+        f"{missing.name} is not installed here; install what invoke needs, then use .venv/bin/invoke:\n"
+        f"  {INSTALL}"
+    )
 
 
 @task(

@@ -1,6 +1,6 @@
 """What a person does with this project; `invoke --list` lists it, `invoke --help TASK` explains.
 
-Install once: python -m pip install --require-hashes -r automation/requirements.txt
+Install once: python3 -m venv .venv && .venv/bin/pip install --require-hashes -r automation/requirements.txt
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from invoke.context import Context
 from invoke.tasks import task
 
 HERE = Path(__file__).parent
-INSTALL = "python -m pip install --require-hashes -r automation/requirements.txt"
+INSTALL = (
+    "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r automation/requirements.txt"
+)
 
 sys.path.insert(0, str(HERE))
 try:
@@ -26,7 +28,10 @@ try:
     from automation import release as releases
     from automation.errors import NoEngineError, TaskflowError
 except ModuleNotFoundError as missing:
-    sys.exit(f"{missing.name} is not installed here; install what invoke needs with:\n  {INSTALL}")
+    sys.exit(
+        f"{missing.name} is not installed here; install what invoke needs, then use .venv/bin/invoke:\n"
+        f"  {INSTALL}"
+    )
 
 ENGINE = {"engine": "docker, podman or a client's path (default: what works)"}
 SERVICE = {"service": "a name from compose.yaml (default: all)"}

@@ -35,8 +35,24 @@ def test_the_sessions_and_tasks_that_the_readme_names_exist() -> None:
     assert {"demo", "tests", "lint"} <= set(sessions)
     for session in sessions:
         assert f"def {session}(session: nox.Session)" in noxfile
-    for task in re.findall(r"^invoke (\w+)", readme, re.MULTILINE):
+    acts = re.findall(r"^\.venv/bin/invoke (\w+)", readme, re.MULTILINE)
+    assert acts
+    for task in acts:
         assert f"def {task}(" in tasks
+    install = re.search(r"^\.venv/bin/pip install (.+\.txt)", readme, re.MULTILINE)
+    assert install
+    for name in re.findall(r"-r (\S+)", install[1]):
+        assert (ROOT / name).is_file()
+        assert f"-r {name}" in tasks, "README.md and tasks.py install the same"
+
+
+def test_what_invoke_needs_is_installed_by_one_command() -> None:
+    """Debian has no `python`, and its pip installs into environments only."""
+    command = "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r automation/requirements.txt"
+    for page in ("docs/tutorial.md", "copier.yml", "template/README.md.jinja", "template/tasks.py"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert command in text, page
+        assert not re.search(r"(^|\s)python -m pip", text), page
 
 
 def test_every_link_between_the_pages_leads_somewhere() -> None:

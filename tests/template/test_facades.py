@@ -17,7 +17,9 @@ from automation import compose
 
 SESSIONS = ("lint", "build", "scan", "smoke", "chart")
 TASKS = ("build", "up", "down", "logs", "ps", "tag", "release", "clean")
-INSTALL = "python -m pip install --require-hashes -r automation/requirements.txt"
+INSTALL = (
+    "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r automation/requirements.txt"
+)
 # Runs invoke as if the named module had never been installed.
 WITHOUT = """
 import sys
