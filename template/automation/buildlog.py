@@ -23,9 +23,8 @@ _OWN_ERROR = re.compile(
 )
 _CLASSIC_STEP = re.compile(r"(?:\[[\d/]+\] )?STEP \d+(?:/\d+)?: +(\w+)", re.IGNORECASE)
 _LEGACY_STEP = re.compile(r"Step \d+/\d+ : (\w+)")
-_DONE = re.compile(
-    r" ?-{2,3}> (Using cache.*|[0-9a-f]{10,64})|Removing intermediate container [0-9a-f]+"
-)
+_DONE = re.compile(r" ?-{2,3}> (Using cache.*|[0-9a-f]{10,64})")
+_ASIDE = re.compile(r" ---> Running in .*|Removing intermediate container [0-9a-f]+")
 # What Buildah may say before its last word.
 _BUILDAHS = re.compile(r"error \w+ing |time=\"")
 
@@ -90,7 +89,7 @@ def _classic(lines: list[str]) -> Log:
     for line in lines:
         if heading := _LEGACY_STEP.match(line) or _CLASSIC_STEP.match(line):
             running, step = heading[1].upper() == "RUN", []
-        elif line.startswith(" ---> Running in "):
+        elif _ASIDE.fullmatch(line):
             continue
         elif running and _DONE.fullmatch(line):
             running, step = False, []

@@ -182,6 +182,8 @@ class Engine:
                 dockerfile = with_stated_arguments(dockerfile, arguments)
             case Builder.LEGACY:
                 environment["DOCKER_BUILDKIT"] = "0"
+                # A step that fails would leave its container behind.
+                words += ["--force-rm"]
                 dockerfile = without_cache_mounts(dockerfile)
         words += ["--no-cache"] if no_cache else []
         for tag in tags:

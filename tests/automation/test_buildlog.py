@@ -51,6 +51,7 @@ Step 1/2 : FROM python:3.13-slim
 Step 2/2 : {run}
  ---> Running in e6d6669683bd
 {said}
+Removing intermediate container e6d6669683bd
 {failure}
 """
 BUILDAH = """\
@@ -182,7 +183,7 @@ def test_a_step_that_succeeded_is_not_why_another_failed() -> None:
     kit = said.replace("addr", "#4 0.1 addr").replace("no sp", "#4 0.1 no sp")
     outputs = [
         (f"#4 [2/3] RUN a\n{kit}#4 DONE 0.2s\n#5 [3/3] RUN b\n#5 0.1 no\n#5 ERROR: exit code: 1\n", True),
-        (f"Step 1/2 : RUN a\n ---> Running in 012345678901\n{said} ---> 012345678901\nStep 2/2 : RUN b\nno\nThe command 'b' returned a non-zero code: 1\n", False),
+        (f"Step 1/2 : RUN a\n ---> Running in 012345678901\n{said}Removing intermediate container 012345678901\n ---> 012345678901\nStep 2/2 : RUN b\nno\nThe command 'b' returned a non-zero code: 1\n", False),
         (f"STEP 1/2: RUN a\n{said}--> 0123456789ab\nSTEP 2/2: RUN b\nno\nError: building at STEP \"RUN b\": exit status 1\n", False),
     ]  # fmt: skip
     for output, buildkit in outputs:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 from automation import build, contract
@@ -60,11 +62,14 @@ def test_a_steps_own_words_are_not_the_engines(service_on_each: Service) -> None
 
 def test_the_legacy_builders_words_are_told_from_a_steps(service: Service) -> None:
     engine = with_images("docker")
-    replace("Dockerfile", "RUN mkdir data", "RUN echo address already in use && exit 7")(
-        service.folder
-    )
+    words = f"address already in use by {uuid.uuid4()}"
+    replace("Dockerfile", "RUN mkdir data", f"RUN echo {words} && exit 7")(service.folder)
     service.engine = Engine("docker", engine.client, engine.version, Builder.LEGACY)
-    assert failed(service.build().results) == {"build.image"}
+    image = service.build()
+    assert failed(image.results) == {"build.image"}
+    assert words in image.results[0].detail
+    left = engine.call("ps", "--all", "--no-trunc", "--format={{.Command}}").stdout
+    assert words not in left, "the failed step's container is left"
 
 
 @pytest.mark.parametrize(
