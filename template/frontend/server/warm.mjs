@@ -1,6 +1,7 @@
 // Run while the image is built: serves a few requests, so that V8's compile cache holds the code they need.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { get } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
 // Nothing listens on port 9 here: the page's and the proxy's answers for a backend that is away are code, too.
@@ -10,11 +11,15 @@ const server = spawn(process.execPath, [...process.execArgv, main], { env, stdio
 const ended = once(server, "exit");
 const url = `http://127.0.0.1:${process.env.PORT}`;
 
-/** @param {string} path */
+/**
+ * Not by fetch: it would keep its connections, and the server would wait for them before it ends.
+ *
+ * @param {string} path
+ */
 const ask = async (path) => {
-  const response = await fetch(url + path);
-  await response.arrayBuffer();
-  return response.status;
+  const [response] = await once(get(url + path, { agent: false }), "response");
+  await once(response.resume(), "end");
+  return response.statusCode;
 };
 
 for (let tries = 0; ; tries++) {
