@@ -17,7 +17,7 @@ from pathlib import Path
 from automation.engine import Engine, find, substitutes
 from automation.model import load
 from automation.stack import restrictions
-from bench import releases
+from bench import dependency, releases
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "docs" / "benchmarks.md"
@@ -223,8 +223,8 @@ def measure(engine: Engine, project: Path, rows: list[Row]) -> None:
 def measure_builds(
     engine: Engine, folders: tuple[Path, Path], tags: tuple[str, str], base: str, edit: str
 ) -> Mapping[str, tuple[float, float]]:
-    """Seconds of a build without a cache, and after one changed line of source."""
-    cold, line = [], []
+    """Seconds of a build without a cache, after one changed line of source, and one dependency more."""
+    cold, line, more = [], [], []
     for folder, tag in zip(folders, tags, strict=True):
         build(engine, folder, tag, base)  # fills the package caches: the network is not measured
         cold.append(build(engine, folder, tag, base, no_cache=True))
@@ -236,10 +236,16 @@ def measure_builds(
         changed.write_text(f"{text}{comment} one line more: {time.time_ns()}\n", "utf-8")
         line.append(build(engine, folder, tag, base))
         changed.write_text(text, "utf-8")
+        for _ in range(2):  # the first fetches the package: the network is not measured
+            before = dependency.add(folder, str(time.time_ns()))
+            seconds = build(engine, folder, tag, base)
+            dependency.restore(before)
+        more.append(seconds)
         build(engine, folder, tag, base)
     return {
         "build without layer cache, s": (cold[0], cold[1]),
         "build after one changed line, s": (line[0], line[1]),
+        "build with one dependency more, s": (more[0], more[1]),
     }
 
 
