@@ -28,9 +28,12 @@ def main() -> int:
         env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(WIDTH)},
     )  # fmt: skip
     # The moving line of progress ends where the report's head begins.
-    report = done.stdout[done.stdout.index("\x1b[2mengine:") :]
+    _, head, report = done.stdout.partition("\x1b[2mengine:")
+    if not head:
+        print(done.stdout + done.stderr, file=sys.stderr)
+        return done.returncode or 1
     console = Console(record=True, width=WIDTH, file=io.StringIO())
-    console.print(Text.from_ansi(report.rstrip()))
+    console.print(Text.from_ansi(head + report.rstrip()))
     svg = console.export_svg(title=f"nox -s smoke -- --only {GROUPS}")
     # A picture asks nobody for a font.
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
