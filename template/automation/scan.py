@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -217,8 +219,15 @@ def _unpack(archive: Path, folder: Path, known: set[str]) -> None:
             target.mkdir()
             with tarfile.open(fileobj=read(name)) as layer:
                 for member in layer:
-                    if member.isfile():
-                        layer.extract(member, target, filter="data")
+                    path = target / member.name.lstrip("/")
+                    # Nothing that an image holds is written outside of the folder.
+                    if member.isfile() and ".." not in path.parts:
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        with (
+                            layer.extractfile(member) or BytesIO() as source,
+                            path.open("wb") as file,
+                        ):
+                            shutil.copyfileobj(source, file)
 
 
 def _judge_image(
