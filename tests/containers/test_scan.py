@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from automation import scan
 from automation.results import Result, Status
-from tests.containers.conftest import Service, failed, replace
+from tests.containers.conftest import Edit, Service, failed, replace
 
 pytestmark = pytest.mark.engine
 
@@ -19,6 +20,58 @@ PRIVATE_KEY = "\n".join(
     ["-----BEGIN RSA PRIVATE " + "KEY-----", *["MIIEpAIBAAKCAQEA" + "q7B" * 16] * 6,
      "-----END RSA PRIVATE " + "KEY-----"]
 )  # fmt: skip
+
+
+def write(file: str, text: str) -> Edit:
+    """An edit that adds a file."""
+
+    def edit(folder: Path) -> None:
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).write_text(text, encoding="utf-8")
+
+    return edit
+
+
+class Fault(NamedTuple):
+    """What is done to the service, and a part of what the scan says of it."""
+
+    edits: list[Edit]
+    words: str
+
+
+COPYLEFT = "Metadata-Version: 2.1\\nName: copyleft\\nVersion: 1.0\\nLicense: AGPL-3.0-only\\n"
+FAULTS = {
+    "misconfiguration": Fault(
+        [write("worker/Dockerfile", 'FROM python:3.13-slim\nCMD ["python"]\n')],
+        "worker/Dockerfile:1",
+    ),
+    "secrets": Fault(
+        [write("settings.ini", f"aws_access_key_id = {AWS_KEY}\n")],
+        "settings.ini:1",
+    ),
+    # Neither in the sources nor in the Dockerfile: whole only in the layer.
+    "image-secrets": Fault(
+        [replace("Dockerfile", "RUN mkdir data", f"RUN printf AKIA%s {AWS_KEY[4:]} >a.ini && mkdir data")],
+        "a.ini:1",
+    ),
+    # The Dockerfile's text does not say who that is.
+    "image-misconfiguration": Fault(
+        [replace("Dockerfile", "USER 1001:1001", "ARG ME=root\nUSER $ME")],
+        "should not be 'root'",
+    ),
+    "licences": Fault(
+        [replace("Dockerfile", "RUN mkdir data", "RUN mkdir -p data lib/copyleft-1.0.dist-info"
+                 f" && printf '{COPYLEFT}' >lib/copyleft-1.0.dist-info/METADATA")],
+        "copyleft: AGPL-3.0-only",
+    ),
+    # No package manager put anything there.
+    "sbom": Fault(
+        [replace("Dockerfile", "FROM ${BASE_IMAGE}", "FROM scratch"),
+         replace("Dockerfile", "RUN chown 1001:1001 /app/data && mkdir public && echo x > public/robots.txt \\\n"
+                 "    && find / -xdev -type f -perm /6000 -exec chmod a-s {} +\n", "")],
+        "0 components",
+    ),
+}  # fmt: skip
 
 
 def run(service: Service, *, offline: bool = True) -> list[Result]:
@@ -41,6 +94,11 @@ def test_a_service_in_order_passes_and_says_what_offline_left_out(
     service = service_on_each
     results = run(service)
     assert failed(results) == set()
+    # Each has a fault that it finds: in the table, and the last below.
+    assert {result.id for result in results} == {
+        *(f"scan.{check}" for check in FAULTS),
+        "scan.vulnerabilities",
+    }
     vulnerabilities = by_id(results, "scan.vulnerabilities")
     assert vulnerabilities.status is Status.SKIPPED
     assert "--offline" in vulnerabilities.detail
@@ -49,18 +107,22 @@ def test_a_service_in_order_passes_and_says_what_offline_left_out(
     assert len(sbom["components"]) > 10
 
 
-def test_a_root_image_is_a_misconfiguration(service: Service) -> None:
+@pytest.mark.parametrize("check", FAULTS)
+def test_a_fault_is_found(check: str, service: Service) -> None:
+    fault = FAULTS[check]
+    for edit in fault.edits:
+        edit(service.folder)
+    results = run(service)
+    assert failed(results) == {f"scan.{check}"}
+    result = by_id(results, f"scan.{check}")
+    assert fault.words in result.measured + result.detail
+    assert result.expected and result.fix
+
+
+def test_a_root_image_is_a_misconfiguration_in_both_places(service: Service) -> None:
     replace("Dockerfile", "USER 1001:1001\n", "")(service.folder)
-    results = run(service)
-    assert "scan.misconfiguration" in failed(results)
-    assert "Dockerfile" in by_id(results, "scan.misconfiguration").detail
-
-
-def test_a_secret_in_the_sources_is_found(service: Service) -> None:
-    (service.folder / "settings.ini").write_text(f"aws_access_key_id = {AWS_KEY}\n")
-    results = run(service)
-    assert failed(results) == {"scan.secrets"}
-    assert "settings.ini:1" in by_id(results, "scan.secrets").detail
+    found = failed(run(service))
+    assert found == {"scan.misconfiguration", "scan.image-misconfiguration"}
 
 
 def test_a_secret_in_a_layer_is_found(service: Service) -> None:
@@ -78,17 +140,9 @@ def test_a_secret_in_the_environment_is_found(service: Service) -> None:
     assert "scan.image-secrets" in failed(run(service))
 
 
-def test_a_forbidden_licence_is_found_and_can_be_accepted(service: Service) -> None:
-    metadata = "Metadata-Version: 2.1\\nName: copyleft\\nVersion: 1.0\\nLicense: AGPL-3.0-only\\n"
-    replace(
-        "Dockerfile",
-        "RUN mkdir data",
-        "RUN mkdir -p data lib/copyleft-1.0.dist-info"
-        f" && printf '{metadata}' > lib/copyleft-1.0.dist-info/METADATA",
-    )(service.folder)
-    results = run(service)
-    assert failed(results) == {"scan.licences"}
-    assert "copyleft: AGPL-3.0-only" in by_id(results, "scan.licences").detail
+def test_a_forbidden_licence_can_be_accepted(service: Service) -> None:
+    for edit in FAULTS["licences"].edits:
+        edit(service.folder)
     with (service.folder / "taskflow.toml").open("a") as model:
         model.write('\n[scan.licences.accepted]\n"AGPL-3.0-only" = "only used in this test"\n')
     assert failed(run(service)) == set()
@@ -129,11 +183,6 @@ def test_a_vulnerable_package_is_found(
     result = by_id(results, "scan.vulnerabilities")
     assert result.measured == "1 with a fix, 1 without"
     assert "CVE-2026-1001 mended 1.0, fixed in 2.0" in result.detail
-
-
-def test_a_root_image_is_a_misconfiguration_of_the_image_too(service: Service) -> None:
-    replace("Dockerfile", "USER 1001:1001", "USER 0:0")(service.folder)
-    assert "scan.image-misconfiguration" in failed(run(service))
 
 
 def test_a_secret_that_a_later_layer_deletes_is_still_found(service: Service) -> None:
