@@ -125,6 +125,7 @@ def test_one_frontend_image_serves_two_backends(own: Path, engine: Engine) -> No
         ("backend", "DATABASE_URL", None),
         ("backend", "DATABASE_URL", ""),
         ("backend", "DATABASE_URL", "mysql://root:s3cret@db/x"),
+        ("backend", "DATABASE_URL", "postgresql://root:s3cret@db/x?sslmode=s3cret"),
         ("frontend", "API_URL", None),
         ("frontend", "API_URL", "ftp://s3cret"),
     ],

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from fastapi import FastAPI
 from pydantic import ValidationError
@@ -67,6 +68,7 @@ def test_bad_address(url: str | None, reason: str, monkeypatch: pytest.MonkeyPat
     [
         GOOD,
         "postgres://user@host/name",
+        "postgresql://u:p@one:5432,two:5433/name?target_session_attrs=primary",
         "postgresql://user:secret@[::1]:5432/name",
         "postgresql://user:secret@/name?host=/var/run/postgresql",
         "postgresql://u:p@ep-x-1.eu-central-1.aws.neon.tech/neondb?sslmode=require&channel_binding=require",
@@ -78,6 +80,84 @@ def test_good_address(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     Database()
 
 
+# Nothing listens there: psycopg comes as far as that with options in order, and not with others.
+NOBODY = "postgresql://user:secret@127.0.0.1:1/name?"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ("sslmode=s3cret", "sslmode"),
+        ("sslmode=", "sslmode"),
+        ("sslmode=require&channel_binding=requir", "channel_binding"),
+        ("target_session_attrs=primery", "target_session_attrs"),
+        ("gssencmode=x", "gssencmode"),
+        ("sslnegotiation=x", "sslnegotiation"),
+        ("sslnegotiation=direct&sslmode=prefer", "sslmode, sslnegotiation"),
+        ("sslrootcert=system&sslmode=require", "sslmode, sslrootcert"),
+        ("sslmode=x&sslmode=y", "sslmode"),
+        ("load_balance_hosts=x", "load_balance_hosts"),
+        ("require_auth=x", "require_auth"),
+        ("ssl_min_protocol_version=x", "ssl_min_protocol_version"),
+        (
+            "ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.2",
+            "one that does not go with others",
+        ),
+        ("service=nowhere", "service"),
+        ("port=5432,5433", "port"),
+        ("connect_timeout=abc", "connect_timeout"),
+        ("keepalives=x", "keepalives"),
+        ("keepalives=", "keepalives"),
+        ("keepalives_idle=1s", "keepalives_idle"),
+        ("tcp_user_timeout=x", "tcp_user_timeout"),
+        ("hostaddr=localhost", "hostaddr"),
+        ("connect_timeout=x&sslmode=y", "connect_timeout, sslmode"),
+    ],
+)
+def test_bad_option(options: str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert complaint(NOBODY + options, monkeypatch) == f"DATABASE_URL has an option with a wrong value: {named}"
+    with pytest.raises(psycopg.Error) as refused:
+        psycopg.connect(NOBODY + options)
+    assert "Connection refused" not in str(refused.value)
+
+
+@pytest.mark.parametrize("options", ["nonsense=1", "application_name=%zz", "application_name=%00", "sslmode"])
+def test_malformed_options(options: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = "is not a PostgreSQL URL (percent-encode special characters)"
+    assert complaint(NOBODY + options, monkeypatch) == f"DATABASE_URL {reason}"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "sslmode=require&channel_binding=require",
+        "sslmode=verify-full&sslrootcert=system",
+        "sslrootcert=system",
+        "sslnegotiation=direct&sslmode=require",
+        "connect_timeout=10&keepalives=1&keepalives_idle=30&keepalives_interval=10&keepalives_count=3",
+        "tcp_user_timeout=-1&application_name=a%20name",
+        "target_session_attrs=read-write&load_balance_hosts=random",
+        "hostaddr=127.0.0.1",
+        "sslmode=require&sslmode=disable",
+        "options=endpoint%3Dep-x-1",
+    ],
+)
+def test_good_option(options: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", NOBODY + options)
+    Database()
+    with pytest.raises(psycopg.OperationalError, match="Connection refused"):
+        psycopg.connect(NOBODY + options)
+
+
+def test_an_address_is_judged_without_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("DATABASE_URL", f"postgresql://u:p@127.0.0.1:{server.getsockname()[1]}/name?sslmode=require")
+        Database()
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
 def test_address_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "url").write_text(GOOD + "\n")
     monkeypatch.delenv("DATABASE_URL", raising=False)
@@ -85,13 +165,20 @@ def test_address_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert DatabaseSettings().database_url.get_secret_value() == GOOD
 
 
-def test_start_without_an_address_says_one_line() -> None:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": "src"}
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({}, "is missing or empty"),
+        ({"DATABASE_URL": f"{NOBODY}sslmode=s3cret"}, "has an option with a wrong value: sslmode"),
+    ],
+)
+def test_start_without_a_usable_address_says_one_line(given: dict[str, str], reason: str) -> None:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": "src", **given}
     ended = subprocess.run(
         [sys.executable, "-m", "app"], env=environment, capture_output=True, text=True, timeout=30, check=False
     )
     assert (ended.returncode, ended.stdout) == (78, "")
-    assert ended.stderr == "backend: DATABASE_URL is missing or empty\n"
+    assert ended.stderr == f"backend: DATABASE_URL {reason}\n"
 
 
 def test_a_server_that_hangs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

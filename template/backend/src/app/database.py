@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 import psycopg
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
+from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, SecretStr, field_validator
@@ -24,8 +25,36 @@ CONNECT_SECONDS = 2  # to connect, or to wait for a free connection
 QUERY_SECONDS = 5.0  # for all a request does with its connection
 PING_SECONDS = 0.5  # for the round trip that proves a connection works
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # the 8 bytes a PostgreSQL client opens with
+# Options that are read as numbers, and only once there is an address.
+NUMBERS = (
+    "connect_timeout",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "tcp_user_timeout",
+)
 
 type Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+def refused_options(parts: Mapping[str, Any]) -> list[str]:
+    """Name the options whose values would make every connection fail."""
+    found = [key for key in NUMBERS if key in parts and not re.fullmatch("[+-]?[0-9]{1,9}", str(parts[key]))]
+    addresses = str(parts.get("hostaddr") or "")
+    for address in filter(None, addresses.split(",")):
+        try:
+            socket.getaddrinfo(address, None, flags=socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            found.append("hostaddr")
+    # libpq examines the others before it connects: let it start on sockets that cannot be there, not on the network.
+    hosts = ",".join("/dev/null" for _ in (addresses or str(parts["host"])).split(","))
+    attempt = pq.PGconn.connect_start(make_conninfo(**{**parts, "host": hosts, "hostaddr": None}).encode())
+    complaint = attempt.get_error_message()
+    attempt.finish()
+    if not complaint.startswith("connection to server on socket"):
+        found += [key for key in parts if re.search(rf"\b{key}\b", complaint)] or ["one that does not go with others"]
+    return found
 
 
 class DatabaseSettings(FromEnvironment):
@@ -59,6 +88,8 @@ class DatabaseSettings(FromEnvironment):
         for port in str(parts.get("port") or 5432).split(","):
             if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
                 raise ValueError("has a port that is not a number from 1 to 65535")
+        if options := refused_options(parts):
+            raise ValueError(f"has an option with a wrong value: {', '.join(options)}")
         return value
 
 
