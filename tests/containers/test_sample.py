@@ -144,6 +144,15 @@ def test_a_wrong_environment_ends_the_start_with_one_line(
     assert "s3cret" not in line
 
 
+def test_the_database_is_verified_by_the_systems_certificates(own: Path, engine: Engine) -> None:
+    """`sslmode=verify-full&sslrootcert=system` finds what the base image trusts."""
+    image = f"{load(own / 'taskflow.toml').image('backend')}:dev"
+    script = (ROOT / "tests/containers/system_certificates.py").read_text(encoding="utf-8")
+    words = ["run", "--rm", "--no-healthcheck", "--user=0:0", "--tmpfs=/etc/ssl/certs", image]
+    done = engine.call(*words, "python", "-c", script, check=False, timeout=60)
+    assert "trusted, by somebody" in done.stdout, done.stdout + done.stderr
+
+
 def test_a_second_backend_is_an_entry_and_a_folder(
     render: Render, engine: Engine, tmp_path: Path
 ) -> None:
