@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from automation.contract import check_compose, check_image, check_text
+from automation.composecontract import check_compose
+from automation.contract import check_image, check_text
 from automation.errors import InputError
 from automation.model import Project, load
 from automation.results import Result, Status
