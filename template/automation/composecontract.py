@@ -197,14 +197,11 @@ def _compose(project: Project, name: str, entry: Any) -> Iterator[Result]:
         sorted(path for path, read_only in mounts.items() if not read_only),
         "mount the model's read-write volumes, /tmp under tmpfs, and no others",
     )
-    own = [shlex.split(w) if isinstance(w := entry.get(key), str) else _items(entry, key)
-           for key in ("entrypoint", "command")]  # fmt: skip
-    shells = [" ".join(map(str, words)) for words in own if _starts_shell([str(w) for w in words])]
     yield level.check(
         "command",
         "command without a shell",
         "no shell in front",
-        shown(shells) if shells else "no shell in front",
+        shown(_shells(entry) or "no shell in front"),
         "leave the command to the image, or write it as a list without sh -c",
     )
     check = entry.get("healthcheck") or {}
@@ -216,6 +213,20 @@ def _compose(project: Project, name: str, entry: Any) -> Iterator[Result]:
         "off" if off else "on",
         "remove what turns it off: the image has one",
     )
+
+
+def _shells(entry: Mapping[str, Any]) -> list[str]:
+    """The commands that start a shell, and those that no shell rules take apart."""
+    found = []
+    for key in ("entrypoint", "command"):
+        value = entry.get(key)
+        try:
+            words = shlex.split(value) if isinstance(value, str) else map(str, _items(entry, key))
+            if _starts_shell(words := list(words)):
+                found.append(" ".join(words))
+        except ValueError as error:
+            found.append(f"{key} {value} ({error})")
+    return found
 
 
 def _of_the_host(entry: Mapping[str, Any]) -> list[str]:

@@ -239,6 +239,8 @@ COMPOSE = {
     "a database elsewhere": ComposeFault("connects", "environment", {"DATABASE_URL": "postgresql://u:p@elsewhere/d"}, "DATABASE_URL at database", "DATABASE_URL at elsewhere"),
     "a shell as command": ComposeFault("command", "command", ["sh", "-c", "python -m app"], "no shell in front", "sh -c python"),
     "a shell as entry point": ComposeFault("command", "entrypoint", "/bin/bash -c 'python -m app'", "no shell in front", "/bin/bash -c"),
+    "a command with one quote": ComposeFault("command", "command", "python -m app --title 'It", "no shell in front", "command python -m app --title 'It (No closing quotation)"),
+    "an entry point with one quote": ComposeFault("command", "entrypoint", 'python "-m', "no shell in front", "No closing quotation"),
     "swap": ComposeFault("memory", "memswap_limit", "1g", "300.0 MB", "1073.7 MB"),
     "a second limit": ComposeFault("memory", "deploy", {"resources": {"limits": {"memory": "1g"}}}, "300.0 MB", "1073.7 MB"),
     "another tag": ComposeFault("image", "image", "taskflow-backend:latest", "taskflow-backend:dev", "taskflow-backend:latest"),
