@@ -9,27 +9,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
+from automation import composefile
 from automation.contract import Level, _starts_shell, shown
-from automation.errors import InputError
 from automation.model import Access, Container, Project, megabytes
 from automation.results import Result, skip
 
 
 def check_compose(root: Path, project: Project, names: Iterable[str]) -> list[Result]:
     """compose.yaml against the model: the same restrictions on a laptop as in production."""
-    names_of_files = [(root / name, root / over) for name, over in _COMPOSE_FILES]
-    path, overrides = next(
-        ((path, over) for path, over in names_of_files if path.is_file()), names_of_files[0]
-    )
-    level = Level("compose", "", path.name)
-    if not path.is_file():
+    file = composefile.read(root)
+    if file is None:
         return [skip("contract.compose.present", "compose file", "there is no compose.yaml")]
-    services = _services(path)
-    for over in (overrides, overrides.with_suffix(".yml")):
-        if over.is_file():  # compose adds it without being asked
-            services = _merged(services, _services(over))
+    services = file.section("services")
+    level = Level("compose", "", file.name)
     results = [r for name in names for r in _compose(project, name, services.get(name))]
     for name, service in project.services.items():
         entry = services.get(name)
@@ -59,44 +51,6 @@ def check_compose(root: Path, project: Project, names: Iterable[str]) -> list[Re
         )
     )
     return results
-
-
-# compose.yaml and its override, by the names that compose looks for, in its order.
-_COMPOSE_FILES = (
-    ("compose.yaml", "compose.override.yaml"),
-    ("compose.yml", "compose.override.yaml"),
-    ("docker-compose.yaml", "docker-compose.override.yaml"),
-    ("docker-compose.yml", "docker-compose.override.yaml"),
-)
-
-
-def _services(path: Path) -> dict[str, Any]:
-    """The services of a compose file, variables replaced by their defaults.
-
-    Raises:
-        InputError: it is no compose file; names the line where that is known.
-    """
-    try:
-        text = re.sub(r"\$\{\w+:?-([^}]*)\}", r"\1", path.read_text(encoding="utf-8"))
-        whole = yaml.safe_load(text) or {}
-        services = (whole.get("services") or {}) if isinstance(whole, dict) else None
-        if not isinstance(services, dict):
-            raise ValueError("there is no mapping called `services`")
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(
-            f"{path.name}{f':{mark.line + 1}' if mark else ''}: not a valid compose file: "
-            f"{str(error).splitlines()[0]}",
-            "mend it and run again",
-        ) from None
-    return services
-
-
-def _merged(base: Any, over: Any) -> Any:
-    """What compose makes of a file and its override: mappings merge, lists grow, the rest is replaced."""
-    if isinstance(base, dict) and isinstance(over, dict):
-        return {**base, **{k: _merged(base[k], v) if k in base else v for k, v in over.items()}}
-    return [*base, *over] if isinstance(base, list) and isinstance(over, list) else over
 
 
 def _rights(entry: Mapping[str, Any]) -> list[str]:

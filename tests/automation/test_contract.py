@@ -2,6 +2,7 @@
 
 import copy
 import re
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from automation import composefile
 from automation.composecontract import check_compose
 from automation.contract import check_image, check_text
 from automation.errors import InputError
@@ -522,7 +524,7 @@ def test_small_letters_and_windows_lines_pass(container: str, project: Path) -> 
     assert failures(checked(project)) == {}
 
 
-def recompose(root: Path, service: str, key: str, value: object) -> None:
+def recompose(root: Path, service: object, key: str, value: object) -> None:
     """Set a key of a service, or the whole service, in compose.yaml."""
     path = root / "compose.yaml"
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -595,6 +597,12 @@ def test_a_project_without_compose_is_said_to_have_none(project: Path) -> None:
     assert "no compose.yaml" in found["compose.present"].detail
 
 
+# Nine values of nine values of …, which fills any memory.
+BOMB = "x0: &x0 [x]\n" + "".join(
+    f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9)}]\n" for n in range(1, 10)
+)
+
+
 @pytest.mark.parametrize(
     ("text", "where", "message"),
     [
@@ -603,6 +611,30 @@ def test_a_project_without_compose_is_said_to_have_none(project: Path) -> None:
         ("services: [backend]\n", "compose.yaml", "no mapping called `services`"),
         ("- services\n", "compose.yaml", "no mapping called `services`"),
         ("just words", "compose.yaml", "no mapping called `services`"),
+        ("services: " + "[" * 2000, "compose.yaml", "it is nested too deeply"),
+        (f"services: {'{a: ' * 60}{'}' * 60}", "compose.yaml:1", "it is nested too deeply"),
+        ("services: &a\n  b: *a\n", "compose.yaml:1", "it is nested too deeply"),
+        pytest.param(
+            BOMB, "compose.yaml:1", "its anchors make more than 50000 values of it", id="bomb"
+        ),
+        pytest.param(
+            BOMB.replace("[*", "{<<: [*").replace("]", "]}").replace("[x", "{y: [x"),
+            "compose.yaml:1",
+            "its anchors make more than 50000 values of it",
+            id="bomb of merged mappings",
+        ),
+        (
+            "services:\n  a: {}\n  b: {}\n  a: {}\n",
+            "compose.yaml:4",
+            "`a` is stated twice, first in line 2",
+        ),
+        (
+            "services: {a: {image: x, user: y, image: z}}\n",
+            "compose.yaml:1",
+            "`image` is stated twice",
+        ),
+        ("services: {? [a] : b}\n", "compose.yaml:1", "a key that is no text"),
+        ("services: {a: !what 1}\n", "compose.yaml:1", "not a valid compose file"),
     ],
 )
 def test_compose_that_is_none(text: str, where: str, message: str, project: Path) -> None:
@@ -682,6 +714,49 @@ def test_an_override_counts(project: Path) -> None:
     failed = failures(checked(project))
     assert set(failed) == {"compose.security"}
     assert "cap_add ['NET_ADMIN']" in failed["compose.security"].measured
+
+
+# A compose file's part of the backend, an override's, and what compose makes of them.
+MERGED = {
+    "a list over a mapping": ("environment: {A: 1, B: 2}", "environment: [B=3, C]", {"environment": {"A": 1, "B": "3", "C": None}}),
+    "a mapping over a list": ("environment: [A=1, B=2]", "environment: {B: 3}", {"environment": {"A": "1", "B": 3}}),
+    "lists": ("cap_drop: [ALL]\ntmpfs: /tmp", "cap_drop: [ALL, X]\ntmpfs: [/tmp, /x]", {"cap_drop": ["ALL", "X"], "tmpfs": ["/tmp", "/x"]}),
+    "ports": ("ports: ['1:2', 3]", "ports: [3, '4:5']", {"ports": ["1:2", 3, "4:5"]}),
+    "mounts by target": ("volumes: ['a:/a', 'b:/b']", "volumes: [{type: volume, source: c, target: /a}]", {"volumes": [{"type": "volume", "source": "c", "target": "/a"}, "b:/b"]}),
+    "a command": ("command: [a, b]\nhealthcheck: {test: [CMD, a]}", "command: [c]\nhealthcheck: {test: [NONE]}", {"command": ["c"], "healthcheck": {"test": ["NONE"]}}),
+    "a build": ("build: ./a", "build: {target: b}", {"build": {"context": "./a", "target": "b"}}),
+    "nothing over a list": ("ports: [1]\nuser: a", "ports:\nuser:", {"ports": [1], "user": None}),
+    "!reset": ("ports: [1]\nuser: a\nenvironment: {A: 1, B: 2}", "ports: !reset []\nuser: !reset null\nenvironment: {A: !reset null}", {"environment": {"B": 2}}),
+    "!override": ("ports: [1]\nenvironment: {A: 1}\nuser: a", "ports: !override [2]\nenvironment: !override {B: 2}\nuser: !override '1'", {"ports": [2], "environment": {"B": 2}, "user": "1"}),
+    "anchors": ("environment: &e {A: 1}\nlabels: {<<: *e, A: 2, B: 3}", "", {"environment": {"A": 1}, "labels": {"A": 2, "B": 3}}),
+    "variables": ("user: ${A:-${B:-c}}\nimage: ${D-e}:$F\nports: [22:22]", "", {"user": "c", "image": "e:$F", "ports": ["22:22"]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MERGED)
+def test_files_are_merged_as_compose_does(case: str, tmp_path: Path) -> None:
+    below, above, expected = MERGED[case]
+    for name, text in (("compose.yml", below), ("compose.override.yml", above)):
+        text = "services:\n  backend:\n" + textwrap.indent(text, "    ")
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = composefile.read(tmp_path)
+    assert found and found.section("services")["backend"] == expected
+
+
+def test_what_an_override_resets_is_missed(project: Path) -> None:
+    text = "services: {backend: {read_only: !reset false, cap_drop: !override [NET_RAW]}}"
+    (project / "docker-compose.override.yml").write_text(text, encoding="utf-8")
+    found = failures(checked(project))
+    assert set(found) == {"compose.security"}
+    assert "read_only False, cap_drop ['NET_RAW']" in found["compose.security"].measured
+
+
+@pytest.mark.parametrize("name", [1, 1.5, True, "null"])
+def test_a_service_by_any_name(name: object, project: Path) -> None:
+    recompose(project, name, "", {"image": "redis", "privileged": True})
+    found = failures(checked(project))
+    assert set(found) == {"compose.services"}
+    assert f"{str(name).lower()} (privileged)" in found["compose.services"].measured
 
 
 def test_a_compose_file_by_its_older_name_counts(project: Path) -> None:

@@ -1,0 +1,269 @@
+"""Compose files as compose reads them: tags, anchors, defaults of variables, overrides merged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from automation.errors import InputError
+
+# By the names that compose looks for, in its order; it takes the first file, and any override.
+NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+OVERRIDES = tuple(name.replace(".", ".override.") for name in NAMES)
+# Beyond these a file is a mistake, or an attack on whoever reads it.
+_MAX_DEPTH = 40
+_MAX_VALUES = 50_000
+
+# Lists of NAME=value that may as well be written as mappings.
+_BY_NAME = {"environment", "labels", "annotations", "extra_hosts", "sysctls", "args"}
+_REPLACED = {"command", "entrypoint", "test"}
+_ONE_OR_MORE = {"tmpfs", "dns", "dns_search", "env_file"}
+
+
+class _Reset:
+    """What `!reset` leaves of a value."""
+
+
+@dataclass(frozen=True)
+class _Override:
+    """A value that replaces the one below it: `!override`."""
+
+    value: Any
+
+
+@dataclass(slots=True)
+class ComposeFile:
+    """What compose makes of its files, and where each value was stated.
+
+    `places` holds "file:line" of a path such as ("services", "backend", "user"); an item of a list
+    goes by its name where it has one (NAME=value), or else by its number. `texts` are all texts of
+    all files with their paths and places, whether an override replaced them or not.
+    """
+
+    name: str
+    content: dict[str, Any] = field(default_factory=dict)
+    places: dict[tuple[str, ...], str] = field(default_factory=dict)
+    texts: list[tuple[tuple[str, ...], str, str]] = field(default_factory=list)
+
+    def section(self, name: str) -> dict[str, Any]:
+        """A top-level mapping, such as `services`; empty where there is none."""
+        found = self.content.get(name)
+        return found if isinstance(found, dict) else {}
+
+    def place(self, *path: str) -> str:
+        """Where a path is stated, or what it lies in: "compose.yaml:12"."""
+        for length in range(len(path), 1, -1):
+            if found := self.places.get(path[:length]):
+                return found
+        return self.name
+
+
+def read(root: Path) -> ComposeFile | None:
+    """The compose file of a folder with its overrides, or None where there is none.
+
+    Raises:
+        InputError: it is no compose file; names the file, and the line where that is known.
+    """
+    path = next((root / name for name in NAMES if (root / name).is_file()), None)
+    if path is None:
+        return None
+    found = ComposeFile(path.name)
+    for each in (path, *(root / name for name in OVERRIDES)):
+        if each.is_file():
+            content = _load(each, found)
+            found.content = _merged(found.content, content) if found.content else content
+    found.content = _plain(found.content)
+    return found
+
+
+def _load(path: Path, into: ComposeFile) -> dict[str, Any]:
+    try:
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8-sig"))
+        try:
+            node = loader.get_single_node()
+            reader = _Reader(loader, path.name, into)
+            whole = {} if node is None else reader.value(node, ())
+        finally:
+            loader.dispose()
+        whole = {} if whole is None else whole
+        services = whole.get("services") if isinstance(whole, dict) else []
+        if not isinstance(services, (dict, _Override, _Reset, type(None))):
+            raise ValueError("there is no mapping called `services`")
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        reason = (
+            "it is nested too deeply"
+            if isinstance(error, RecursionError)
+            else next(iter(str(error).splitlines()), "")
+        )
+        raise InputError(
+            f"{path.name}{f':{mark.line + 1}' if mark else ''}: not a valid compose file: {reason}",
+            "mend it and run again",
+        ) from None
+    assert isinstance(whole, dict)
+    return whole
+
+
+class _Reader:
+    """Makes values of YAML nodes; what an anchor stands for is counted each time."""
+
+    def __init__(self, loader: yaml.SafeLoader, file: str, into: ComposeFile) -> None:
+        self.loader = loader
+        self.file = file
+        self.into = into
+        self.values = 0
+
+    def value(self, node: yaml.Node, path: tuple[str, ...]) -> Any:
+        self.values += 1
+        if len(path) > _MAX_DEPTH:
+            raise _fault("it is nested too deeply", node)
+        if self.values > _MAX_VALUES:
+            raise _fault(f"its anchors make more than {_MAX_VALUES} values of it", node)
+        self.into.places[path] = f"{self.file}:{node.start_mark.line + 1}"
+        if node.tag == "!reset":
+            return _Reset()
+        if node.tag == "!override":
+            kind = type(node)
+            implicit = (True, False) if not getattr(node, "style", None) else (False, True)
+            node.tag = self.loader.resolve(kind, node.value, implicit)  # type: ignore[no-untyped-call]
+            return _Override(self.value(node, path))
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [
+                self.value(item, (*path, _label(item, index)))
+                for index, item in enumerate(node.value)
+            ]
+        return self.scalar(node, path)
+
+    def mapping(self, node: yaml.MappingNode, path: tuple[str, ...]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        shared: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        for key, item in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _fault("a key that is no text", key)
+            if key.tag == "tag:yaml.org,2002:merge":
+                for one in item.value if isinstance(item, yaml.SequenceNode) else [item]:
+                    if not isinstance(one, yaml.MappingNode):
+                        raise _fault("`<<` takes a mapping", one)
+                    shared = {**self.value(one, path), **shared}
+                continue
+            if key.value in lines:
+                raise _fault(
+                    f"`{key.value}` is stated twice, first in line {lines[key.value]}", key
+                )
+            lines[key.value] = key.start_mark.line + 1
+            found[key.value] = self.value(item, (*path, key.value))
+        for name, line in lines.items():
+            self.into.places[(*path, name)] = f"{self.file}:{line}"
+        return {**shared, **found}
+
+    def scalar(self, node: yaml.Node, path: tuple[str, ...]) -> Any:
+        # YAML 1.1 takes 22:22 for a number to the base of 60; compose does not.
+        number = node.tag == "tag:yaml.org,2002:int" and ":" in node.value
+        value = node.value if number else self.loader.construct_object(node)
+        if isinstance(value, str):
+            value = _with_defaults(value)
+            self.into.texts.append((path, value, f"{self.file}:{node.start_mark.line + 1}"))
+        return value
+
+
+def _fault(text: str, node: yaml.Node) -> yaml.MarkedYAMLError:
+    class Fault(yaml.MarkedYAMLError):
+        def __str__(self) -> str:
+            return text
+
+    return Fault(problem=text, problem_mark=node.start_mark)
+
+
+def _label(item: yaml.Node, index: int) -> str:
+    name = re.match(r"\w+(?==)", item.value) if isinstance(item, yaml.ScalarNode) else None
+    return name[0] if name else str(index)
+
+
+def _with_defaults(text: str) -> str:
+    """Variables replaced by their defaults, from the innermost; those without one stay."""
+    for _ in range(_MAX_DEPTH):
+        text, count = re.subn(r"\$\{\w+:?-((?:[^${}]|\$(?!\{))*)\}", r"\1", text)
+        if not count:
+            break
+    return text
+
+
+def _merged(base: Any, over: Any, key: str = "") -> Any:
+    """A value with another file's over it, by compose's rules."""
+    if isinstance(over, (_Reset, _Override)):
+        return over
+    if isinstance(base, _Override):
+        base = base.value
+    if key == "build":
+        base, over = ({"context": v} if isinstance(v, str) else v for v in (base, over))
+    if key in _BY_NAME:
+        base, over = _by_name(base), _by_name(over)
+    if key in _ONE_OR_MORE:
+        base, over = ([v] if isinstance(v, str) else v for v in (base, over))
+    if isinstance(base, dict) and isinstance(over, dict):
+        return {**base, **{k: _merged(base[k], v, k) if k in base else v for k, v in over.items()}}
+    if isinstance(base, list) and isinstance(over, list) and key not in _REPLACED:
+        if key == "volumes":  # one mount for one target: the last
+            return list({target(volume): volume for volume in [*base, *over]}.values())
+        return [*base, *(item for item in over if item not in base)]
+    if over is None and isinstance(base, (dict, list)):
+        return base
+    return over
+
+
+def _by_name(value: Any) -> Any:
+    return named(value) if isinstance(value, list) else value
+
+
+def named(value: Any) -> dict[str, Any]:
+    """A mapping, or a list of NAME=value as one; None for a name without a value."""
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, list):
+        return {}
+    parts = (str(item).partition("=") for item in value)
+    return {name: text if equals else None for name, equals, text in parts}
+
+
+def target(volume: Any) -> str:
+    """The path within the container of an entry under `volumes`."""
+    if isinstance(volume, dict):
+        return str(volume.get("target"))
+    parts = parts_of(str(volume))
+    return parts[1] if len(parts) > 1 else parts[0]
+
+
+def parts_of(volume: str) -> list[str]:
+    """Source, target and options of a short mount; a variable's colon parts nothing."""
+    return [part for part in _split(volume) if part]
+
+
+def _split(volume: str) -> Iterator[str]:
+    part, depth = "", 0
+    for before, character in zip(" " + volume, volume, strict=False):
+        depth += (character == "{" and before == "$") - (character == "}" and depth > 0)
+        if character in ":," and not depth:
+            yield part
+            part = ""
+        else:
+            part += character
+    yield part
+
+
+def _plain(value: Any) -> Any:
+    """A value without what the tags left behind."""
+    if isinstance(value, _Override):
+        return _plain(value.value)
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if not isinstance(v, _Reset)}
+    if isinstance(value, list):
+        return [_plain(item) for item in value if not isinstance(item, _Reset)]
+    return None if isinstance(value, _Reset) else value
