@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 from urllib.parse import urlsplit
 
 from automation import composefile
-from automation.contract import Level, _starts_shell, shown
+from automation.composefile import ComposeFile
+from automation.contract import (
+    _SECRET_VALUE,
+    Level,
+    _asks_health,
+    _health_paths,
+    _starts_shell,
+    shown,
+)
 from automation.model import Access, Container, Project, megabytes
 from automation.results import Result, skip
 
@@ -20,69 +30,237 @@ def check_compose(root: Path, project: Project, names: Iterable[str]) -> list[Re
     file = composefile.read(root)
     if file is None:
         return [skip("contract.compose.present", "compose file", "there is no compose.yaml")]
+    results = [r for name in names for r in _compose(_Service(root, project, file, name))]
+    return results + list(_whole(root, project, file))
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """A service of the compose file, and what surrounds it."""
+
+    root: Path
+    project: Project
+    file: ComposeFile
+    name: str
+
+    @property
+    def entry(self) -> Any:
+        return self.file.section("services").get(self.name)
+
+    @property
+    def container(self) -> Container:
+        return self.project.containers[self.name]
+
+    def level(self, *keys: str) -> Level:
+        """The results' maker; a fault is where the service's key is stated."""
+        container = self.name if self.name in self.project.containers else ""
+        return Level("compose", container, self.file.place("services", self.name, *keys))
+
+    def items(self, key: str) -> list[Any]:
+        return _items(self.entry, key)
+
+
+def _whole(root: Path, project: Project, file: ComposeFile) -> Iterator[Result]:
+    """What concerns no container of the model: services, other services, and files read besides."""
     services = file.section("services")
-    level = Level("compose", "", file.name)
-    results = [r for name in names for r in _compose(project, name, services.get(name))]
-    for name, service in project.services.items():
+    for name, model in project.services.items():
         entry = services.get(name)
-        results.append(
-            level.check(
+        image = entry.get("image") if isinstance(entry, dict) else "missing"
+        yield (
+            _Service(root, project, file, name)
+            .level("image")
+            .check(
                 f"service.{name}",
                 f"image of {name}",
-                service.image,
-                entry.get("image") if isinstance(entry, dict) else "missing",
-                f"make both agree: services.{name}.image in taskflow.toml and compose.yaml",
+                model.image,
+                image,
+                f"make both agree: services.{name}.image in taskflow.toml and {file.name}",
+                passed=_full_name(str(image)) == _full_name(model.image),
             )
         )
     # Others, such as a cache, are the project's own affair; more rights than ours they may not have.
-    strangers = sorted(services.keys() - project.containers.keys())
-    powerful = [
-        f"{name} ({', '.join(rights)})"
-        for name in strangers
-        if isinstance(services[name], dict) and (rights := _rights(services[name]))
-    ]
-    results.append(
-        level.check(
-            "services",
-            "no other service has rights on the host",
-            "none",
-            shown(powerful) if powerful else "none",
-            "take privileged, cap_add and what is of the host away",
-        )
+    powerful = {}
+    for name in sorted(services.keys() - project.containers.keys()):
+        service = _Service(root, project, file, name)
+        if isinstance(service.entry, dict) and (rights := _rights(service)):
+            powerful[name] = f"{name} ({', '.join(rights)})"
+    yield _level(file, *[("services", name) for name in powerful]).check(
+        "services",
+        "no other service has rights on the host",
+        "none",
+        shown(list(powerful.values()) or "none"),
+        "take privileged, cap_add and what is of the host away",
     )
-    return results
+    unread: list[tuple[str, ...]] = [("include",)] if file.content.get("include") else []
+    unread += [
+        ("services", name, "extends")
+        for name, entry in services.items()
+        if isinstance(entry, dict) and entry.get("extends")
+    ]
+    yield _level(file, *unread).check(
+        "complete",
+        "no include, no extends",
+        "nothing",
+        shown([" ".join(path[-2:]) for path in unread]),
+        "write it out, share it by a YAML anchor, or put it into compose.override.yaml: "
+        "what other files give a container is not seen here",
+    )
+    secrets = {place: ".".join(path) for path, text, place in file.texts if _holds_secret(text)}
+    yield Level("compose", "", next(iter(secrets), file.name)).check(
+        "secrets",
+        "no secret written out",
+        "nothing",
+        shown(list(secrets.values())),
+        "replace it by ${NAME:?}, set it in .env, which git ignores, and revoke the one that was here",
+    )
 
 
-def _rights(entry: Mapping[str, Any]) -> list[str]:
-    found = ["privileged"] if entry.get("privileged") else []
-    return found + [f"cap_add {c}" for c in _items(entry, "cap_add")] + _of_the_host(entry)
+def _level(file: ComposeFile, *paths: tuple[str, ...]) -> Level:
+    place = file.places.get(paths[0], file.name) if paths else file.name
+    return Level("compose", "", place)
 
 
-def _compose(project: Project, name: str, entry: Any) -> Iterator[Result]:
-    container = project.containers[name]
-    level = Level("compose", name, "compose.yaml")
+_MORE_SECRETS = re.compile(
+    r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+)
+
+
+def _holds_secret(text: str) -> bool:
+    # A password within a URL is the local database's, which the compose file makes up itself.
+    found = (match[0] for match in _SECRET_VALUE.finditer(text))
+    return bool(_MORE_SECRETS.search(text)) or any(not each.startswith("://") for each in found)
+
+
+def _full_name(image: str) -> str:
+    """An image's name without what Docker Hub's images may leave out."""
+    return re.sub(r"^((index\.)?docker\.io/)?(library/)?", "", image)
+
+
+def _rights(service: _Service) -> list[str]:
+    entry = service.entry
+    found = ["privileged"] if _flag(entry.get("privileged", False)) else []
+    found += [f"cap_add {capability}" for capability in service.items("cap_add")]
+    found += [
+        f"security_opt {option}"
+        for option in map(str, service.items("security_opt"))
+        if not _HARMLESS_OPTION.fullmatch(option)
+    ]
+    return found + _of_the_host(service)
+
+
+_HARMLESS_OPTION = re.compile(
+    r"no-new-privileges([:=]\w+)?|seccomp[:=]builtin|apparmor[:=]docker-default"
+)
+
+
+def _flag(value: object) -> object:
+    """A truth value, which compose also takes as text; anything else as it is."""
+    known = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+    return known.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _compose(service: _Service) -> Iterator[Result]:
+    name, entry = service.name, service.entry
     if not isinstance(entry, dict):
-        yield level.check(
+        yield service.level().check(
             "present", "service in compose.yaml", name, "missing", f"add a service called {name}"
         )
         return
     image = str(entry.get("image", "not set"))
-    yield level.check(
+    wanted = f"{service.project.image(name)}:dev"
+    yield service.level("image").check(
         "image",
         "image name",
-        f"{project.image(name)}:dev",
+        wanted,
         image,
-        f"write image: {project.image(name)}:dev, the name that `invoke build` gives it",
+        f"write image: {wanted}, the name that `invoke build` gives it",
+        passed=_full_name(image) == _full_name(wanted),
     )
-    options = {str(option).replace("=", ":") for option in _items(entry, "security_opt")}
+    yield _build(service)
+    yield _security(service)
+    yield _memory(service)
+    targets = {
+        f"{port.get('target')}/{port.get('protocol', 'tcp')}"
+        if isinstance(port, dict)
+        else str(port).rsplit(":", 1)[-1]
+        for port in service.items("ports")
+    }
+    port = service.container.port
+    yield service.level("ports").check(
+        "port",
+        "published port",
+        [str(port)],
+        sorted({target.removesuffix("/tcp") for target in targets}),
+        f"publish {port} and nothing else",
+    )
+    yield from _environment(service)
+    yield _volumes(service)
+    shells = _shells(entry)
+    yield service.level("entrypoint" if shells and "entrypoint" in entry else "command").check(
+        "command",
+        "command without a shell",
+        "no shell in front",
+        shown(shells or "no shell in front"),
+        "leave the command to the image, or write it as a list without sh -c",
+    )
+    yield _healthcheck(service)
+
+
+def _build(service: _Service) -> Result:
+    container, build = service.container, service.entry.get("build")
+    build = {"context": build} if isinstance(build, str) else build
+    context = service.project.context(service.name)
+    wrong = []
+    if isinstance(build, dict):
+        stated = str(build.get("context", "."))
+        if not _within(service.root, stated, normpath(context)):
+            wrong.append(f"context {stated}")
+        if normpath(str(build.get("dockerfile") or "Dockerfile")) != "Dockerfile":
+            wrong.append(f"dockerfile {build['dockerfile']}")
+        wrong += [key for key in _OTHER_BUILDS if _flag(build.get(key))]
+        images = {"BASE_IMAGE": container.base, "BUILDER_IMAGE": container.build_image}
+        wrong += [
+            f"args {key}={value}"
+            for key, value in composefile.named(build.get("args")).items()
+            if key in images and not _open(value) and _full_name(str(value)) != images[key]
+        ]
+    elif build is not None:
+        wrong.append(shown(build))
+    return service.level("build").check(
+        "build",
+        "builds its own folder",
+        f"./{context}",
+        shown(wrong or f"./{context}"),
+        f"write build: ./{context}, as `invoke build` does it; the rest belongs in its Dockerfile",
+    )
+
+
+_OTHER_BUILDS = ("dockerfile_inline", "target", "additional_contexts", "privileged", "entitlements")
+
+
+def _within(root: Path, path: str, folder: str) -> bool:
+    """Whether a path, which starts at the project's folder, is this folder of it."""
+    return (root / path).resolve() == (root / folder).resolve()
+
+
+def _open(value: object) -> bool:
+    """Whether the shell or .env says it: a name alone, or a variable without a default."""
+    return value is None or bool(re.search(r"(?<!\$)\$(\w|\{)", str(value)))
+
+
+def _security(service: _Service) -> Result:
+    entry, container = service.entry, service.container
+    options = {str(option).replace("=", ":") for option in service.items("security_opt")}
+    dropped = [str(capability).upper() for capability in service.items("cap_drop")]
     measured = {
         "user": str(entry.get("user", "not set")),
-        "read_only": entry.get("read_only", False),
-        "cap_drop": [str(capability).upper() for capability in _items(entry, "cap_drop")],
-        "cap_add": _items(entry, "cap_add"),
+        "read_only": _flag(entry.get("read_only", False)),
+        # ALL has the others in it.
+        "cap_drop": ["ALL"] if "ALL" in dropped else dropped,
+        "cap_add": service.items("cap_add"),
         "security_opt": sorted(option.removesuffix(":true") for option in options),
-        "privileged": entry.get("privileged", False),
-        "of the host": _of_the_host(entry),
+        "privileged": _flag(entry.get("privileged", False)),
+        "of the host": _of_the_host(service) + _hooks_as_another(service),
     }
     expected = {
         "user": container.user,
@@ -93,80 +271,258 @@ def _compose(project: Project, name: str, entry: Any) -> Iterator[Result]:
         "privileged": False,
         "of the host": [],
     }
-    yield level.check(
+    first = next((key for key in expected if expected[key] != measured[key]), "")
+    return service.level(*([first] if first in entry else [])).check(
         "security",
         "restrictions",
         [f"{k} {v}" for k, v in expected.items()],
         [f"{k} {v}" for k, v in measured.items()],
         "set them as expected, and nothing that loosens them",
     )
-    stated = entry.get("mem_limit")
+
+
+def _memory(service: _Service) -> Result:
+    entry, wanted = service.entry, service.container.memory
+    # Compose takes either for the limit; swap must not come on top of it.
+    given = [entry.get("mem_limit"), _deployed(entry, "limits", "memory")]
+    limits = [value for value in given if value is not None]
+    stated: object = None
+    limit = 0
     try:
-        limit = _compose_bytes(stated)
-        # Where they are given too, they win, or add swap.
-        for other in (entry.get("memswap_limit"), _deployed_memory(entry)):
-            stated, limit = (stated, limit) if other is None else (other, _compose_bytes(other))
-            if limit != container.memory:
+        for stated in [*limits, *([entry["memswap_limit"]] if entry.get("memswap_limit") else [])]:
+            limit = _compose_bytes(stated)
+            if limit != wanted:
                 break
     except ValueError:
         limit = 0
-    yield level.check(
+    return service.level("mem_limit" if "mem_limit" in entry else "deploy").check(
         "memory",
         "memory limit",
-        megabytes(container.memory),
-        megabytes(limit) if limit else stated or "no mem_limit",
-        f"set mem_limit: {container.memory} (bytes: compose reads 300m as MiB)",
-        passed=limit == container.memory,
+        megabytes(wanted),
+        (megabytes(limit) if limit else stated) if limits else "no mem_limit",
+        f"set mem_limit: {wanted} (bytes: compose reads 300m as MiB)",
+        passed=bool(limits) and limit == wanted,
     )
-    targets = {
-        f"{port.get('target')}/{port.get('protocol', 'tcp')}"
-        if isinstance(port, dict)
-        else str(port).rsplit(":", 1)[-1]
-        for port in _items(entry, "ports")
-    }
-    yield level.check(
-        "port",
-        "published port",
-        [str(container.port)],
-        sorted({target.removesuffix("/tcp") for target in targets}),
-        f"publish {container.port} and nothing else",
+
+
+def _deployed(entry: Mapping[str, Any], *keys: str) -> Any:
+    """What `deploy.resources` says of these keys."""
+    found: Any = entry
+    for key in ("deploy", "resources", *keys):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _compose_bytes(value: object) -> int:
+    """Compose's byte value: a bare number, or b, k, m, g in powers of 1024."""
+    match = re.fullmatch(r"(\d+)([bkmg]?)b?", str(value).lower())
+    if not match:
+        raise ValueError(value)
+    return (
+        int(match[1]) * 1024 ** " kmg".find(match[2]) if match[2] in set("kmg") else int(match[1])
     )
-    yield from _compose_environment(level, project, container, entry)
-    wanted = {v.path: v.access is Access.READ_ONLY for v in container.volumes}
-    mounts = {}
-    for volume in _items(entry, "volumes"):
-        if isinstance(volume, dict):
-            mounts[str(volume.get("target"))] = bool(volume.get("read_only"))
-        else:
-            parts = re.split("[:,]", str(volume))
-            mounts[parts[1] if len(parts) > 1 else parts[0]] = "ro" in parts[2:]
-    for path in _items(entry, "tmpfs"):
-        mounts[str(path).partition(":")[0]] = False
+
+
+def _volumes(service: _Service) -> Result:
+    kinds = {}
+    for volume in service.items("volumes"):
+        mount = _Mount.of(volume)
+        if not mount.read_only:
+            kinds[mount.target] = "tmpfs" if _in_memory(service, mount) else mount.kind
+    kinds |= {normpath(str(path).partition(":")[0]): "tmpfs" for path in service.items("tmpfs")}
     # What is read-only and part of the image needs no mount; what is written does.
-    writable = sorted(["/tmp", *(path for path, read_only in wanted.items() if not read_only)])
-    yield level.check(
+    kept = {v.path for v in service.container.volumes if v.access is not Access.READ_ONLY}
+    writable = sorted(["/tmp", *kept])
+    # `invoke down` keeps the data, and what is in /tmp ends with the container.
+    measured = sorted(
+        f"{path} ({kind})"
+        if (path in kept and kind in {"tmpfs", "nameless"}) or (path == "/tmp" and kind != "tmpfs")
+        else path
+        for path, kind in kinds.items()
+    )
+    return service.level("volumes" if "volumes" in service.entry else "tmpfs").check(
         "volumes",
         "writable volumes",
         writable,
-        sorted(path for path, read_only in mounts.items() if not read_only),
-        "mount the model's read-write volumes, /tmp under tmpfs, and no others",
+        measured,
+        "mount the model's read-write volumes by name, /tmp under tmpfs, and no others",
     )
-    yield level.check(
-        "command",
-        "command without a shell",
-        "no shell in front",
-        shown(_shells(entry) or "no shell in front"),
-        "leave the command to the image, or write it as a list without sh -c",
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """An entry under `volumes`; its kind is bind, volume, nameless, tmpfs or what else it says."""
+
+    kind: str
+    source: str
+    target: str
+    read_only: bool
+
+    @classmethod
+    def of(cls, volume: Any) -> _Mount:
+        if isinstance(volume, dict):
+            kind, source = str(volume.get("type") or "volume"), str(volume.get("source") or "")
+            read_only = _flag(volume.get("read_only", False)) is True
+            options: list[str] = []
+        else:
+            parts = composefile.parts_of(str(volume))
+            source = parts[0] if len(parts) > 1 else ""
+            # A name starts with a letter or a digit; what a variable brings may be a path.
+            kind = "bind" if re.match(r"[./~$\\]|[A-Za-z]:\\", source) else "volume"
+            options = parts[2:]
+            read_only = "ro" in options
+        if kind == "volume" and not source:
+            kind = "nameless"
+        return cls(kind, source, normpath(composefile.target(volume)), read_only)
+
+
+def _driver_options(service: _Service, mount: _Mount) -> dict[str, Any]:
+    volume = service.file.section("volumes").get(mount.source) if mount.kind == "volume" else None
+    return composefile.named(volume.get("driver_opts")) if isinstance(volume, dict) else {}
+
+
+def _in_memory(service: _Service, mount: _Mount) -> bool:
+    return mount.kind == "tmpfs" or _driver_options(service, mount).get("type") == "tmpfs"
+
+
+def _of_the_host(service: _Service) -> list[str]:
+    """What gives a container something of the host's, or of another container's."""
+    entry = service.entry
+    given = [
+        key for key in _HOST_KEYS if [_flag(i) for i in _items(entry, key)] not in ([], [False])
+    ]
+    given += ["deploy.resources devices"] if _deployed(entry, "reservations", "devices") else []
+    given += [
+        f"{key} {entry[key]}"
+        for key in _NAMESPACES
+        if (_open(entry.get(key, "")) and entry.get(key) is not None)
+        or str(entry.get(key)).partition(":")[0] in {"host", "container", "service", "shareable"}
+    ]
+    given += [
+        f"{key} privileged"
+        for key in _HOOKS
+        for hook in service.items(key)
+        if isinstance(hook, dict) and _flag(hook.get("privileged", False))
+    ]
+    return given + [f for volume in service.items("volumes") for f in _host_mount(service, volume)]
+
+
+_HOST_KEYS = (
+    "devices", "device_cgroup_rules", "volumes_from", "group_add", "sysctls", "use_api_socket",
+    "oom_kill_disable", "gpus", "runtime", "cgroup_parent", "provider", "credential_spec",
+)  # fmt: skip
+_NAMESPACES = ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup")
+_HOOKS = ("post_start", "pre_stop")
+_SOCKET = re.compile(r"(docker|podman|containerd)\.sock\b")
+
+
+def _hooks_as_another(service: _Service) -> list[str]:
+    """Hooks that run as another user than the container's."""
+    return [
+        f"{key} as {hook['user']}"
+        for key in _HOOKS
+        for hook in service.items(key)
+        if isinstance(hook, dict)
+        and str(hook.get("user", service.container.user)) != service.container.user
+    ]
+
+
+def _host_mount(service: _Service, volume: Any) -> list[str]:
+    """What an entry under `volumes` mounts from outside of the project's folder."""
+    mount = _Mount.of(volume)
+    options = _driver_options(service, mount)
+    if mount.kind in {"bind", "npipe"}:
+        sources = [mount.source] if mount.source else []
+    elif options.get("type") in {"nfs", "nfs4", "cifs", "tmpfs"}:  # their devices are none of ours
+        sources = []
+    else:
+        sources = [str(options[key]) for key in ("device", "mountpoint") if options.get(key)]
+    if any(map(_SOCKET.search, [str(volume), *sources])):
+        return ["the engine's socket"]
+    return [
+        "its root folder" if normpath(source).strip("/") == "" else f"its {source}"
+        for source in sources
+        if _outside(service.root, source)
+    ]
+
+
+def _outside(root: Path, source: str) -> bool:
+    """Whether a mount's source is, or may be, outside of the project's folder; links are followed."""
+    local = re.sub(r"^(\$PWD|\$\{PWD\})(?=/|$)", ".", source)
+    if re.match(r"~|[A-Za-z]:\\|\\", local) or _open(local):
+        return True
+    return not (root / local).resolve().is_relative_to(root.resolve())
+
+
+def _items(entry: Mapping[str, Any], key: str) -> list[Any]:
+    """A list of compose; a bare value, which compose refuses, counts as a list of one."""
+    value = entry.get(key)
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _environment(service: _Service) -> Iterator[Result]:
+    container, project = service.container, service.project
+    given = composefile.named(service.entry.get("environment"))
+    required, fixed = container.environment.required, container.environment.fixed
+
+    def state(key: str) -> str:
+        return "missing" if key not in given else "empty" if given[key] == "" else "set"
+
+    def value(key: str, otherwise: str) -> str:
+        if key in given and _open(given[key]):
+            return f"{key} from the shell"
+        return f"{key}={str(given.get(key, otherwise)).rstrip('/') or 'nothing'}"
+
+    wrong = [key for key in required if state(key) != "set"]
+    wrong += [key for key, fix in fixed.items() if key in given and str(given[key]) != fix]
+    yield service.level("environment", *wrong[:1]).check(
+        "environment",
+        "required variables set, fixed ones kept",
+        [f"{key} set" for key in required] + [f"{key}={value}" for key, value in fixed.items()],
+        [f"{key} {state(key)}" for key in required]
+        + [
+            f"{key} from the shell"
+            if key in given and _open(given[key])
+            else f"{key}={given.get(key, kept)}"
+            for key, kept in fixed.items()
+        ],
+        "set the missing under `environment`, and leave the fixed ones to the image",
     )
-    check = entry.get("healthcheck") or {}
-    off = isinstance(check, dict) and (check.get("disable") or check.get("test") in _NO_TEST)
-    yield level.check(
-        "healthcheck",
-        "health check",
-        "on",
-        "off" if off else "on",
-        "remove what turns it off: the image has one",
+    expected, measured, keys = [], [], []
+    for key, target in container.connects.items():
+        if target in project.containers:
+            url = f"{key}=http://{target}:{project.containers[target].port}"
+            found = value(key, "missing")
+            passed = found == url or found == f"{key} from the shell"
+        # What is passed on from the shell, or has no default, is not known here.
+        elif target in project.services and given.get(key) and not _open(given[key]):
+            model = project.services[target]
+            url = f"{key} at {target}:{model.port} ({model.kind})"
+            found = f"{key} at {_address(str(given[key]))}"
+            passed = found == url
+        else:
+            continue
+        expected.append(url)
+        measured.append(found)
+        keys += [] if passed else [key]
+    yield service.level("environment", *keys[:1]).check(
+        "connects",
+        "reaches the other containers",
+        expected,
+        measured,
+        "name the service and its port as in taskflow.toml",
+        passed=not keys,
     )
+
+
+def _address(url: str) -> str:
+    """Where a database's URL leads and by what protocol, which may be told; its password may not."""
+    try:
+        parts = urlsplit(url)
+        scheme = "postgresql" if parts.scheme == "postgres" else parts.scheme
+        return f"{parts.hostname or 'nowhere'}:{parts.port or 5432} ({scheme or 'no scheme'})"
+    except ValueError:
+        return "nowhere"
 
 
 def _shells(entry: Mapping[str, Any]) -> list[str]:
@@ -183,94 +539,24 @@ def _shells(entry: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _of_the_host(entry: Mapping[str, Any]) -> list[str]:
-    """The keys that give a container something of the host's, or of another container's."""
-    given = [key for key in _HOST_LISTS if _items(entry, key) not in ([], [False])]
-    given += [
-        f"{key} {entry[key]}"
-        for key in _NAMESPACES
-        if str(entry.get(key)).partition(":")[0] in {"host", "container", "service"}
-    ]
-    mounts = [str(volume) for volume in _items(entry, "volumes")]
-    given += ["the engine's socket"] if any(map(_SOCKET.search, mounts)) else []
-    return given + (["its root folder"] if any(mount.startswith("/:") for mount in mounts) else [])
-
-
-_HOST_LISTS = (
-    "devices", "device_cgroup_rules", "volumes_from", "group_add", "sysctls", "use_api_socket",
-    "oom_kill_disable",
-)  # fmt: skip
-_NAMESPACES = ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup")
-_SOCKET = re.compile(r"(docker|podman|containerd)\.sock\b")
-_NO_TEST = ("NONE", ["NONE"])
-
-
-def _items(entry: Mapping[str, Any], key: str) -> list[Any]:
-    """A list of compose; a bare value, which compose refuses, counts as a list of one."""
-    value = entry.get(key)
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _deployed_memory(entry: Mapping[str, Any]) -> object:
-    """`deploy.resources.limits.memory`, which compose takes for a limit too."""
-    found: Any = entry
-    for key in ("deploy", "resources", "limits", "memory"):
-        found = found.get(key) if isinstance(found, dict) else None
-    return found
-
-
-def _compose_bytes(value: object) -> int:
-    """Compose's byte value: a bare number, or b, k, m, g in powers of 1024."""
-    match = re.fullmatch(r"(\d+)([bkmg]?)b?", str(value).lower())
-    if not match:
-        raise ValueError(value)
-    return (
-        int(match[1]) * 1024 ** " kmg".find(match[2]) if match[2] in set("kmg") else int(match[1])
+def _healthcheck(service: _Service) -> Result:
+    container, check = service.container, service.entry.get("healthcheck")
+    check = {} if check is None else check
+    test = check.get("test") if isinstance(check, dict) else check
+    words = [str(word) for word in test] if isinstance(test, list) else []
+    passed = isinstance(check, dict) and test is None
+    measured: object = "on"
+    if isinstance(check, dict) and (_flag(check.get("disable")) or test in ("NONE", ["NONE"])):
+        passed, measured = False, "off"
+    elif test is not None:
+        passed = words[:1] == ["CMD"] and _asks_health(container, words[1:])
+        measured = test
+    return service.level("healthcheck").check(
+        "healthcheck",
+        "health check",
+        f"on, and asks :{container.port} and {' or '.join(_health_paths(container))}",
+        measured,
+        "remove it, the image has one; or let the interpreter ask as a list: "
+        f'[CMD, {container.kind.interpreter[0]}, …, "http://127.0.0.1:{container.port}{container.health.live}"]',
+        passed=passed,
     )
-
-
-def _compose_environment(
-    level: Level, project: Project, container: Container, entry: Any
-) -> Iterator[Result]:
-    given = entry.get("environment") or {}
-    if isinstance(given, list):
-        given = dict(str(item).partition("=")[::2] for item in given)
-    elif not isinstance(given, dict):
-        given = {}
-    required, fixed = container.environment.required, container.environment.fixed
-    yield level.check(
-        "environment",
-        "required variables set, fixed ones kept",
-        [f"{key} set" for key in required] + [f"{key}={value}" for key, value in fixed.items()],
-        [f"{key} {'set' if key in given else 'missing'}" for key in required]
-        + [f"{key}={given.get(key, value)}" for key, value in fixed.items()],
-        "set the missing under `environment`, and leave the fixed ones to the image",
-    )
-    urls = {
-        variable: f"http://{target}:{project.containers[target].port}"
-        for variable, target in container.connects.items()
-        if target in project.containers
-    }
-    # What is passed on from the shell, or has no default, is not known here.
-    services = {
-        variable: target
-        for variable, target in container.connects.items()
-        if target in project.services and given.get(variable) and "$" not in str(given[variable])
-    }
-    yield level.check(
-        "connects",
-        "reaches the other containers",
-        [f"{key}={url}" for key, url in urls.items()]
-        + [f"{key} at {target}" for key, target in services.items()],
-        [f"{key}={str(given.get(key, 'missing')).rstrip('/')}" for key in urls]
-        + [f"{key} at {_host(str(given[key]))}" for key in services],
-        "name the service and its port as in taskflow.toml",
-    )
-
-
-def _host(url: str) -> str:
-    """The host of a URL, which may be told; its password may not."""
-    try:
-        return urlsplit(url).hostname or "nowhere"
-    except ValueError:
-        return "nowhere"

@@ -247,6 +247,60 @@ COMPOSE = {
     "a second limit": ComposeFault("memory", "deploy", {"resources": {"limits": {"memory": "1g"}}}, "300.0 MB", "1073.7 MB"),
     "another tag": ComposeFault("image", "image", "taskflow-backend:latest", "taskflow-backend:dev", "taskflow-backend:latest"),
     "the host's files": ComposeFault("security", "volumes", ["/:/host:ro", "d:/app/data"], "of the host []", "its root folder"),
+    "the host's files in long form": ComposeFault("security", "volumes", [{"type": "bind", "source": "/", "target": "/host", "read_only": True}, "d:/app/data"], "of the host []", "['its root folder']"),
+    "the host's files by another spelling": ComposeFault("security", "volumes", ["/.:/host:ro", "d:/app/data"], "of the host []", "['its root folder']"),
+    "the host's /etc": ComposeFault("security", "volumes", ["/etc:/host:ro", "d:/app/data"], "of the host []", "['its /etc']"),
+    "the host's processes": ComposeFault("security", "volumes", [{"type": "bind", "source": "/proc", "target": "/host", "read_only": "true"}, "d:/app/data"], "of the host []", "['its /proc']"),
+    "the folder with the socket": ComposeFault("security", "volumes", ["/var/run:/host/run:ro", "d:/app/data"], "of the host []", "['its /var/run']"),
+    "somebody's keys": ComposeFault("security", "volumes", ["~/.ssh:/keys:ro", "d:/app/data"], "of the host []", "['its ~/.ssh']"),
+    "somebody's home": ComposeFault("security", "volumes", ["${HOME}/x:/keys:ro", "d:/app/data"], "of the host []", "['its ${HOME}/x']"),
+    "a folder beside the project": ComposeFault("security", "volumes", ["./a/../../b:/b:ro", "d:/app/data"], "of the host []", "['its ./a/../../b']"),
+    "a folder that a variable names": ComposeFault("security", "volumes", ["${DATA:-/srv}:/app/data"], "of the host []", "['its /srv']"),
+    "the socket in long form": ComposeFault("security", "volumes", [{"type": "bind", "source": "/run/podman/podman.sock", "target": "/s", "read_only": True}, "d:/app/data"], "of the host []", "the engine's socket"),
+    "a stranger with the host's files": ComposeFault("services", "", {"image": "redis", "volumes": ["/etc:/x"]}, "none", "cache (its /etc)", "cache"),
+    "all graphics cards": ComposeFault("security", "gpus", "all", "of the host []", "['gpus']"),
+    "reserved devices": ComposeFault("security", "deploy", {"resources": {"reservations": {"devices": [{"capabilities": ["gpu"]}]}}}, "of the host []", "['deploy.resources devices']"),
+    "another runtime": ComposeFault("security", "runtime", "nvidia", "of the host []", "['runtime']"),
+    "another control group": ComposeFault("security", "cgroup_parent", "/", "of the host []", "['cgroup_parent']"),
+    "memory to share": ComposeFault("security", "ipc", "shareable", "of the host []", "ipc shareable"),
+    "the host's memory": ComposeFault("security", "ipc", "host", "of the host []", "ipc host"),
+    "another's memory": ComposeFault("security", "ipc", "service:database", "of the host []", "ipc service:database"),
+    "a hook as root": ComposeFault("security", "post_start", [{"command": ["a"], "user": "root"}], "of the host []", "post_start as root"),
+    "a privileged hook": ComposeFault("security", "pre_stop", [{"command": ["a"], "privileged": True}], "of the host []", "pre_stop privileged"),
+    "no seccomp by a colon": ComposeFault("security", "security_opt", ["no-new-privileges", "seccomp:unconfined"], "['no-new-privileges']", "seccomp:unconfined"),
+    "no AppArmor": ComposeFault("security", "security_opt", ["no-new-privileges", "apparmor=unconfined"], "['no-new-privileges']", "apparmor:unconfined"),
+    "a stranger without seccomp": ComposeFault("services", "", {"image": "redis", "security_opt": ["seccomp=unconfined"]}, "none", "cache (security_opt seccomp=unconfined)", "cache"),
+    "a stranger with a privileged hook": ComposeFault("services", "", {"image": "redis", "post_start": [{"command": "a", "privileged": "true"}]}, "none", "cache (post_start privileged)", "cache"),
+    "a database with a device": ComposeFault("services", "devices", ["/dev/kvm"], "none", "database (devices)", "database"),
+    "another's service": ComposeFault("complete", "extends", {"file": "other.yaml", "service": "x"}, "nothing", "backend extends"),
+    "a stranger that extends": ComposeFault("complete", "", {"extends": "backend"}, "nothing", "cache extends", "cache"),
+    "another's folder": ComposeFault("build", "build", "./frontend", "./backend", "context ./frontend"),
+    "a folder without a name": ComposeFault("build", "build", {"target": "x"}, "./backend", "context ., target"),
+    "a folder elsewhere": ComposeFault("build", "build", "https://example.com/a.git", "./backend", "context https://example.com/a.git"),
+    "another Dockerfile": ComposeFault("build", "build", {"context": "backend", "dockerfile": "Dockerfile.dev"}, "./backend", "dockerfile Dockerfile.dev"),
+    "another stage": ComposeFault("build", "build", {"context": "backend", "target": "build"}, "./backend", "target"),
+    "another base for it": ComposeFault("build", "build", {"context": "backend", "args": {"BASE_IMAGE": "debian"}}, "./backend", "args BASE_IMAGE=debian"),
+    "another builder in a list": ComposeFault("build", "build", {"context": "backend", "args": ["BUILDER_IMAGE=debian"]}, "./backend", "args BUILDER_IMAGE=debian"),
+    "a Dockerfile within": ComposeFault("build", "build", {"context": "backend", "dockerfile_inline": "FROM x"}, "./backend", "dockerfile_inline"),
+    "a health check of nothing": ComposeFault("healthcheck", "healthcheck", {"test": ["CMD-SHELL", "exit 0"]}, ":8000 and /api/health", "CMD-SHELL, exit 0"),
+    "a health check that is a text": ComposeFault("healthcheck", "healthcheck", {"test": f"python c.py {LIVE}"}, ":8000 and /api/health", "python c.py"),
+    "a health check by curl": ComposeFault("healthcheck", "healthcheck", {"test": ["CMD", "curl", "-f", LIVE]}, ":8000 and /api/health", "CMD, curl"),
+    "a health check by wget": ComposeFault("healthcheck", "healthcheck", {"test": ["CMD", "wget", LIVE]}, ":8000 and /api/health", "CMD, wget"),
+    "a health check of another port": ComposeFault("healthcheck", "healthcheck", {"test": ["CMD", "python", "c.py", LIVE.replace("8000", "80")]}, ":8000 and", ":80/api"),
+    "a health check of another path": ComposeFault("healthcheck", "healthcheck", {"test": ["CMD", "python", "c.py", "http://127.0.0.1:8000/"]}, ":8000 and", ":8000/"),
+    "another port of the database": ComposeFault("connects", "environment", {"DATABASE_URL": "postgresql://u:p@database:5433/d"}, "DATABASE_URL at database:5432 (postgresql)", "DATABASE_URL at database:5433 (postgresql)"),
+    "another kind of database": ComposeFault("connects", "environment", {"DATABASE_URL": "mysql://u:p@database:5432/d"}, "DATABASE_URL at database:5432 (postgresql)", "DATABASE_URL at database:5432 (mysql)"),
+    "an empty DATABASE_URL": ComposeFault("environment", "environment", {"DATABASE_URL": ""}, "DATABASE_URL set", "DATABASE_URL empty"),
+    "an empty default": ComposeFault("environment", "environment", ["DATABASE_URL=${DATABASE_URL:-}"], "DATABASE_URL set", "DATABASE_URL empty"),
+    "PYTHONPATH from the shell": ComposeFault("environment", "environment", ["DATABASE_URL", "PYTHONPATH"], "PYTHONPATH=/app/src", "PYTHONPATH from the shell"),
+    "data in memory": ComposeFault("volumes", "tmpfs", ["/tmp", "/app/data"], "/app/data, /tmp", "/app/data (tmpfs), /tmp"),
+    "data in memory in long form": ComposeFault("volumes", "volumes", [{"type": "tmpfs", "target": "/app/data"}], "/app/data, /tmp", "/app/data (tmpfs), /tmp"),
+    "data in a nameless volume": ComposeFault("volumes", "volumes", ["/app/data"], "/app/data, /tmp", "/app/data (nameless), /tmp"),
+    "data in a nameless volume in long form": ComposeFault("volumes", "volumes", [{"type": "volume", "target": "/app/data"}], "/app/data, /tmp", "/app/data (nameless), /tmp"),
+    "a key of OpenRouter": ComposeFault("secrets", "environment", {"DATABASE_URL": "postgresql://u:p@database/d", "X": "sk-or-v1-0123456789abcdef"}, "nothing", "services.backend.environment.X"),
+    "a key as default": ComposeFault("secrets", "environment", ["DATABASE_URL", "KEY=${KEY:-ghp_0123456789abcdefghij}"], "nothing", "services.backend.environment.KEY"),
+    "a signed token": ComposeFault("secrets", "environment", ["DATABASE_URL", "X=eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeKKF2QT4"], "nothing", "services.backend.environment.X"),
+    "a private key": ComposeFault("secrets", "", {"image": "redis", "environment": {"X": "-----BEGIN RSA PRIVATE KEY-----\nMII"}}, "nothing", "services.cache.environment.X", "cache"),
     "no backend": ComposeFault("present", "", REMOVED, "backend", "missing"),
     "a backend that is a list": ComposeFault("present", "", ["image"], "backend", "missing"),
 }  # fmt: skip
@@ -547,7 +601,7 @@ def test_a_fault_in_compose(case: str, project: Path) -> None:
         fault.measured,
         frozenset(),
     )
-    assert found.location == "compose.yaml"
+    assert re.fullmatch(r"compose\.yaml(:\d+)?", found.location)
 
 
 URL = "postgresql://u:p@database/d"
@@ -582,10 +636,93 @@ URL = "postgresql://u:p@database/d"
         ("ipc", "private"),
         ("healthcheck", {"interval": "5s"}),
         ("restart", "no"),
+        ("read_only", "true"),
+        ("privileged", "false"),
+        ("cap_drop", ["ALL", "NET_RAW"]),
+        ("tmpfs", ["/tmp/"]),
+        ("volumes", ["backend-data:/app/data/"]),
+        ("volumes", ["${PWD}/data:/app/data", "${X:-./src}:/app/src:ro"]),
+        (
+            "volumes",
+            ["backend-data:/app/data", {"type": "volume", "target": "/x", "read_only": "true"}],
+        ),
+        ("tmpfs", ["/tmp"]),
+        ("environment", ["DATABASE_URL=${DATABASE_URL:?set it in .env}"]),
+        ("environment", {"DATABASE_URL": "postgres://u:p@database:5432/d"}),
+        ("environment", {"DATABASE_URL": URL, "OPENROUTER_API_KEY": "${OPENROUTER_API_KEY}"}),
+        ("environment", {"DATABASE_URL": URL, "TITLE": "sk-or-swim, or eyJ"}),
+        ("build", "backend/"),
+        ("build", {"context": "./backend", "dockerfile": "./Dockerfile", "args": {"VERSION": "1"}}),
+        ("build", {"context": "backend", "args": ["BASE_IMAGE", "BUILDER_IMAGE=python:3.13-slim"]}),
+        ("build", REMOVED),
+        ("healthcheck", {"test": ["CMD", "python3", "c.py", LIVE]}),
+        ("healthcheck", {"disable": "false"}),
+        ("post_start", [{"command": ["a"], "user": "1001:1001"}]),
     ],
 )
 def test_another_style_of_compose_passes(key: str, value: object, project: Path) -> None:
     recompose(project, "backend", key, value)
+    assert failures(checked(project)) == {}
+
+
+def test_a_memory_limit_under_deploy_alone_passes(project: Path) -> None:
+    recompose(project, "backend", "mem_limit", REMOVED)
+    limits = {"limits": {"memory": 300_000_000}}
+    recompose(project, "backend", "deploy", {"resources": limits})
+    assert failures(checked(project)) == {}
+
+
+@pytest.mark.parametrize("value", ["${API_URL:?x}", "$API_URL", None])
+def test_a_url_from_the_shell_passes_and_is_said_to_be(value: object, project: Path) -> None:
+    recompose(project, "frontend", "environment", {"API_URL": value})
+    results = checked(project)
+    assert failures(results) == {}
+    (found,) = (
+        r for r in results if r.id == "contract.compose.connects" and r.container == "frontend"
+    )
+    assert found.measured == "API_URL from the shell"
+
+
+@pytest.mark.parametrize(
+    "image", ["docker.io/library/postgres:17-alpine", "library/postgres:17-alpine"]
+)
+def test_an_image_by_its_full_name_passes(image: str, project: Path) -> None:
+    recompose(project, "database", "image", image)
+    recompose(project, "database", "healthcheck", {"test": "pg_isready"})
+    assert failures(checked(project)) == {}
+
+
+# An override, the one check that must fail, its line there, and a part of what is measured.
+OVER = {
+    "a volume that is the host's": ("volumes:\n  backend-data: {driver_opts: {type: none, o: bind, device: /}}", "security", 0, "['its root folder']"),
+    "a volume that is /etc": ("volumes:\n  backend-data:\n    driver_opts: {o: bind, device: /etc}", "security", 0, "['its /etc']"),
+    "a volume in memory": ("volumes:\n  backend-data: {driver_opts: {type: tmpfs, device: tmpfs}}", "volumes", 0, "/app/data (tmpfs)"),
+    "another file": ("x-a: 1\ninclude: [other.yaml]", "complete", 2, "include"),
+    "a volume on /tmp": ("services:\n  backend:\n    tmpfs: !reset []\n    volumes:\n      - t:/tmp", "volumes", 4, "/tmp (volume)"),
+    "a link to the root": ("services:\n  backend:\n    volumes: ['./link:/x:ro']", "security", 0, "['its ./link']"),
+    "a capability": ("services:\n  backend:\n    user: '1001:1001'\n    cap_add: [X]", "security", 4, "cap_add ['X']"),
+    "a stranger": ("services:\n\n  cache:\n    privileged: true", "services", 3, "cache (privileged)"),
+    "a variable": ("services:\n  backend:\n    environment:\n      A: b\n      PYTHONPATH: /", "environment", 5, "PYTHONPATH=/"),
+    "a secret": ("services:\n  backend:\n    environment:\n      - A=ghp_0123456789abcdefghij", "secrets", 4, "services.backend.environment.A"),
+    "a port": ("services: {backend: {\n  ports: ['9:9']}}", "port", 2, "8000, 9"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OVER)
+def test_a_fault_in_an_override_is_told_where_it_is(case: str, project: Path) -> None:
+    text, check, line, measured = OVER[case]
+    (project / "link").symlink_to("/")
+    (project / "docker-compose.override.yml").write_text(text, encoding="utf-8")
+    found = failures(checked(project))
+    assert set(found) == {f"compose.{check}"}, found
+    assert measured in found[f"compose.{check}"].measured
+    if line:
+        assert found[f"compose.{check}"].location == f"docker-compose.override.yml:{line}"
+
+
+def test_volumes_that_are_of_no_host(project: Path) -> None:
+    text = "volumes: {backend-data: {driver_opts: {type: nfs, o: addr=10.0.0.1, device: ':/x'}}}"
+    (project / "compose.override.yaml").write_text(text, encoding="utf-8")
     assert failures(checked(project)) == {}
 
 
@@ -762,7 +899,9 @@ def test_a_service_by_any_name(name: object, project: Path) -> None:
 def test_a_compose_file_by_its_older_name_counts(project: Path) -> None:
     recompose(project, "backend", "read_only", False)
     (project / "compose.yaml").rename(project / "docker-compose.yml")
-    assert set(failures(checked(project))) == {"compose.security"}
+    found = failures(checked(project))
+    assert set(found) == {"compose.security"}
+    assert re.fullmatch(r"docker-compose\.yml:\d+", found["compose.security"].location)
 
 
 def test_a_pattern_that_is_none_is_one_message(project: Path) -> None:
