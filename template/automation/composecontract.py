@@ -163,7 +163,11 @@ def _compose(service: _Service) -> Iterator[Result]:
     name, entry = service.name, service.entry
     if not isinstance(entry, dict):
         yield service.level().check(
-            "present", "service in compose.yaml", name, "missing", f"add a service called {name}"
+            "present",
+            f"service in {service.file.name}",
+            name,
+            "missing",
+            f"add a service called {name}",
         )
         return
     image = str(entry.get("image", "not set"))
@@ -240,7 +244,10 @@ _OTHER_BUILDS = ("dockerfile_inline", "target", "additional_contexts", "privileg
 
 def _within(root: Path, path: str, folder: str) -> bool:
     """Whether a path, which starts at the project's folder, is this folder of it."""
-    return (root / path).resolve() == (root / folder).resolve()
+    try:
+        return (root / path).resolve() == (root / folder).resolve()
+    except (OSError, ValueError, RuntimeError):  # no path at all, or links in a circle
+        return False
 
 
 def _open(value: object) -> bool:
@@ -404,7 +411,8 @@ def _of_the_host(service: _Service) -> list[str]:
         for hook in service.items(key)
         if isinstance(hook, dict) and _flag(hook.get("privileged", False))
     ]
-    return given + [f for volume in service.items("volumes") for f in _host_mount(service, volume)]
+    given += [f for volume in service.items("volumes") for f in _host_mount(service, volume)]
+    return given + [f for key in ("configs", "secrets") for f in _host_files(service, key)]
 
 
 _HOST_KEYS = (
@@ -446,12 +454,28 @@ def _host_mount(service: _Service, volume: Any) -> list[str]:
     ]
 
 
+def _host_files(service: _Service, key: str) -> list[str]:
+    """What `configs` and `secrets`, which are mounts too, bring; a secret's own file may lie anywhere."""
+    names = [item.get("source") if isinstance(item, dict) else item for item in service.items(key)]
+    found = [service.file.section(key).get(str(name)) for name in names]
+    sources = [str(each["file"]) for each in found if isinstance(each, dict) and each.get("file")]
+    return [
+        f"its {source}"
+        for source in sources
+        if _outside(service.root, source)
+        and (key == "configs" or _SOCKET.search(source) or Path(source).is_dir())
+    ]
+
+
 def _outside(root: Path, source: str) -> bool:
     """Whether a mount's source is, or may be, outside of the project's folder; links are followed."""
     local = re.sub(r"^(\$PWD|\$\{PWD\})(?=/|$)", ".", source)
     if re.match(r"~|[A-Za-z]:\\|\\", local) or _open(local):
         return True
-    return not (root / local).resolve().is_relative_to(root.resolve())
+    try:
+        return not (root / local).resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError, RuntimeError):  # no path at all, or links in a circle
+        return True
 
 
 def _items(entry: Mapping[str, Any], key: str) -> list[Any]:

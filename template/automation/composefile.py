@@ -91,8 +91,8 @@ def _load(path: Path, into: ComposeFile) -> dict[str, Any]:
         finally:
             loader.dispose()
         whole = {} if whole is None else whole
-        services = whole.get("services") if isinstance(whole, dict) else []
-        if not isinstance(services, (dict, _Override, _Reset, type(None))):
+        services = _plain(whole.get("services")) if isinstance(whole, dict) else []
+        if not isinstance(services, (dict, type(None))):
             raise ValueError("there is no mapping called `services`")
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -119,11 +119,7 @@ class _Reader:
         self.values = 0
 
     def value(self, node: yaml.Node, path: tuple[str, ...]) -> Any:
-        self.values += 1
-        if len(path) > _MAX_DEPTH:
-            raise _fault("it is nested too deeply", node)
-        if self.values > _MAX_VALUES:
-            raise _fault(f"its anchors make more than {_MAX_VALUES} values of it", node)
+        self.count(node, path)
         self.into.places[path] = f"{self.file}:{node.start_mark.line + 1}"
         if node.tag == "!reset":
             return _Reset()
@@ -141,6 +137,13 @@ class _Reader:
             ]
         return self.scalar(node, path)
 
+    def count(self, node: yaml.Node, path: tuple[str, ...]) -> None:
+        self.values += 1
+        if len(path) > _MAX_DEPTH:
+            raise _fault("it is nested too deeply", node)
+        if self.values > _MAX_VALUES:
+            raise _fault(f"its anchors make more than {_MAX_VALUES} values of it", node)
+
     def mapping(self, node: yaml.MappingNode, path: tuple[str, ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         shared: dict[str, Any] = {}
@@ -152,7 +155,8 @@ class _Reader:
                 for one in item.value if isinstance(item, yaml.SequenceNode) else [item]:
                     if not isinstance(one, yaml.MappingNode):
                         raise _fault("`<<` takes a mapping", one)
-                    shared = {**self.value(one, path), **shared}
+                    self.count(one, path)
+                    shared = {**self.mapping(one, path), **shared}
                 continue
             if key.value in lines:
                 raise _fault(
@@ -167,7 +171,12 @@ class _Reader:
     def scalar(self, node: yaml.Node, path: tuple[str, ...]) -> Any:
         # YAML 1.1 takes 22:22 for a number to the base of 60; compose does not.
         number = node.tag == "tag:yaml.org,2002:int" and ":" in node.value
-        value = node.value if number else self.loader.construct_object(node)
+        try:
+            value = node.value if number else self.loader.construct_object(node)
+        except (ValueError, LookupError, AttributeError, TypeError):  # a tag, and no value of it
+            raise _fault(
+                f"{str(node.value)[:40]!r} is no {node.tag.rpartition(':')[2]}", node
+            ) from None
         if isinstance(value, str):
             value = _with_defaults(value)
             self.into.texts.append((path, value, f"{self.file}:{node.start_mark.line + 1}"))

@@ -697,6 +697,9 @@ OVER = {
     "a volume that is the host's": ("volumes:\n  backend-data: {driver_opts: {type: none, o: bind, device: /}}", "security", 0, "['its root folder']"),
     "a volume that is /etc": ("volumes:\n  backend-data:\n    driver_opts: {o: bind, device: /etc}", "security", 0, "['its /etc']"),
     "a volume in memory": ("volumes:\n  backend-data: {driver_opts: {type: tmpfs, device: tmpfs}}", "volumes", 0, "/app/data (tmpfs)"),
+    "a configuration of the host's": ("services: {backend: {configs: [c]}}\nconfigs: {c: {file: /etc/shadow}}", "security", 0, "['its /etc/shadow']"),
+    "a secret that is a folder": ("services: {backend: {secrets: [{source: c}]}}\nsecrets: {c: {file: /etc}}", "security", 0, "['its /etc']"),
+    "no path": ('services: {backend: {volumes: ["./\\0:/x:ro"]}}', "security", 0, "of the host ["),
     "another file": ("x-a: 1\ninclude: [other.yaml]", "complete", 2, "include"),
     "a volume on /tmp": ("services:\n  backend:\n    tmpfs: !reset []\n    volumes:\n      - t:/tmp", "volumes", 4, "/tmp (volume)"),
     "a link to the root": ("services:\n  backend:\n    volumes: ['./link:/x:ro']", "security", 0, "['its ./link']"),
@@ -720,8 +723,9 @@ def test_a_fault_in_an_override_is_told_where_it_is(case: str, project: Path) ->
         assert found[f"compose.{check}"].location == f"docker-compose.override.yml:{line}"
 
 
-def test_volumes_that_are_of_no_host(project: Path) -> None:
-    text = "volumes: {backend-data: {driver_opts: {type: nfs, o: addr=10.0.0.1, device: ':/x'}}}"
+def test_volumes_and_secrets_that_are_of_no_host(project: Path) -> None:
+    text = "services: {backend: {secrets: [s]}}\nsecrets: {s: {file: /run/keys/s}}\n"
+    text += "volumes: {backend-data: {driver_opts: {type: nfs, o: addr=10.0.0.1, device: ':/x'}}}"
     (project / "compose.override.yaml").write_text(text, encoding="utf-8")
     assert failures(checked(project)) == {}
 
@@ -771,6 +775,10 @@ BOMB = "x0: &x0 [x]\n" + "".join(
             "`image` is stated twice",
         ),
         ("services: {? [a] : b}\n", "compose.yaml:1", "a key that is no text"),
+        ("services: {a: !!bool maybe}\n", "compose.yaml:1", "'maybe' is no bool"),
+        ("services: {a: 2026-99-99}\n", "compose.yaml:1", "'2026-99-99' is no timestamp"),
+        ("services: {a: {<<: 1}}\n", "compose.yaml:1", "`<<` takes a mapping"),
+        ("services: !override []\n", "compose.yaml", "no mapping called `services`"),
         ("services: {a: !what 1}\n", "compose.yaml:1", "not a valid compose file"),
     ],
 )
