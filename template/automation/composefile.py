@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -251,20 +250,9 @@ def target(volume: Any) -> str:
 
 
 def parts_of(volume: str) -> list[str]:
-    """Source, target and options of a short mount; a variable's colon parts nothing."""
-    return [part for part in _split(volume) if part]
-
-
-def _split(volume: str) -> Iterator[str]:
-    part, depth = "", 0
-    for before, character in zip(" " + volume, volume, strict=False):
-        depth += (character == "{" and before == "$") - (character == "}" and depth > 0)
-        if character in ":," and not depth:
-            yield part
-            part = ""
-        else:
-            part += character
-    yield part
+    """Source, target and options of a short mount; a colon within ${…} parts nothing."""
+    parts = [part for part in re.split(r"[:,](?![^{}]*\})", volume) if part]
+    return parts or [volume]
 
 
 def _plain(value: Any) -> Any:

@@ -293,6 +293,8 @@ COMPOSE = {
     "an empty DATABASE_URL": ComposeFault("environment", "environment", {"DATABASE_URL": ""}, "DATABASE_URL set", "DATABASE_URL empty"),
     "an empty default": ComposeFault("environment", "environment", ["DATABASE_URL=${DATABASE_URL:-}"], "DATABASE_URL set", "DATABASE_URL empty"),
     "PYTHONPATH from the shell": ComposeFault("environment", "environment", ["DATABASE_URL", "PYTHONPATH"], "PYTHONPATH=/app/src", "PYTHONPATH from the shell"),
+    "a mount of nothing": ComposeFault("volumes", "volumes", [":", "d:/app/data"], "/app/data, /tmp", "/app/data, /tmp, :"),
+    "data in a volume that a variable names": ComposeFault("security", "volumes", ["${DATA:?set it}:/app/data"], "of the host []", "['its ${DATA:?set it}']"),
     "data in memory": ComposeFault("volumes", "tmpfs", ["/tmp", "/app/data"], "/app/data, /tmp", "/app/data (tmpfs), /tmp"),
     "data in memory in long form": ComposeFault("volumes", "volumes", [{"type": "tmpfs", "target": "/app/data"}], "/app/data, /tmp", "/app/data (tmpfs), /tmp"),
     "data in a nameless volume": ComposeFault("volumes", "volumes", ["/app/data"], "/app/data, /tmp", "/app/data (nameless), /tmp"),
