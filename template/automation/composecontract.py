@@ -105,12 +105,12 @@ def _whole(root: Path, project: Project, file: ComposeFile) -> Iterator[Result]:
         "write it out, share it by a YAML anchor, or put it into compose.override.yaml: "
         "what other files give a container is not seen here",
     )
-    secrets = {place: ".".join(path) for path, text, place in file.texts if _holds_secret(text)}
-    yield Level("compose", "", next(iter(secrets), file.name)).check(
+    secrets = [(".".join(path), place) for path, text, place in file.texts if _holds_secret(text)]
+    yield Level("compose", "", secrets[0][1] if secrets else file.name).check(
         "secrets",
         "no secret written out",
         "nothing",
-        shown(list(secrets.values())),
+        shown([path for path, _ in secrets]),
         "replace it by ${NAME:?}, set it in .env, which git ignores, and revoke the one that was here",
     )
 
@@ -259,6 +259,7 @@ def _security(service: _Service) -> Result:
     entry, container = service.entry, service.container
     options = {str(option).replace("=", ":") for option in service.items("security_opt")}
     dropped = [str(capability).upper() for capability in service.items("cap_drop")]
+    given = _of_the_host(service) + _hooks_as_another(service)
     measured = {
         "user": str(entry.get("user", "not set")),
         "read_only": _flag(entry.get("read_only", False)),
@@ -267,7 +268,7 @@ def _security(service: _Service) -> Result:
         "cap_add": service.items("cap_add"),
         "security_opt": sorted(option.removesuffix(":true") for option in options),
         "privileged": _flag(entry.get("privileged", False)),
-        "of the host": _of_the_host(service) + _hooks_as_another(service),
+        "of the host": given,
     }
     expected = {
         "user": container.user,
@@ -279,7 +280,10 @@ def _security(service: _Service) -> Result:
         "of the host": [],
     }
     first = next((key for key in expected if expected[key] != measured[key]), "")
-    return service.level(*([first] if first in entry else [])).check(
+    if first == "of the host":
+        word = re.split(r"[ .]", given[0])[0]
+        first = word if word in entry else "volumes"
+    return service.level(first).check(
         "security",
         "restrictions",
         [f"{k} {v}" for k, v in expected.items()],

@@ -87,6 +87,9 @@ def _load(path: Path, into: ComposeFile) -> dict[str, Any]:
             node = loader.get_single_node()
             reader = _Reader(loader, path.name, into)
             whole = {} if node is None else reader.value(node, ())
+            # A service is where it was first stated, what it says where it was last.
+            begun = {path: place for path, place in into.places.items() if len(path) < 3}
+            into.places |= reader.places | begun
         finally:
             loader.dispose()
         whole = {} if whole is None else whole
@@ -115,11 +118,12 @@ class _Reader:
         self.loader = loader
         self.file = file
         self.into = into
+        self.places: dict[tuple[str, ...], str] = {}
         self.values = 0
 
     def value(self, node: yaml.Node, path: tuple[str, ...]) -> Any:
         self.count(node, path)
-        self.into.places[path] = f"{self.file}:{node.start_mark.line + 1}"
+        self.places[path] = f"{self.file}:{node.start_mark.line + 1}"
         if node.tag == "!reset":
             return _Reset()
         if node.tag == "!override":
@@ -164,7 +168,7 @@ class _Reader:
             lines[key.value] = key.start_mark.line + 1
             found[key.value] = self.value(item, (*path, key.value))
         for name, line in lines.items():
-            self.into.places[(*path, name)] = f"{self.file}:{line}"
+            self.places[(*path, name)] = f"{self.file}:{line}"
         return {**shared, **found}
 
     def scalar(self, node: yaml.Node, path: tuple[str, ...]) -> Any:

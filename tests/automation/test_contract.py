@@ -725,6 +725,19 @@ def test_a_fault_in_an_override_is_told_where_it_is(case: str, project: Path) ->
         assert found[f"compose.{check}"].location == f"docker-compose.override.yml:{line}"
 
 
+def test_a_fault_below_an_override_is_told_where_it_is(project: Path) -> None:
+    recompose(project, "backend", "volumes", ["/etc:/x:ro", "d:/app/data"])
+    text = "services: {backend: {restart: always, environment: {A: b}}}"
+    (project / "compose.override.yaml").write_text(text, encoding="utf-8")
+    lines = (project / "compose.yaml").read_text(encoding="utf-8").splitlines()
+    found = failures(checked(project))["compose.security"]
+    assert found.location == f"compose.yaml:{lines.index('    volumes:') + 1}"
+    recompose(project, "backend", "user", REMOVED)
+    lines = (project / "compose.yaml").read_text(encoding="utf-8").splitlines()
+    found = failures(checked(project))["compose.security"]
+    assert found.location == f"compose.yaml:{lines.index('  backend:') + 1}"
+
+
 def test_volumes_and_secrets_that_are_of_no_host(project: Path) -> None:
     text = "services: {backend: {secrets: [s]}}\nsecrets: {s: {file: /run/keys/s}}\n"
     text += "volumes: {backend-data: {driver_opts: {type: nfs, o: addr=10.0.0.1, device: ':/x'}}}"
