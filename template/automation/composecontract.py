@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 from automation import composefile
 from automation.composefile import ComposeFile
 from automation.contract import (
-    _SECRET_VALUE,
+    SECRET_VALUE,
     Level,
-    _asks_health,
-    _health_paths,
-    _starts_shell,
+    asks_health,
+    health_paths,
     shown,
+    starts_shell,
 )
 from automation.model import Access, Container, Project, megabytes
 from automation.results import Result, skip
@@ -127,7 +127,7 @@ _MORE_SECRETS = re.compile(
 
 def _holds_secret(text: str) -> bool:
     # A password within a URL is the local database's, which the compose file makes up itself.
-    found = (match[0] for match in _SECRET_VALUE.finditer(text))
+    found = (match[0] for match in SECRET_VALUE.finditer(text))
     return bool(_MORE_SECRETS.search(text)) or any(not each.startswith("://") for each in found)
 
 
@@ -560,7 +560,7 @@ def _shells(entry: Mapping[str, Any]) -> list[str]:
         value = entry.get(key)
         try:
             words = shlex.split(value) if isinstance(value, str) else map(str, _items(entry, key))
-            if _starts_shell(words := list(words)):
+            if starts_shell(words := list(words)):
                 found.append(" ".join(words))
         except ValueError as error:
             found.append(f"{key} {value} ({error})")
@@ -577,12 +577,12 @@ def _healthcheck(service: _Service) -> Result:
     if isinstance(check, dict) and (_flag(check.get("disable")) or test in ("NONE", ["NONE"])):
         passed, measured = False, "off"
     elif test is not None:
-        passed = words[:1] == ["CMD"] and _asks_health(container, words[1:])
+        passed = words[:1] == ["CMD"] and asks_health(container, words[1:])
         measured = test
     return service.level("healthcheck").check(
         "healthcheck",
         "health check",
-        f"on, and asks :{container.port} and {' or '.join(_health_paths(container))}",
+        f"on, and asks :{container.port} and {' or '.join(health_paths(container))}",
         measured,
         "remove it, the image has one; or let the interpreter ask as a list: "
         f'[CMD, {container.kind.interpreter[0]}, …, "http://127.0.0.1:{container.port}{container.health.live}"]',

@@ -22,7 +22,7 @@ SECRET_NAME = re.compile(
     r"|.*DATABASE_URL$",
     re.IGNORECASE,
 )
-_SECRET_VALUE = re.compile(
+SECRET_VALUE = re.compile(
     r"://[^/\s:@]*:[^/\s@$]+@|\b(gh[pousr]_|github_pat_|glpat-|sk-or-v1-|sk-ant-|sk_live_|npm_|AKIA|npg_)\w{12,}"
 )
 # What must never reach a build context: history, secrets, local environments, caches.
@@ -271,7 +271,7 @@ def _sources(item: Instruction) -> list[str]:
 
 def _command(level: Level, final: Stage) -> Result:
     found = [item for item in (final.last("ENTRYPOINT"), final.last("CMD")) if item]
-    shell = [item for item in found if item.exec_form is None or _starts_shell(item.exec_form)]
+    shell = [item for item in found if item.exec_form is None or starts_shell(item.exec_form)]
     return level.check(
         "command",
         "command in exec form",
@@ -286,7 +286,7 @@ def _command(level: Level, final: Stage) -> Result:
 _SHELL = re.compile(r"(.*/)?(ba|da|a|k|z|c|tc|fi)?sh")
 
 
-def _starts_shell(command: list[str]) -> bool:
+def starts_shell(command: list[str]) -> bool:
     """Whether `sh -c …` is in it: written out, behind an init, or what an engine makes of a shell form."""
     return any(
         _SHELL.fullmatch(word) and any(re.fullmatch(r"-\w*c", o) for o in command[index + 1 :][:3])
@@ -296,7 +296,7 @@ def _starts_shell(command: list[str]) -> bool:
 
 def _healthcheck(level: Level, container: Container, final: Stage) -> Iterator[Result]:
     item = final.last("HEALTHCHECK")
-    wanted = f":{container.port} and {' or '.join(_health_paths(container))}"
+    wanted = f":{container.port} and {' or '.join(health_paths(container))}"
     fix = (
         "let the interpreter ask, in exec form: "
         f'HEALTHCHECK CMD ["{container.kind.interpreter[0]}", …, '
@@ -312,23 +312,24 @@ def _healthcheck(level: Level, container: Container, final: Stage) -> Iterator[R
         wanted,
         item.text if item else "no HEALTHCHECK",
         fix,
-        passed=_asks_health(container, words),
+        passed=asks_health(container, words),
         line=item.line if item else final.line,
     )
 
 
-def _health_paths(container: Container) -> list[str]:
+def health_paths(container: Container) -> list[str]:
+    """Where a container answers for its health."""
     return sorted({container.health.live, container.health.ready})
 
 
-def _asks_health(container: Container, words: list[str]) -> bool:
+def asks_health(container: Container, words: list[str]) -> bool:
     """Whether an exec-form command has the interpreter ask this port on a path of the model."""
     if not words or Path(words[0]).name.rstrip("0123456789.") != container.kind.interpreter[0]:
         return False
     found = re.findall(
         r"https?://(?:127\.0\.0\.1|localhost|\[::1\]):(\d+)(/[^\s\"'),]*)", " ".join(words)
     )
-    return any(int(p) == container.port and path in _health_paths(container) for p, path in found)
+    return any(int(p) == container.port and path in health_paths(container) for p, path in found)
 
 
 def _environment(
@@ -362,7 +363,7 @@ def _baked_secrets(stages: list[Stage]) -> list[tuple[str, int]]:
         for stage in stages
         for item in stage.instructions
         for key, value in item.pairs.items()
-        if ((value or item.name == "ARG") and SECRET_NAME.match(key)) or _SECRET_VALUE.search(value)
+        if ((value or item.name == "ARG") and SECRET_NAME.match(key)) or SECRET_VALUE.search(value)
     }
     return list(found)
 
@@ -441,16 +442,16 @@ def _image(level: Level, container: Container, config: Mapping[str, Any]) -> Ite
         "no shell in front",
         shown(command),
         rebuild,
-        passed=bool(command) and not _starts_shell(command),
+        passed=bool(command) and not starts_shell(command),
     )
     test = (config.get("Healthcheck") or {}).get("Test") or []
     yield level.check(
         "healthcheck",
         "image health check",
-        f":{container.port} and {' or '.join(_health_paths(container))}",
+        f":{container.port} and {' or '.join(health_paths(container))}",
         shown(test),
         rebuild,
-        passed=test[:1] == ["CMD"] and _asks_health(container, [str(w) for w in test[1:]]),
+        passed=test[:1] == ["CMD"] and asks_health(container, [str(w) for w in test[1:]]),
     )
     environment = dict(str(item).partition("=")[::2] for item in config.get("Env") or [])
     yield from _environment(level, container, environment)
