@@ -76,11 +76,13 @@ def release(
 ) -> None:  # fmt: skip
     """Plan, check, test and tag a version of the template, and push it."""
     try:
+        options = Options(bump, version, push, remote, branch)
         if abort:
+            releases.refuse_beside("abort", options, dry_run=dry_run, resume=resume)
             sys.exit(releases.abort(HERE))
         if resume:
+            releases.refuse_beside("resume", options, dry_run=dry_run)
             sys.exit(releases.resume(HERE, push=push, yes=yes))
-        options = Options(bump, version, push, remote, branch)
         sys.exit(releases.release(HERE, product(), options, dry_run=dry_run, yes=yes))
     except TaskflowError as error:
         print(f"release: {error}", file=sys.stderr)

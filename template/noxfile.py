@@ -59,15 +59,9 @@ def cluster(session: nox.Session) -> None:
 
 def automation(session: nox.Session, command: str) -> None:
     """Run one command of automation/ in its own environment and pass its exit code on."""
-    names = ("requirements.txt", f"requirements-{command}.txt")
-    files = [path for name in names if (path := HERE / "automation" / name).is_file()]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-    stamp = Path(session.virtualenv.location) / "taskflow-stamp"
-    # Even a no-op install takes a second; the stamp says that there is nothing to install.
-    if not stamp.is_file() or stamp.read_text() != digest:
-        words = [word for path in files for word in ("-r", str(path))]
-        session.install("--require-hashes", *words)
-        stamp.write_text(digest)
+    # With --no-venv whoever calls has installed it.
+    if session.virtualenv.is_sandboxed:
+        install(session, command)
     try:
         # An interrupted test needs a moment to remove what it started.
         session.run(
@@ -79,6 +73,19 @@ def automation(session: nox.Session, command: str) -> None:
             # 2 wrong input, 3 no engine, 4 the machine: no later session can do better.
             raise SystemExit(failure.return_code) from None
         raise
+
+
+def install(session: nox.Session, command: str) -> None:
+    """Install what the command needs, unless the environment has it already."""
+    names = ("requirements.txt", f"requirements-{command}.txt")
+    files = [path for name in names if (path := HERE / "automation" / name).is_file()]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    stamp = Path(session.virtualenv.location) / "taskflow-stamp"
+    # Even a no-op install takes a second; the stamp says that there is nothing to install.
+    if not stamp.is_file() or stamp.read_text() != digest:
+        words = [word for path in files for word in ("-r", str(path))]
+        session.install("--require-hashes", *words)
+        stamp.write_text(digest)
 
 
 if __name__ == "__main__":

@@ -164,13 +164,15 @@ def release(
     yes: bool = False, engine: str = "",
 ) -> None:  # fmt: skip
     """Plan, check, build, test, tag and publish a version: git, images and chart as one."""
+    options = release_plan.Options(bump, version, push, remote, branch, engine)
     if abort:
+        releases.refuse_beside("abort", options, dry_run=dry_run, resume=resume)
         sys.exit(releases.abort(HERE))
     if resume:
+        releases.refuse_beside("resume", options, dry_run=dry_run)
         sys.exit(releases.resume(HERE, push=push, yes=yes))
     gate = tuple(("-m", "automation", name) for name in ("lint", "build", "scan", "smoke"))
     product = release_plan.Product.of(HERE, project(), gate)
-    options = release_plan.Options(bump, version, push, remote, branch, engine)
     sys.exit(releases.release(HERE, product, options, dry_run=dry_run, yes=yes))
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -15,12 +16,37 @@ from rich.console import Console
 
 from automation import build, cluster, lint, reporting, scan
 from automation.engine import find
-from automation.errors import ExitCode, TaskflowError
+from automation.errors import ExitCode, InputError, TaskflowError
 from automation.model import FILE_NAME, Project, load
 from automation.progress import Progress
 from automation.results import Report, judge
 from automation.smoke import command as smoke
 from automation.toolenv import not_installed
+
+OFFLINE_VARIABLE = "TASKFLOW_OFFLINE"
+_SWITCH = {"": False, "0": False, "false": False, "no": False, "off": False,
+           "1": True, "true": True, "yes": True, "on": True}  # fmt: skip
+
+
+def switched_on(variable: str) -> bool:
+    """What a variable of the environment says.
+
+    Raises:
+        InputError: it is neither 1 nor 0, nor a word for one of them.
+    """
+    given = os.environ.get(variable, "")
+    try:
+        return _SWITCH[given.strip().lower()]
+    except KeyError:
+        raise InputError(f"{variable} is {given!r}", "set it to 1 or 0") from None
+
+
+class _Console(Console):
+    """A reader that has left, as `head` does, takes no verdict along."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,7 +81,6 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--offline",
                 action="store_true",
-                default=os.environ.get("TASKFLOW_OFFLINE", "0") not in {"", "0"},
                 help="leave out the vulnerability scan, and say so (or set TASKFLOW_OFFLINE=1)",
             )
     return whole
@@ -90,6 +115,7 @@ def _with_images(
     progress: Progress,
 ) -> None:
     say = progress.say
+    offline = options.command == "scan" and (options.offline or switched_on(OFFLINE_VARIABLE))
     wanted = smoke.plan(project, names, options) if options.command == "smoke" else None
     if options.command == "cluster":
         cluster.require(root, options)
@@ -117,7 +143,7 @@ def _with_images(
     if options.command == "scan":
         say("scanning")
         folder = root / reporting.FOLDER
-        report.add(scan.scan(root, project, engine, images, folder, offline=options.offline))
+        report.add(scan.scan(root, project, engine, images, folder, offline=offline))
     elif wanted:
         smoke.judge_images(project, engine, images, wanted, report, progress)
     else:
@@ -127,15 +153,14 @@ def _with_images(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command in the current folder; its exit code."""
     options = parser().parse_args(arguments)
-    if options.command == "smoke" and options.list:
-        print("\n".join(smoke.listing()))
-        return ExitCode.OK
     root = Path.cwd()
-    console = Console(stderr=False, width=None if sys.stdout.isatty() else _width())
+    console = _console()
     signal.signal(signal.SIGTERM, _interrupt)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, _interrupt)
     try:
+        if options.command == "smoke" and options.list:
+            return smoke.list_checks(options, console)
         report = run(root, options, console)
     except TaskflowError as error:
         print(f"{options.command}: {error}", file=sys.stderr)
@@ -152,9 +177,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"{options.command}: {error.strerror}: {error.filename or ''}", file=sys.stderr)
         return ExitCode.ENVIRONMENT
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        print(f"{options.command}: a file of this project is no UTF-8 text, see its line {line}\n"
+              "  save it as UTF-8", file=sys.stderr)  # fmt: skip
+        return ExitCode.WRONG_INPUT
     # Shown before it is written: a full disk must not take a verdict of minutes along.
-    reporting.show(report, console)
-    return report.exit_code if _write(report, root) else report.exit_code or ExitCode.ENVIRONMENT
+    done = [_show(report, console), _write(report, root)]
+    return report.exit_code if all(done) else report.exit_code or ExitCode.ENVIRONMENT
+
+
+def _console() -> Console:
+    """Standard output, whatever it is: closed, a log, or of an encoding without our marks."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 until the end
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return _Console(stderr=False, width=None if sys.stdout.isatty() else _width())
+
+
+def _show(report: Report, console: Console) -> bool:
+    """Print the report; where that cannot be done, say so."""
+    try:
+        reporting.show(report, console)
+        sys.stdout.flush()
+    except OSError as error:
+        print(f"{report.command}: the report cannot be shown: {error.strerror}", file=sys.stderr)
+        return False
+    return True
 
 
 def _write(report: Report, root: Path) -> bool:

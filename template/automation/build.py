@@ -42,12 +42,18 @@ def inputs_digest(root: Path, project: Project, name: str) -> str:
     digest = hashlib.sha256()
     for path in [folder / "Dockerfile", *context_files(folder)]:
         digest.update(path.relative_to(folder).as_posix().encode())
-        # A link counts as what it says: it may lead nowhere on this machine.
-        content = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
-        digest.update(hashlib.sha256(content).digest())
+        digest.update(hashlib.sha256(_content(path)).digest())
     for value in _bases(project, name).values():
         digest.update(value.encode())
     return digest.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    """A link counts as what it says: it may lead nowhere on this machine."""
+    if path.is_symlink():
+        return str(path.readlink()).encode()
+    # Reading a pipe would wait for someone to write.
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _bases(project: Project, name: str) -> dict[str, str]:

@@ -27,8 +27,14 @@ def read(path: Path) -> list[Pattern]:
     Raises:
         InputError: a line is no pattern.
     """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeError:
+        raise InputError(
+            f"{path.parent.name}/{path.name} is no UTF-8 text", "save it as UTF-8"
+        ) from None
     patterns = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         text = line.strip()
         if not text or line.startswith("#"):
             continue

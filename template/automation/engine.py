@@ -164,7 +164,7 @@ class Engine:
             EnvironmentTrouble: disk, network or engine failed.
             BuildFailed: an instruction of the Dockerfile failed.
         """
-        dockerfile = (context / "Dockerfile").read_text(encoding="utf-8")
+        dockerfile = (context / "Dockerfile").read_text(encoding="utf-8", errors="surrogateescape")
         words: list[str | Path] = [self.client]
         words += ["buildx"] if self.builder is Builder.BUILDX else []
         words += ["build", "--iidfile", iidfile, "--file", "-"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -72,4 +73,6 @@ class Progress:
             self._print(f"✗ {result.container}: {result.title}: {result.measured}")
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        # Where nothing can be shown any more, the check goes on: its report is written to files.
+        with suppress(OSError):
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)

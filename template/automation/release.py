@@ -64,6 +64,22 @@ def steps(release: Release) -> list[Step]:
     return found
 
 
+def refuse_beside(word: str, options: Options, **switches: bool) -> None:
+    """--resume and --abort obey the plan that the release was begun with.
+
+    Raises:
+        InputError: another option was given beside.
+    """
+    asked = [name for name, given in switches.items() if given]
+    changed = replace(options, push=True) != Options()
+    if asked or changed:
+        beside = " and ".join(f"--{name.replace('_', '-')}" for name in asked) or "other options"
+        raise InputError(
+            f"--{word} and {beside} exclude each other",
+            f"an unfinished release keeps its plan: invoke release --{word}",
+        )
+
+
 def release(root: Path, product: Product, options: Options, *, dry_run: bool, yes: bool) -> int:
     """Plan a release and carry it out; an exit code.
 

@@ -1,4 +1,4 @@
-"""What a command leaves behind when it comes to no verdict, and where it cannot write."""
+"""What a command says and leaves behind without a verdict, and where it cannot write."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from automation import reporting
-from automation.__main__ import _write
-from automation.errors import ExitCode
+from automation.__main__ import _console, _show, _write, switched_on
+from automation.build import inputs_digest
+from automation.errors import ExitCode, InputError
+from automation.model import load
 from automation.results import Report, judge
 from tests.conftest import ROOT
 
@@ -74,3 +76,76 @@ def test_a_page_that_is_no_text_does_not_stand_in_the_way(tmp_path: Path) -> Non
     (folder / "build.md").write_bytes(b"\xff\xfe")
     (folder / "notes.md").write_bytes(b"\xff")
     assert _write(passed(), tmp_path)
+
+
+def test_a_list_that_is_not_read_to_its_end(project: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "template")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "automation", "smoke", "--list"], cwd=project, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == ExitCode.OK
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_verdict_that_cannot_be_shown_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        pytest.raises(OSError, match="space"),
+        Path("/dev/full").open("w", encoding="utf-8") as full,
+    ):
+        monkeypatch.setattr(sys, "stdout", full)
+        assert not _show(passed(), _console())
+    assert "the report cannot be shown: No space left" in capsys.readouterr().err
+
+
+def test_an_output_without_our_marks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    with path.open("w", encoding="ascii") as narrow:
+        monkeypatch.setattr(sys, "stdout", narrow)
+        assert _show(passed(), _console())
+    assert "lint: 1 passed" in path.read_text()
+
+
+def test_no_output_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert _show(passed(), _console())
+
+
+@pytest.mark.parametrize("words", [["backend"], ["--only", "stop"], ["--image", "x"]])
+def test_a_list_goes_alone(words: list[str], project: Path) -> None:
+    done = automation(project, "smoke", "--list", *words)
+    assert done.returncode == ExitCode.WRONG_INPUT
+    assert "--list" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "on"), [("", False), ("0", False), ("false", False), ("No", False), ("1", True), ("TRUE ", True)]
+)  # fmt: skip
+def test_a_switch_of_the_environment(given: str, on: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKFLOW_OFFLINE", given)
+    assert switched_on("TASKFLOW_OFFLINE") is on
+
+
+def test_a_switch_that_is_none(project: Path) -> None:
+    done = automation(project, "scan", TASKFLOW_OFFLINE="maybe")
+    assert done.returncode == ExitCode.WRONG_INPUT
+    assert done.stderr.startswith("scan: TASKFLOW_OFFLINE is 'maybe'\n")
+
+
+def test_a_file_of_other_bytes(project: Path) -> None:
+    with (project / "backend/.dockerignore").open("ab") as file:
+        file.write(b"\xff")
+    with pytest.raises(InputError, match=r"backend/\.dockerignore is no UTF-8 text"):
+        inputs_digest(project, load(project / "taskflow.toml"), "backend")
+
+
+def test_a_pipe_in_the_build_context_is_not_waited_for(project: Path) -> None:
+    model = load(project / "taskflow.toml")
+    before = inputs_digest(project, model, "backend")
+    os.mkfifo(project / "backend/src/pipe")
+    assert inputs_digest(project, model, "backend") != before

@@ -14,6 +14,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from automation import compose
+from tests.conftest import ROOT
 
 SESSIONS = ("lint", "build", "scan", "smoke", "chart")
 TASKS = ("build", "up", "down", "logs", "ps", "tag", "release", "clean")
@@ -207,6 +208,35 @@ def test_unknown_option(words: tuple[str, ...], sample: Path) -> None:
     assert done.stderr.startswith("usage: ")
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--resume", "--dry-run"), "--resume and --dry-run exclude each other"),
+        (("--abort", "--dry-run"), "--abort and --dry-run exclude each other"),
+        (("--abort", "--resume"), "--abort and --resume exclude each other"),
+        (("--resume", "--version", "1.2.3"), "--resume and other options exclude each other"),
+        (("--abort", "--bump", "major"), "--abort and other options exclude each other"),
+    ],
+)
+@pytest.mark.parametrize("folder", ["sample", "template"])
+def test_an_unfinished_release_keeps_its_plan(
+    words: tuple[str, ...], message: str, folder: str, sample: Path
+) -> None:
+    where = sample if folder == "sample" else ROOT
+    one_message(python(where, "-m", "invoke", "release", *words), 2, message)
+
+
+def test_nox_installs_nothing_without_an_environment(noxfile: ModuleType) -> None:
+    ran: list[tuple[object, ...]] = []
+    session = SimpleNamespace(
+        virtualenv=SimpleNamespace(is_sandboxed=False),
+        posargs=[],
+        run=lambda *words, **_: ran.append(words),
+    )
+    noxfile.automation(session, "lint")
+    assert ran == [("python", "-m", "automation", "lint")]
+
+
 def test_outside_of_a_project(sample: Path, tmp_path: Path) -> None:
     done = python(tmp_path, "-m", "automation", "lint", path=sample)
     one_message(done, 2, r"taskflow\.toml is not here \(.+\)\n.*project's top folder")
@@ -230,7 +260,7 @@ def test_nox_passes_exit_codes_on(
         raise noxfile.CommandFailed(reason="", return_code=given)
 
     session = SimpleNamespace(
-        virtualenv=SimpleNamespace(location=str(tmp_path)),
+        virtualenv=SimpleNamespace(location=str(tmp_path), is_sandboxed=True),
         install=lambda *words: installed.extend(words),
         posargs=["backend"],
         run=run,

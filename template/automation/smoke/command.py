@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from rich.console import Console
+
 from automation.build import Image
 from automation.engine import Engine
-from automation.errors import EnvironmentTrouble, InputError
+from automation.errors import EnvironmentTrouble, ExitCode, InputError
 from automation.model import Project
 from automation.progress import Progress
 from automation.results import Report, Result, Status
@@ -40,6 +42,19 @@ def listing() -> Iterator[str]:
         for check in CHECKS:
             if check.group == group:
                 yield f"  {check.id}: {check.title}{' (--full)' if check.full else ''}"
+
+
+def list_checks(given: argparse.Namespace, console: Console) -> int:
+    """Print the listing, which takes no other option; an exit code.
+
+    Raises:
+        InputError: something else was asked for, too.
+    """
+    if given.containers or given.only or given.image:
+        raise InputError("--list names every check, and goes alone", "leave the other words out")
+    for line in listing():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return ExitCode.OK
 
 
 @dataclass(frozen=True, slots=True)
