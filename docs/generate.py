@@ -138,7 +138,8 @@ def reference() -> str:
         "## Exit codes\n",
         *_exit_codes(),
         "\nThe nox sessions pass codes other than 0 and 1 on and stop there: "
-        "no later session could do better.\n",
+        "no later session could do better. What "
+        "the runners themselves do not know, an option or a session, invoke answers with 1 and nox with 2 or 3.\n",
         "## Environment variables\n",
         *_table(
             ("variable", "meaning"),
@@ -149,6 +150,10 @@ def reference() -> str:
                 "each use is stated in the report",
             ),
             ("`TASKFLOW_OFFLINE`", "`1` leaves the vulnerability scan out, as `--offline` does"),
+            (
+                "`TASKFLOW_CLUSTER_LOAD`",
+                "a command that puts a tar of images, its last word, into the cluster, as `--load` does",
+            ),
         ),
         "\n## taskflow.toml\n",
         *_model(),
