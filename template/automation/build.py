@@ -14,6 +14,7 @@ from pathlib import Path
 from automation import contract, git
 from automation.dockerignore import context_files
 from automation.engine import BuildFailed, Engine, substitutes
+from automation.errors import InputError
 from automation.model import Project, megabytes
 from automation.results import Result, judge
 
@@ -206,6 +207,10 @@ def current_image(root: Path, project: Project, engine: Engine, name: str) -> tu
     config = engine.image_config(f"{project.image(name)}:dev")
     if config is None:
         return "", "not built yet: nox -s build"
-    if (config.get("Labels") or {}).get(INPUTS_LABEL) != inputs_digest(root, project, name):
+    try:
+        digest = inputs_digest(root, project, name)
+    except InputError as error:
+        return "", error.message
+    if (config.get("Labels") or {}).get(INPUTS_LABEL) != digest:
         return "", "the sources changed since the last build: nox -s build checks it"
     return str(config["Id"]), ""

@@ -27,14 +27,8 @@ def read(path: Path) -> list[Pattern]:
     Raises:
         InputError: a line is no pattern.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeError:
-        raise InputError(
-            f"{path.parent.name}/{path.name} is no UTF-8 text", "save it as UTF-8"
-        ) from None
     patterns = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         text = line.strip()
         if not text or line.startswith("#"):
             continue
@@ -78,9 +72,18 @@ def decisive(patterns: list[Pattern], path: str) -> Pattern | None:
 
 
 def context_files(folder: Path) -> Iterator[Path]:
-    """The files a build of `folder` can see, sorted; ignored folders are not entered."""
+    """The files a build of `folder` can see, sorted; ignored folders are not entered.
+
+    Raises:
+        InputError: the .dockerignore cannot be read as one.
+    """
     ignore = folder / ".dockerignore"
-    patterns = read(ignore) if ignore.is_file() else []
+    try:
+        patterns = read(ignore) if ignore.is_file() else []
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{folder.name}/.dockerignore is no UTF-8 text", "save it as UTF-8"
+        ) from None
     # An exception may lie below an excluded folder, so only without one is the folder skipped.
     may_skip = not any(pattern.exception for pattern in patterns)
     for here, folders, files in os.walk(folder):
