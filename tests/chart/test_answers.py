@@ -21,6 +21,7 @@ ANSWERS: list[dict[str, object]] = [
         "description": "Says “hello” & goes; it's 100 % (really).",
         "slug": "on",
     },
+    {"description": "🚀 Grüße: it's [all] | fine & 100 % #1", "project_name": "Grüße 𠮷"},
 ]
 
 

@@ -53,6 +53,7 @@ def alone() -> Iterator[Answers]:
     """Each question changed while the others keep their defaults."""
     yield {"slug": "my-shop"}
     yield {"description": "Says “hello” & goes; it's 100 % (really)."}
+    yield {"description": "🚀 Grüße, 𠮷野家: it's C#-free [x] | y * z & more – 100 %"}
     for name, values in offered().items():
         yield from ({name: value} for value in values[1:])
 

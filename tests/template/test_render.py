@@ -128,6 +128,21 @@ def test_files_parse(rendered: Rendered, template: Path) -> None:
                 compile(text, name, "exec")
 
 
+def test_the_description_is_written_as_it_was_answered(rendered: Rendered) -> None:
+    """As it is, not escaped: Helm refuses the two halves of an emoji."""
+    description = str(rendered.answer("description"))
+    chart = (rendered.folder / "chart/Chart.yaml").read_text(encoding="utf-8")
+    assert f'description: "{description}"\n' in chart
+    assert yaml.safe_load(chart)["description"] == description
+    if "frontend" in rendered.containers:
+        site = (rendered.folder / "frontend/src/site.json").read_text(encoding="utf-8")
+        assert f'"{description}"' in site
+        told = {"title": rendered.answer("project_name"), "description": description}
+        assert json.loads(site) == told
+    answers = (rendered.folder / ".copier-answers.yml").read_text(encoding="utf-8")
+    assert yaml.safe_load(answers)["description"] == description
+
+
 def test_model_and_contract(rendered: Rendered) -> None:
     project = model.load(rendered.folder / model.FILE_NAME)
     assert project.containers.keys() == rendered.containers

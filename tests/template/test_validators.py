@@ -44,7 +44,7 @@ BAD: dict[str, list[object]] = {
         "x" * 121, "a\nb", "a\n", "a\rb", "a\tb", "a\0b", "a\x0bb", "a\x1b[31mb", "a\x85b",
         "a\u2028b", "a\u2029b", "a\u202eb", "a\u2066b", 'say "hi"', "a\\b", "`id`", "$(id)",
         "${HOME}", "{{ 7*7 }}", "{% raw %}", "{# x #}", "<b>", "a > b",
-        "a\udcffb", "\ud800",
+        "a\udcffb", "\ud800", "a\ufffeb", "a\uffff",
     ],
     "registry": [
         " ", "acme", "Acme", "https://ghcr.io/acme", "http://localhost:5000", "ghcr.io/acme/",
@@ -70,7 +70,7 @@ GOOD: dict[str, list[object]] = {
     "project_name": ["T", "TaskFlow", "7", "Tâche", "日本語", "A & B", "C++", "a_b.c-d", "x" * 60],
     "slug": ["a", "a1", "task-flow", "a-b-c-1", "x" * 40, "frontends", "my-backend", "contest"],
     "description": [
-        "", "One sentence.", "It's “fine”: 100 % – a & b; c/d (e) #1 * ~ [x] | y", "日本語", "x" * 120,
+        "", "One sentence.", "It's “fine”: 100 % – a & b; c/d (e) #1 * ~ [x] | y", "日本語", "🚀 𠮷", "x" * 120,
     ],
     "registry": [
         "", "ghcr.io/acme", "docker.io/acme", "localhost", "localhost/team", "localhost:5000",
