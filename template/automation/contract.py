@@ -277,21 +277,48 @@ def _command(level: Level, final: Stage) -> Result:
         "command in exec form",
         'CMD ["program", "argument"]',
         shown([f"{item.name} {item.text}" for item in shell or found]),
-        "write a JSON array: in shell form /bin/sh is PID 1 and swallows SIGTERM",
-        passed=any(item.exec_form for item in found) and not shell,
+        "write a JSON array that starts with the program: a shell as PID 1 swallows SIGTERM",
+        passed=_starts_program([w for item in found for w in item.exec_form or ()]) and not shell,
         line=(shell or found)[0].line if found else final.line,
     )
 
 
 _SHELL = re.compile(r"(.*/)?(ba|da|a|k|z|c|tc|fi)?sh")
+# They start what follows them and take its place, or its parent's.
+_WRAPPER = re.compile(r"(.*/)?(tini(-static)?|dumb-init|catatonit|docker-init|env|exec|busybox|nice)")
+_OPERAND = re.compile(r"[-+].*|\w+=.*|\d+|SIG[A-Z]+", re.DOTALL)
+
+
+def _starts_program(command: list[str]) -> bool:
+    """Whether its first word can name a program."""
+    return bool(command) and bool(command[0].strip())
 
 
 def starts_shell(command: list[str]) -> bool:
-    """Whether `sh -c …` is in it: written out, behind an init, or what an engine makes of a shell form."""
-    return any(
-        _SHELL.fullmatch(word) and any(re.fullmatch(r"-\w*c", o) for o in command[index + 1 :][:3])
+    """Whether a shell comes first, alone or behind an init, or runs a `-c` further on.
+
+    A script that ends in exec comes as a program of its own, and is none of these.
+    """
+    rest = iter(command)
+    first = next(rest, "")
+    while _WRAPPER.fullmatch(first):
+        first = next((word for word in rest if not _OPERAND.fullmatch(word)), "")
+    return bool(_SHELL.fullmatch(first)) or any(
+        _SHELL.fullmatch(word) and _takes_commands(command[index + 1 :])
         for index, word in enumerate(command)
     )
+
+
+def _takes_commands(options: list[str]) -> bool:
+    """Whether `-c` is among the options, of which `-o` has a name behind it."""
+    named = False
+    for option in options:
+        if re.fullmatch(r"-\w*c", option):
+            return True
+        if not named and option[:1] not in {"-", "+"}:
+            return False
+        named = not named and bool(re.fullmatch(r"[-+]\w*[oO]|--(rcfile|init-file)", option))
+    return False
 
 
 def _healthcheck(level: Level, container: Container, final: Stage) -> Iterator[Result]:
@@ -442,7 +469,7 @@ def _image(level: Level, container: Container, config: Mapping[str, Any]) -> Ite
         "no shell in front",
         shown(command),
         rebuild,
-        passed=bool(command) and not starts_shell(command),
+        passed=_starts_program(command) and not starts_shell(command),
     )
     test = (config.get("Healthcheck") or {}).get("Test") or []
     yield level.check(
