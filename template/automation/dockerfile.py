@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _NAME = r"[A-Za-z_]\w*"
 _VARIABLE = re.compile(
     rf"\\\$|\$(?:\{{({_NAME})(?:(:?[-+?])((?:\$\{{[^}}]*\}}|[^}}])*))?\}}|({_NAME}))", re.ASCII
 )
 _PIECE = re.compile(r"(\s+)|'([^']*)'|\"((?:\\.|[^\"\\])*)\"|((?:\\.|[^\s'\"\\])+|.)", re.DOTALL)
-# A heredoc's marker, or a quoted word, in which << is only text.
-_HEREDOC = re.compile(
-    r"(?:^|\s)\d*<<-?([\"']?)(\w+)\1(?=\s|$)|\"(?:\\.|[^\"\\])*\"|'[^']*'", re.DOTALL
-)
+# A word with its quotes, and one that starts a heredoc: `<<-` takes tabs from its lines.
+_RAW_WORD = re.compile(r"(?:\"(?:\\.|[^\"\\])*\"|'[^']*'|\\.|[^\s\"'\\])+|\S", re.DOTALL)
+_HEREDOC = re.compile(r"\d*<<(-?)([^<]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,15 @@ class Instruction:
     """One instruction: its name in capitals, its text (variables resolved) and its line.
 
     `pairs` are the assignments of an ENV, LABEL or ARG; an ARG without a default has none there.
+    `body` is what its heredocs hold, `endless` the marker of one that does not end.
     """
 
     name: str
     text: str
     line: int
     pairs: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    endless: str = ""
 
     @property
     def exec_form(self) -> list[str] | None:
@@ -104,12 +107,33 @@ def _expand(text: str, variables: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value, text)
 
 
-def _logical_lines(text: str) -> list[tuple[int, str]]:
-    """(line number, instruction) with continuations joined, comments and heredocs left out."""
+class _Logical(NamedTuple):
+    line: int
+    text: str
+    body: str
+    endless: str
+
+
+def _markers(instruction: str) -> Iterator[tuple[str, bool]]:
+    """The markers that end the heredocs of an instruction, and whether tabs may stand before."""
+    if not re.match(r"(?i)(ONBUILD\s+)?(RUN|COPY|ADD)\s", instruction):
+        return
+    if (
+        Instruction("", re.sub(r"^(?:\S+\s+)(?:--\S+\s+)*", "", instruction), 0).exec_form
+        is not None
+    ):
+        return
+    for word in _RAW_WORD.findall(instruction):
+        if match := _HEREDOC.fullmatch(word):
+            yield "".join(_words(match[2], {})), bool(match[1])
+
+
+def _logical_lines(text: str) -> list[_Logical]:
+    """The instructions with continuations joined, comments left out and heredocs apart."""
     directive = re.match(r"(?:#\s*\w+\s*=[^\n]*\n)*#\s*escape\s*=\s*`", text, re.IGNORECASE)
     escape = re.escape("`" if directive else "\\")
     continued = re.compile(rf"(?:^|(?<!{escape})){escape}\s*$")
-    joined: list[tuple[int, str]] = []
+    joined: list[_Logical] = []
     lines = iter(enumerate(text.split("\n"), 1))
     for start, line in lines:
         if not line.strip() or line.lstrip().startswith("#"):
@@ -123,12 +147,17 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
                     apart = whole[-1:].isspace() or more[:1].isspace()
                     whole = whole.rstrip() + " " * apart + more.strip()
                     break
-        if re.match(r"(?i)(RUN|COPY|ADD)\s", whole):
-            for marker in filter(None, (match[2] for match in _HEREDOC.finditer(whole))):
-                for _, more in lines:
-                    if more.strip() == marker:
-                        break
-        joined.append((start, whole.strip()))
+        body: list[str] = []
+        endless = ""
+        for marker, tabs in _markers(whole):
+            for _, more in lines:
+                plain = more.rstrip("\r")
+                if (plain.lstrip("\t") if tabs else plain) == marker:
+                    break
+                body.append(plain)
+            else:
+                endless = endless or marker
+        joined.append(_Logical(start, whole.strip(), "\n".join(body), endless))
     return joined
 
 
@@ -138,7 +167,7 @@ def parse(text: str, arguments: Mapping[str, str] | None = None) -> list[Stage]:
     stages: list[Stage] = []
     preamble: list[Instruction] = []
     global_arguments: dict[str, str] = {}
-    for line, whole in _logical_lines(text):
+    for line, whole, body, endless in _logical_lines(text):
         name, _, rest = re.sub(r"\s", " ", whole, count=1).partition(" ")
         name, rest = name.upper(), rest.strip()
         if name == "FROM":
@@ -163,7 +192,7 @@ def parse(text: str, arguments: Mapping[str, str] | None = None) -> list[Stage]:
         pairs = {key: value or "" for key, value in found.items()}
         quoted = name in {"USER", "EXPOSE"}  # of these the builder takes quotes away
         plain = " ".join(_words(rest, known)) if quoted else _expand(rest, known)
-        item = Instruction(name, rest if shell else plain, line, pairs)
+        item = Instruction(name, rest if shell else plain, line, pairs, body, endless)
         if not stages:
             global_arguments |= {key: given.get(key, value) for key, value in pairs.items()}
             preamble.append(item)

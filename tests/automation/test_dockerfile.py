@@ -149,6 +149,13 @@ def test_labels_with_slashes_and_old_form() -> None:
         'COPY <<"EOF" /file\nFROM evil\nEOF',
         "COPY <<A <<B /folder/\nFROM evil\nA\nUSER root\nB",
         "run cat <<EOF > /x && \\\n echo\nUSER root\nEOF",
+        "RUN <<EOF-1\nUSER root\nEOF\nEOF-1",
+        "RUN <<'E.O:F'\nUSER root\nE.O:F",
+        'RUN <<"THE END"\nUSER root\nTHE\nTHE END',
+        "RUN sh <<-A 3<<B\n\tUSER root\n\t\tA\nFROM evil\n\tB\nB",
+        "RUN <<EOF\n EOF\nUSER root\nEOF",
+        "RUN <<EOF\r\nUSER root\r\nEOF\r",
+        "ONBUILD RUN <<EOF\nUSER root\nEOF",
     ],
 )
 def test_the_body_of_a_heredoc_is_no_instruction(run: str) -> None:
@@ -159,6 +166,18 @@ def test_the_body_of_a_heredoc_is_no_instruction(run: str) -> None:
     assert (last.name, last.line) == ("EXPOSE", 3 + run.count("\n") + 1)
 
 
+def test_what_a_heredoc_holds() -> None:
+    copy = only("COPY <<A <<-B /x/\none\n\nA\n\ttwo\n\tB\nUSER 1:1").instructions[0]
+    assert (copy.text, copy.body, copy.endless) == ("<<A <<-B /x/", "one\n\n\ttwo", "")
+
+
+def test_a_heredoc_without_end() -> None:
+    stage = only("RUN <<A <<B\nA\nUSER 1:1\nB2")
+    assert [(item.name, item.line, item.endless) for item in stage.instructions] == [
+        ("RUN", 2, "B")
+    ]
+
+
 @pytest.mark.parametrize(
     "run",
     [
@@ -167,6 +186,9 @@ def test_the_body_of_a_heredoc_is_no_instruction(run: str) -> None:
         "RUN cat <<<word",
         'RUN echo "a <<b c"',
         "ENV A=<<EOF",
+        'RUN ["echo", "<<EOF"]',
+        "RUN echo '<<EOF'x",
+        "RUN cat<<EOF",
     ],
 )
 def test_what_only_looks_like_a_heredoc(run: str) -> None:
