@@ -14,17 +14,39 @@ from automation.results import Result, judge
 
 LABEL_PREFIX = "org.opencontainers.image."
 LABELS = ("title", "version", "revision", "created", "source", "base.name")
-# GPG_KEY is in the official Python images: the fingerprint their source is signed with.
 SECRET_NAME = re.compile(
-    # Not what says where a secret is, or how long it lives.
-    r"(?!GPG_KEY$|.*_(FILE|PATH|DIR|URI|TTL|PREFIX|LENGTH|SIZE|TIMEOUT|NAME|HEADER|ALGORITHM)$)"
+    # GPG_KEY is in the official Python images: the fingerprint their source is signed with.
+    # Nor is a public key one, nor what says where a secret is, how long it lives or how it is made.
+    r"^(?!GPG_KEY$|(.*[_.-])?(PUBLIC|PUBLISHABLE)[_.-]KEYS?$|((.*[_.-])?(MAX|MIN)[_.-](\w+_)?TOKENS)$"
+    r"|.*_(FILE|PATH|DIR|URI|TTL|PREFIX|LENGTH|SIZE|TIMEOUT|NAME|HEADER|ALGORITHM)$"
+    r"|.*[_.-](HASHER|VERSION|ROTATION|TYPE|POLICY|EXPIRY|LIMIT|(EXPIRES?_)?(MINUTES|SECONDS|HOURS|DAYS))$)"
     r"(.*[_.-])?(KEY|(?<=[_.-])KEYS|APIKEY|\w*TOKENS?|\w*PASS(WORD|WD|PHRASE)S?|PASS|PWD|PAT|\w*SECRETS?|CREDENTIALS?)([_.-](?!URL$)\w+)?$"
-    r"|.*DATABASE_URL$",
+    r"|^.*DATABASE_URL$",
     re.IGNORECASE,
 )
-SECRET_VALUE = re.compile(
-    r"://[^/\s:@]*:[^/\s@$]+@|\b(gh[pousr]_|github_pat_|glpat-|sk-or-v1-|sk-ant-|sk_live_|npm_|AKIA|npg_)\w{12,}"
+# A number is no secret, unless somebody chose it as a password.
+_HARMLESS = re.compile(r"true|false|yes|no|on|off|\d{1,9}(\.\d{1,9})?", re.IGNORECASE)
+_CHOSEN = re.compile(r".*(PASS|PASSWORD|PASSWD|PASSPHRASE|PWD|PIN|SECRET)", re.IGNORECASE)
+# What gives itself away, whatever its name. A shell command may speak of npm_config_….
+_TOKEN = re.compile(
+    r"\b(?:(?:gh[pousr]_|npm_|npg_|hf_|sk-|AKIA|ASIA)[A-Za-z0-9]{12,}"
+    r"|(?:github_pat_|glpat-|sk-or-v1-|sk-ant-|sk-proj-|[sr]k_live_|dckr_pat_|pypi-AgE|AIza|xox[abprs]-)[\w-]{12,}"
+    r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}|(?i:Bearer)\s+[\w.~+/-]{20,})"
+    r"|-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY"
 )
+_URL_PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@$]+@")
+# A build may need an address to parse, of a server that is not there.
+_COMMAND_PASSWORD = re.compile(_URL_PASSWORD.pattern + r"(?!localhost\b|127\.|\[::1\])")
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Whether a variable or a label holds a secret, by its name or its value."""
+    named = SECRET_NAME.match(name) and not (
+        _HARMLESS.fullmatch(value) and not (_CHOSEN.fullmatch(name) and value[:1].isdigit())
+    )
+    return bool(value and (named or _TOKEN.search(value) or _URL_PASSWORD.search(value)))
+
+
 # What must never reach a build context: history, secrets, local environments, caches.
 _MUST_IGNORE: dict[Kind, tuple[str, ...]] = {
     Kind.BACKEND: (
@@ -134,6 +156,12 @@ def check_dockerfile(root: Path, project: Project, name: str) -> list[Result]:
     if not stages:
         fix = "start it with FROM ${BASE_IMAGE}"
         return [level.check("present", "Dockerfile has a stage", "FROM …", "no FROM", fix)]
+    for item in (item for stage in stages for item in stage.instructions if item.endless):
+        # The rest of the file is its text, so nothing else can be judged.
+        fix = f"write {item.endless} in a line of its own where it ends, without blanks around it"
+        measured = f"{_written(item)} goes on to the end of the file"
+        title, wanted = "every heredoc ends", f"a line {item.endless}"
+        return [level.check("present", title, wanted, measured, fix, line=item.line)]
     results = list(_dockerfile(level, container, stages, text))
     absent = buildcontext.missing(path.parent, buildcontext.sources(stages))
     results.append(
@@ -141,7 +169,7 @@ def check_dockerfile(root: Path, project: Project, name: str) -> list[Result]:
             "sources",
             "what it copies is there",
             "nothing missing",
-            shown([f"{source.path} (of {_written(source.item)})" for source in absent])
+            shown([f"{_redacted(source.path)} (of {_written(source.item)})" for source in absent])
             if absent
             else "nothing missing",
             f"correct the path, which starts at {path.parent.relative_to(root).as_posix()}/, or add "
@@ -153,8 +181,13 @@ def check_dockerfile(root: Path, project: Project, name: str) -> list[Result]:
 
 
 def _written(item: Instruction) -> str:
-    text = f"{item.name} {item.text}"
+    text = _redacted(f"{item.name} {item.text}")
     return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _redacted(text: str) -> str:
+    """A text for a report, which must not repeat a secret."""
+    return _URL_PASSWORD.sub("://…@", _TOKEN.sub("…", text))
 
 
 def _not_text(level: Level, error: UnicodeDecodeError) -> Result:
@@ -220,10 +253,11 @@ def _dockerfile(
     baked = _baked_secrets(stages)
     yield level.check(
         "secrets",
-        "no secret in ARG, ENV or LABEL",
+        "no secret written down",
         "nothing",
         shown([n for n, _ in baked]),
-        "pass secrets when the container runs; what ARG and ENV hold stays in the image's history",
+        "pass secrets when the container runs, or to a RUN with --mount=type=secret; what is written "
+        "here stays in the image's history",
         line=baked[0][1] if baked else 0,
     )
     labels = {key for item in final.all("LABEL") for key in item.pairs}
@@ -276,7 +310,7 @@ def _command(level: Level, final: Stage) -> Result:
         "command",
         "command in exec form",
         'CMD ["program", "argument"]',
-        shown([f"{item.name} {item.text}" for item in shell or found]),
+        shown([_redacted(f"{item.name} {item.text}") for item in shell or found]),
         "write a JSON array that starts with the program: a shell as PID 1 swallows SIGTERM",
         passed=_starts_program([w for item in found for w in item.exec_form or ()]) and not shell,
         line=(shell or found)[0].line if found else final.line,
@@ -285,7 +319,9 @@ def _command(level: Level, final: Stage) -> Result:
 
 _SHELL = re.compile(r"(.*/)?(ba|da|a|k|z|c|tc|fi)?sh")
 # They start what follows them and take its place, or its parent's.
-_WRAPPER = re.compile(r"(.*/)?(tini(-static)?|dumb-init|catatonit|docker-init|env|exec|busybox|nice)")
+_WRAPPER = re.compile(
+    r"(.*/)?(tini(-static)?|dumb-init|catatonit|docker-init|env|exec|busybox|nice)"
+)
 _OPERAND = re.compile(r"[-+].*|\w+=.*|\d+|SIG[A-Z]+", re.DOTALL)
 
 
@@ -337,7 +373,7 @@ def _healthcheck(level: Level, container: Container, final: Stage) -> Iterator[R
         "healthcheck",
         "HEALTHCHECK asks the service",
         wanted,
-        item.text if item else "no HEALTHCHECK",
+        _redacted(item.text) if item else "no HEALTHCHECK",
         fix,
         passed=asks_health(container, words),
         line=item.line if item else final.line,
@@ -385,13 +421,17 @@ def _environment(
 
 
 def _baked_secrets(stages: list[Stage]) -> list[tuple[str, int]]:
-    found = {
-        (key, item.line): None  # a stage holds the instructions of the stage it is built on too
-        for stage in stages
-        for item in stage.instructions
-        for key, value in item.pairs.items()
-        if ((value or item.name == "ARG") and SECRET_NAME.match(key)) or SECRET_VALUE.search(value)
-    }
+    """What holds a secret, without the secret itself: the variable, or the instruction."""
+    found: dict[tuple[str, int], None] = {}  # a stage holds what the stage it is built on does, too
+    for item in (item for stage in stages for item in stage.instructions):
+        for key, value in item.pairs.items():
+            if _is_secret(key, value) or (
+                item.name == "ARG" and not value and SECRET_NAME.match(key)
+            ):
+                found[key, item.line] = None
+        command = "" if item.pairs else f"{item.text}\n{item.body}"
+        if _TOKEN.search(command) or _COMMAND_PASSWORD.search(command):
+            found[f"{item.name} in line {item.line}", item.line] = None
     return list(found)
 
 
@@ -482,7 +522,7 @@ def _image(level: Level, container: Container, config: Mapping[str, Any]) -> Ite
     )
     environment = dict(str(item).partition("=")[::2] for item in config.get("Env") or [])
     yield from _environment(level, container, environment)
-    baked = sorted(k for k, v in environment.items() if v and SECRET_NAME.match(k))
+    baked = sorted(k for k, v in environment.items() if _is_secret(k, v))
     yield level.check("secrets", "no secret in the image's ENV", "nothing", shown(baked), rebuild)
     labels = config.get("Labels") or {}
     missing = [label for label in LABELS if not labels.get(LABEL_PREFIX + label)]

@@ -129,6 +129,17 @@ DOCKERFILE = {
     "a secret in ARG": Fault("secrets", [Edit(BUILD, IN_BUILD + "ARG NPM_TOKEN\n")], "nothing", "NPM_TOKEN"),
     "a secret in a second ARG": Fault("secrets", line("ARG MODE=x api_key=y"), "nothing", "api_key"),
     "a secret in an ARG before FROM": Fault("secrets", [Edit(START, "ARG DEPLOY_TOKEN=abc\n")], "nothing", "DEPLOY_TOKEN"),
+    "a number as a password": Fault("secrets", line("ENV ADMIN_PASSWORD=12345678"), "nothing", "ADMIN_PASSWORD"),
+    "a model's key by another name": Fault("secrets", line(f"ENV MODEL=sk-proj-{'a1B2' * 6}"), "nothing", "MODEL"),
+    "a signed token": Fault("secrets", line(f"ARG WHO=eyJ{'a1' * 8}.eyJ{'b2' * 8}.{'c3' * 8}"), "nothing", "WHO"),
+    "a private key": Fault("secrets", line('LABEL com.acme.note="-----BEGIN RSA ' + 'PRIVATE KEY-----"'), "nothing", "com.acme.note"),
+    "a private key as a public one": Fault("secrets", line('ENV JWT_PUBLIC_KEY="-----BEGIN ' + 'PRIVATE KEY-----"'), "nothing", "JWT_PUBLIC_KEY"),
+    "a token in CMD": Fault("secrets", command(f'CMD ["python", "-m", "app", "--token=ghp_{"a1" * 18}"]\n'), "nothing", "CMD in line"),
+    "a token in ENTRYPOINT": Fault("secrets", line(f'ENTRYPOINT ["python", "glpat-{"a1" * 10}"]'), "nothing", "ENTRYPOINT in line"),
+    "a token in RUN": Fault("secrets", line(f'RUN fetch -H "Authorization: Bearer ghp_{"a1" * 18}" x'), "nothing", "RUN in line"),
+    "a bearer of no known kind": Fault("secrets", line(f'RUN fetch -H "Authorization: Bearer {"a1" * 18}" x'), "nothing", "RUN in line"),
+    "a password in RUN": Fault("secrets", line("RUN pip install -i https://me:hunter2@pypi.example/simple x"), "nothing", "RUN in line"),
+    "a token in a heredoc": Fault("secrets", line(f"COPY <<EOF /app/x\n//host/:_authToken=npm_{'a1' * 18}\nEOF"), "nothing", "COPY in line"),
     "a nameless volume": Fault("volumes", line("VOLUME /app/data"), "nothing", "/app/data"),
     "a secret by another name": Fault("secrets", line("ENV DB_PASS=abc"), "nothing", "DB_PASS"),
     "a key's number": Fault("secrets", line("ENV AWS_ACCESS_KEY_ID=abc"), "nothing", "AWS_ACCESS_KEY_ID"),
@@ -162,6 +173,7 @@ DOCKERFILE = {
     "no PYTHONPATH": Fault("environment", [Edit("ENV PYTHONPATH=/app/src", "ENV X=1")], "PYTHONPATH=/app/src", "PYTHONPATH=not set"),
     "PYTHONPATH in an earlier stage": Fault("environment", [Edit("ENV PYTHONPATH=/app/src", "ENV X=1"), Edit(BUILD, IN_BUILD + "ENV PYTHONPATH=/app/src\n")], "PYTHONPATH=/app/src", "PYTHONPATH=not set"),
     "a development build": Fault("environment", [Edit("NODE_ENV=production", "NODE_ENV=development")], "NODE_ENV=production", "NODE_ENV=development", "frontend/Dockerfile"),
+    "a heredoc without end": Fault("present", line("RUN <<EOF-1\ntrue\nEOF"), "a line EOF-1", "RUN <<EOF-1 goes on to the end"),
     "no FROM": Fault("present", [Edit(r"(?s).*", "# empty\n")], "FROM …", "no FROM"),
 }  # fmt: skip
 
@@ -366,6 +378,7 @@ IMAGE = {
     "no environment": ImageFault("environment", "Env", None, "PYTHONPATH=/app/src", "PYTHONPATH=not set"),
     "a secret": ImageFault("secrets", "Env", [*ENV, "SMTP_PASSWORD=x"], "nothing", "SMTP_PASSWORD"),
     "somebody's GPG key": ImageFault("secrets", "Env", [*ENV, "MY_GPG_KEY=x"], "nothing", "MY_GPG_KEY"),
+    "a secret value": ImageFault("secrets", "Env", [*ENV, f"MODEL=sk-proj-{'a1B2' * 6}"], "nothing", "MODEL"),
     "the database": ImageFault("run-time-environment", "Env", [*ENV, "DATABASE_URL=x"], "nothing baked in", "DATABASE_URL", frozenset({"image.secrets"})),
     "empty labels": ImageFault("labels", "Labels", {"org.opencontainers.image.title": ""}, "all set", "empty: title, version"),
     "no labels": ImageFault("labels", "Labels", None, "all set", "empty: title"),
@@ -519,6 +532,15 @@ def test_a_file_that_is_missing_or_no_text(file: str, check: str, project: Path)
     assert_found(failures(checked(project)), check, "", "no such file", none)
 
 
+def test_a_secret_is_not_repeated(project: Path) -> None:
+    token = f"ghp_{'a1' * 18}"
+    edit = command(f'CMD ["python", "{token}"]\nRUN echo {token}\nCOPY no/{token} /x\n')[0]
+    edit.apply(project / "backend/Dockerfile")
+    results = checked(project)
+    assert "dockerfile.secrets" in failures(results)
+    assert not [r.id for r in results if token in f"{r.expected} {r.measured} {r.fix} {r.detail}"]
+
+
 def test_the_line_of_a_fault(project: Path) -> None:
     path = project / "backend/Dockerfile"
     Edit(LAST, "USER app\n").apply(path)
@@ -565,12 +587,21 @@ SAME = {
     "a stage by number": [Edit(r"--from=build", "--from=0")],
     "a platform": [Edit(BUILD, "FROM --platform=$BUILDPLATFORM ${BUILDER_IMAGE} AS build\n")],
     "a heredoc": line("RUN <<EOF\nUSER root\nEXPOSE 1\nFROM x\nEOF"),
+    "heredocs with other marks": line("RUN sh <<-'E-1' 3<<\"E 2\"\nUSER root\n\tE-1\nVOLUME /x\nE 2"),
     "the old form of ENV": [Edit("ENV PYTHONPATH=/app/src", "ENV PYTHONPATH /app/src")],
     "a quoted value": [Edit("ENV PYTHONPATH=/app/src", 'ENV PYTHONPATH="/app/src"')],
     "what is no secret": line("ENV MONKEY=banana TOKEN_TTL=5 API_KEY_FILE=/run/x"),
     "a reset entry point": line("ENTRYPOINT []"),
     "a quoted user": [Edit("USER 1001:1001", 'USER "1001:1001"')],
     "a line separator in a comment": line("# one\u2028USER root"),
+    "a token's life": line("ENV ACCESS_TOKEN_EXPIRE_MINUTES=30 MAX_TOKENS=4000 SESSION_KEY_ID=7"),
+    "a token's life as an argument": line("ARG ACCESS_TOKEN_EXPIRE_MINUTES MAX_TOKENS"),
+    "a public key": line("ENV JWT_PUBLIC_KEY=MFkwEwYHKoZIzj0CAQY PASSWORD_HASHER=argon2 CACHE_KEY_VERSION=v2"),
+    "a switch": line("ENV USE_TOKEN=true RESET_PASSWORD=off"),
+    "a label on keys": line("LABEL com.acme.key.rotation=90d"),
+    "a package manager's variable": line("RUN npm_config_update_notifier=false true"),
+    "a token from a mount": line('RUN fetch -H "Authorization: Bearer $(cat /run/secrets/token)" x'),
+    "an address to parse": line("RUN DATABASE_URL=postgresql://x:x@localhost/x true"),
     "a label of several words": line('LABEL description="the key to it all" keys="a"'),
     "an argument of several words": line('ARG MOTTO="not a token"'),
     "an empty key": line('ENV OPENROUTER_API_KEY=""'),
