@@ -92,7 +92,7 @@ def kept_out(
     patterns: list[dockerignore.Pattern],
     needed: Iterable[str] = (),
 ) -> list[KeptOut]:
-    """What .dockerignore takes from the sources: all of one, or a file of it that is `needed`."""
+    """What .dockerignore takes from the sources: all of one, or a part of it that is `needed`."""
     seen = {path.relative_to(folder).as_posix() for path in dockerignore.context_files(folder)}
     lost: dict[str, KeptOut] = {}
     taken: list[tuple[str, Instruction]] = []
@@ -106,8 +106,9 @@ def kept_out(
                 lost.setdefault(path, KeptOut(path, source.item, by))
     for path in needed:
         item = next((item for whole, item in taken if _below(path, whole)), None)
-        by = dockerignore.decisive(patterns, path)
-        if item and by and not by.exception and not any(_below(path, whole) for whole in lost):
+        if item is None or any(_below(path, whole) for whole in lost):
+            continue
+        if by := _taken_away(folder, path, patterns, seen):
             lost[path] = KeptOut(path, item, by)
     return list(lost.values())
 

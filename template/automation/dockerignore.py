@@ -11,6 +11,11 @@ from typing import NamedTuple
 
 from automation.errors import InputError
 
+# Go's filepath.Match refuses the rest, and with it the engine.
+_SYNTAX = re.compile(
+    r"(?:[^\\\[]|\\.|\[\^?(?:(?:\\.|[^\\\]-])(?:-(?:\\.|[^\\\]-]))?)+\])*", re.DOTALL
+)
+
 
 class Pattern(NamedTuple):
     """A line of the file; an exception lets in again what lines above it keep out."""
@@ -28,7 +33,7 @@ def read(path: Path) -> list[Pattern]:
         InputError: a line is no pattern.
     """
     patterns = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         text = line.strip()
         if not text or line.startswith("#"):
             continue
@@ -37,6 +42,8 @@ def read(path: Path) -> list[Pattern]:
         if text:
             text = re.sub(r"(\*\*/)+", "**/", posixpath.normpath(text).lstrip("/"))
             try:
+                if not _SYNTAX.fullmatch(text):
+                    raise re.error("a [ without its ], or a \\ at the end")
                 expression = re.compile(_expression(text))
             except re.error as error:
                 raise InputError(

@@ -190,6 +190,19 @@ DOCKERIGNORE = {
     "a folder emptied": Fault("includes", [Edit(END, "\nsrc/**\n")], "nothing missing", "kept out: src by `src/**`", BACKEND_IGNORE),
     "the part that is served kept out": Fault("includes", [Edit(END, "\n**/main.py\n")], "nothing missing", "kept out: src/app/main.py by `**/main.py` in line", BACKEND_IGNORE),
     "a part of the whole kept out": Fault("includes", [Edit(END, "\nsrc/app/*.tsx\n")], "nothing missing", "kept out: src/app/page.tsx by `src/app/*.tsx` in line", FRONTEND_IGNORE),
+    "a module kept out": Fault("includes", [Edit(END, "\nsrc/app/settings.py\n")], "nothing missing", "kept out: src/app/settings.py by", BACKEND_IGNORE),
+    "the public folder kept out": Fault("includes", [Edit(END, "\npublic\n")], "nothing missing", "kept out: public by `public` in line", FRONTEND_IGNORE),
+    "the server kept out": Fault("includes", [Edit(END, "\nserver/*\n")], "nothing missing", "kept out: server by `server/*`", FRONTEND_IGNORE),
+    "a part of the server kept out": Fault("includes", [Edit(END, "\nserver/main.mjs\n")], "nothing missing", "kept out: server/main.mjs by", FRONTEND_IGNORE),
+    "the frontend's source kept out": Fault("includes", [Edit(END, "\nsrc\n")], "nothing missing", "kept out: src", FRONTEND_IGNORE),
+    "the compiler's options kept out": Fault("includes", [Edit(END, "\n*.json\n!package*.json\n")], "nothing missing", "tsconfig.json by `*.json`", FRONTEND_IGNORE),
+    "the configuration kept out": Fault("includes", [Edit(END, "\nnext.config.ts\n")], "nothing missing", "next.config.ts by", FRONTEND_IGNORE),
+    "production's variables let in": Fault("excludes", [Edit(END, "\n!.env.production\n")], "nothing let in", "let in: .env.production", FRONTEND_IGNORE),
+    "history let in": Fault("excludes", [Edit(END, "\n!.git/HEAD\n")], "nothing let in", "let in: .git/HEAD", BACKEND_IGNORE),
+    "a private key let in": Fault("excludes", [Edit(END, "\n!id_rsa\n")], "nothing let in", "!id_rsa", BACKEND_IGNORE),
+    "a password file let in": Fault("excludes", [Edit(END, "\n!.netrc\n")], "nothing let in", "!.netrc", FRONTEND_IGNORE),
+    "secrets let in": Fault("excludes", [Edit(END, "\n!config/secrets.json\n")], "nothing let in", "!config/secrets.json", BACKEND_IGNORE),
+    "credentials let in by a wildcard": Fault("excludes", [Edit(END, "\n!*.json\n")], "nothing let in", "!*.json", BACKEND_IGNORE),
     "everything of the whole kept out": Fault("includes", [Edit(END, "\n**\n")], "nothing missing", "everything by `**` in line", FRONTEND_IGNORE),
 }  # fmt: skip
 
@@ -974,8 +987,32 @@ def test_a_compose_file_by_its_older_name_counts(project: Path) -> None:
     assert re.fullmatch(r"docker-compose\.yml:\d+", found["compose.security"].location)
 
 
-def test_a_pattern_that_is_none_is_one_message(project: Path) -> None:
+@pytest.mark.parametrize("pattern", ["[z-a]", "[a", "a/[", "[]", "[]a]", "[a-]", "a\\", "!b\\"])
+def test_a_pattern_that_is_none_is_one_message(pattern: str, project: Path) -> None:
     path = project / "backend" / ".dockerignore"
-    path.write_text(path.read_text(encoding="utf-8") + "[z-a]\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"backend/.dockerignore:\d+: '\[z-a\]' is no pattern"):
+    path.write_text(path.read_text(encoding="utf-8") + pattern + "\n", encoding="utf-8")
+    named = rf"backend/.dockerignore:\d+: {re.escape(repr(pattern))} is no pattern"
+    with pytest.raises(InputError, match=named):
         checked(project)
+
+
+# Lines more that let in or keep out nothing they should not.
+SAME_IGNORE = {
+    "an example of variables": "!.env.example",
+    "a secret let in and out": "!id_rsa\nid_rsa",
+    "a module on secrets": "!src/app/secrets.py\n!src/secrets",
+    "a certificate": "!certs/ca.crt",
+    "tests": "src/tests\nsrc/**/test_*.py\nsrc/**/conftest.py",
+    "notes": "**/*.md",
+    "a line separator in a comment": "# one\u2028src",
+    "an escaped bracket": "\\[a",
+}
+
+
+@pytest.mark.parametrize("case", SAME_IGNORE)
+def test_another_style_of_dockerignore_passes(case: str, project: Path) -> None:
+    for name in ("src/tests/test_a.py", "src/app/test_b.py", "src/conftest.py", "src/app/a.md"):
+        (project / "backend" / name).parent.mkdir(exist_ok=True)
+        (project / "backend" / name).touch()
+    Edit(END, f"\n{SAME_IGNORE[case]}\n").apply(project / BACKEND_IGNORE)
+    assert failures(checked(project)) == {}
