@@ -110,8 +110,8 @@ def _image(value: str) -> str:
 
 
 def parse_bytes(value: object) -> int:
-    """Bytes from "300MB" (decimal) or "300MiB" (binary)."""
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+    """Bytes from "300MB" (decimal), "300MiB" (binary), or a plain number of them."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**15:
         return value
     text = value if isinstance(value, str) else ""
     match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([kMG]?B|[KMG]iB)", text)
@@ -137,8 +137,15 @@ def megabytes(size: float) -> str:
 
 
 def _http_path(value: str) -> str:
-    if not re.fullmatch(r"/[\w./~-]*", value, re.ASCII):
-        raise ValueError(f'{value!r} is not a path such as "/health"')
+    # Two slashes would start a host, and a client takes dots away before it asks.
+    parts = value.split("/")
+    if (
+        not re.fullmatch(r"/[\w./~-]*", value, re.ASCII)
+        or "" in parts[1:-1]
+        or {".", ".."} & {*parts}
+        or len(value) > 200
+    ):
+        raise ValueError(f'{value[:80]!r} is not a path such as "/health"')
     return value
 
 
@@ -150,6 +157,10 @@ def _absolute(value: str) -> str:
         raise ValueError(f"{value!r} is not the project's: {taken} is {_SYSTEM_FOLDERS[taken]}")
     if value in _SYSTEM_PROGRAMS:
         raise ValueError(f'{value!r} would hide what the container runs; use "/app/data"')
+    if code := next((f for f in _CODE if f"{value}/".startswith(f"{f}/")), None):
+        raise ValueError(f'{value!r} would hide the code in {code}; use "/app/data"')
+    if value.endswith(".sock") or value in {"/run", "/var/run"}:
+        raise ValueError(f'{value!r} is no folder for data but of sockets; use "/app/data"')
     return value
 
 
@@ -165,10 +176,43 @@ _SYSTEM_PROGRAMS = {"/app", "/bin", "/lib", "/lib64", "/sbin", "/usr", "/usr/bin
 }  # fmt: skip
 
 
+_CODE = ("/app/src", "/app/.venv", "/app/image", "/app/node_modules", "/app/.next", "/app/server")
+
+
 def _relative(value: str) -> str:
     path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts or re.search(r"[\x00-\x1f\x7f\\]", value):
-        raise ValueError(f"{value!r} is not a folder inside the project")
+    # Blanks around it are a slip, and ~ is a home folder only to a shell.
+    unusual = value != value.strip() or value[:1] == "~" or not value.isprintable()
+    if path.is_absolute() or ".." in path.parts or unusual or "\\" in value or len(value) > 200:
+        raise ValueError(f"{value[:80]!r} is not a folder inside the project")
+    return value
+
+
+def _plain_text(value: str) -> str:
+    """A value of a variable: neither ENV nor an engine's file of variables can hold two lines."""
+    if re.search(r"[\x00-\x1f\x7f]", value) or len(value) > 4096:
+        raise ValueError(
+            f"{value[:80]!r} is not one line of up to 4096 characters, without control characters"
+        )
+    return value
+
+
+def _title(value: str) -> str:
+    # isprintable: no control characters, no line separators, nothing that turns the text around.
+    if not value.strip() or not value.isprintable():
+        raise ValueError(f"{value!r} is not one line of characters that can be seen")
+    return value
+
+
+def _source(value: str) -> str:
+    if value and not (_is_url(value) and len(value) <= 300):
+        raise ValueError(f'{value[:80]!r} is not a URL such as "https://example.com/acme/shop"')
+    return value
+
+
+def _reason(value: str) -> str:
+    if len(value.strip()) < 10:
+        raise ValueError("must have at least 10 characters, without the blanks around them")
     return value
 
 
@@ -182,6 +226,8 @@ def _is_url(value: str) -> bool:
 
 
 def _memory(value: int) -> int:
+    if value > 10**12:
+        raise ValueError('it is more than "1000GB", which no container here needs, e.g. "300MB"')
     if value < 6 * 2**20:
         raise ValueError(f'{value} bytes are less than the 6 MiB that Docker needs, e.g. "300MB"')
     return value
@@ -204,7 +250,12 @@ def _numeric_user(value: str) -> str:
 Size = Annotated[
     int,
     BeforeValidator(parse_bytes),
-    WithJsonSchema({"type": "string", "examples": ["300MB", "286MiB"]}),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "examples": ["300MB", "286MiB"]}, {"type": "integer"}],
+            "description": "Decimal or binary units; a number without quotes is bytes.",
+        }
+    ),
 ]
 Duration = Annotated[
     float,
@@ -218,6 +269,7 @@ Label = Annotated[
 ]
 Image = Annotated[
     str,
+    Field(max_length=512),
     _matching(IMAGE, "an image reference such as python:3.13-slim"),
     AfterValidator(_image),
 ]
@@ -269,7 +321,7 @@ class Environment(_Entry):
 
     required: tuple[Variable, ...] = ()
     optional: tuple[Variable, ...] = ()
-    fixed: dict[Variable, str] = {}
+    fixed: dict[Variable, Annotated[str, AfterValidator(_plain_text)]] = {}
 
     @model_validator(mode="after")
     def _disjoint(self) -> Self:
@@ -362,7 +414,10 @@ class Service(_Entry):
 class Licences(_Entry):
     """Licences accepted although their class alone would fail the scan: SPDX ID = reason."""
 
-    accepted: dict[str, Annotated[str, Field(min_length=10)]] = {}
+    accepted: dict[
+        Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9.+ ()-]{0,99}", "an SPDX ID such as MIT")],
+        Annotated[str, Field(min_length=10), AfterValidator(_reason)],
+    ] = {}
 
 
 class Scan(_Entry):
@@ -378,9 +433,7 @@ class Project(_Entry):
     """The whole of taskflow.toml."""
 
     name: Label
-    title: Annotated[
-        str, Field(max_length=80), _matching(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*", "one line")
-    ]
+    title: Annotated[str, Field(max_length=80), AfterValidator(_title)]
     version: Annotated[
         str,
         _matching(SEMVER, "a semantic version such as 1.2.3"),
@@ -391,7 +444,7 @@ class Project(_Entry):
         _matching(f"({REGISTRY})?", "a registry host[:port]/path"),
         AfterValidator(_registry),
     ] = ""
-    source: Annotated[str, _matching(r"\S*", "a URL")] = Field(
+    source: Annotated[str, AfterValidator(_source)] = Field(
         default="", description="URL of the source repository, for the labels."
     )
     containers: dict[Label, Container] = Field(min_length=1)
@@ -448,7 +501,7 @@ def _line_of(text: str, location: Sequence[str | int]) -> int | None:
     depth = 0
     table: list[str] = []
     arrays: list[list[str]] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         key = re.match(rf"\s*(?:(\[\[?)\s*)?({_KEY}(?:\s*\.\s*{_KEY})*)\s*(?:=|\])", line)
         if not key:
             continue
@@ -543,13 +596,16 @@ def load(path: Path) -> Project:
         return Project.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         where = re.search(r"line (\d+)", str(error))
-        number = int(where[1]) if where else len(text.splitlines())
+        number = int(where[1]) if where else len(text.rstrip("\n").split("\n"))
         raise InputError(f"{path.name}:{number}: not valid TOML: {error}", hint) from None
     except ValidationError as error:
         raise InputError(_explain(text, path, error.errors()), hint) from None
-    except (ValueError, RecursionError) as error:
-        said = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise InputError(f"{path.name}: not valid TOML: {said}", hint) from None
+    except RecursionError:
+        raise InputError(f"{path.name}: not valid TOML: nested too deeply", hint) from None
+    except ValueError:  # Python converts no number of more than some thousand digits
+        found = re.search(r"[0-9_]{1000,}", text)
+        where = f":{text.count(chr(10), 0, found.start()) + 1}" if found else ""
+        raise InputError(f"{path.name}{where}: a number has too many digits", hint) from None
 
 
 def schema() -> dict[str, Any]:

@@ -190,6 +190,30 @@ BAD = {
     "severities as text": ('["HIGH"]', '"HIGH"', 28, "scan.severities", 'must be a list, e.g. ["HIGH"]'),
     "unknown severity": ('["HIGH"]', '["HIGH", "SEVERE"]', 28, "scan.severities.1", 'must be "LOW", "MEDIUM", "HIGH" or "CRITICAL"'),
     "no severity": ('["HIGH"]', "[]", 28, "scan.severities", "must not be empty"),
+    "title of control characters": ('"TaskFlow"', r'"Task\u0085Flow"', 2, "title", "is not one line"),
+    "title that turns around": ('"TaskFlow"', r'"Task\u202eFlow"', 2, "title", "is not one line"),
+    "title of escapes": ('"TaskFlow"', r'"\u001b[31mTask"', 2, "title", "is not one line"),
+    "source that is no URL": ('version =', 'source = "acme/shop"\nversion =', 3, "source", "'acme/shop' is not a URL such as"),
+    "source by ssh": ('version =', 'source = "git@example.com:acme/shop"\nversion =', 3, "source", "is not a URL"),
+    "too much memory": ('"300MB"', '"1001GB"', 11, "containers.backend.memory", 'it is more than "1000GB"'),
+    "memory of many digits": ('"300MB"', f'"{"9" * 16}B"', 11, "containers.backend.memory", "is not a size"),
+    "memory as a number of many digits": ('"300MB"', "9" * 16, 11, "containers.backend.memory", "is not a size"),
+    "base too long": ('"python:3.13-slim"', f'"{"a" * 100_000}"', 8, "containers.backend.base", "must have at most 512 characters"),
+    "health path of another host": ('"/api/health",', '"//evil.example/x",', 12, "containers.backend.health.ready", "is not a path"),
+    "health path upwards": ('"/api/health",', '"/../x",', 12, "containers.backend.health.ready", "'/../x' is not a path"),
+    "health path with a dot": ('"/api/health",', '"/./x",', 12, "containers.backend.health.ready", "is not a path"),
+    "health path with a query": ('"/api/health",', '"/health?x=1",', 12, "containers.backend.health.ready", "is not a path"),
+    "health path with a fragment": ('"/api/health",', '"/health#x",', 12, "containers.backend.health.ready", "is not a path"),
+    "health path with a blank": ('"/api/health",', '"/he alth",', 12, "containers.backend.health.ready", "is not a path"),
+    "volume over the code": ('"/app/data"', '"/app/src"', 14, "containers.backend.volumes.0.path", "would hide the code in /app/src"),
+    "volume inside of the code": ('"/app/data"', '"/app/.venv/lib"', 14, "containers.backend.volumes.0.path", "would hide the code in /app/.venv"),
+    "volume of the engine's socket": ('"/app/data"', '"/var/run/docker.sock"', 14, "containers.backend.volumes.0.path", "is no folder for data"),
+    "licence reason of blanks": ('"used unchanged as a library"', f'"{" " * 20}"', 31, "scan.licences.accepted.LGPL-3.0-only", "at least 10 characters"),
+    "licence without ID": ('"LGPL-3.0-only"', '""', 31, "scan.licences.accepted.", "'' is not an SPDX ID"),
+    "fixed value of two lines": ('"/app/src"', r'"/app\nsrc"', 20, "containers.backend.environment.fixed.PYTHONPATH", "is not one line"),
+    "fixed value with a NUL": ('"/app/src"', r'"/app\u0000src"', 20, "containers.backend.environment.fixed.PYTHONPATH", "is not one line"),
+    "context of blanks": ('base = "', 'context = "  "\nbase = "', 8, "containers.backend.context", "'  ' is not a folder inside"),
+    "context at home": ('base = "', 'context = "~/x"\nbase = "', 8, "containers.backend.context", "'~/x' is not a folder inside"),
     "licence without reason": ('"used unchanged as a library"', '"ok"', 31, "scan.licences.accepted.LGPL-3.0-only", "at least 10 characters"),
 }  # fmt: skip
 
@@ -216,11 +240,46 @@ def test_no_words_of_the_library(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/etcetera", "/procs/x", "/tmpfs", "/var/lib/app", "/usr/share/x"]
+    "path",
+    [
+        "/etcetera",
+        "/procs/x",
+        "/tmpfs",
+        "/var/lib/app",
+        "/usr/share/x",
+        "/opt",
+        "/app/source",
+        "/app/public",
+        "/run/app",
+    ],
 )
 def test_volumes_taken(path: str, tmp_path: Path) -> None:
     volumes = read(tmp_path, GOOD.replace("/app/data", path)).containers["backend"].volumes
     assert [volume.path for volume in volumes] == [path]
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085"])
+def test_only_a_newline_starts_a_line(mark: str, tmp_path: Path) -> None:
+    said = refusal(tmp_path, f"# a{mark}b{mark}c\n" + GOOD.replace("8000", "0"))
+    assert said.startswith("taskflow.toml:11: containers.backend.port: ")
+    said = refusal(tmp_path, f"# a{mark}b{mark}c\n" + 'x = """\n')
+    assert said.startswith("taskflow.toml:2: not valid TOML: ")
+
+
+def test_a_number_of_many_digits(tmp_path: Path) -> None:
+    said = refusal(tmp_path, GOOD.replace("8000", "9" * 5000))
+    assert said == "taskflow.toml:10: a number has too many digits"
+
+
+def test_what_may_be_said_otherwise(tmp_path: Path) -> None:
+    text = GOOD.replace("version", 'source = "https://example.com/acme/shop.git"\nversion')
+    text = text.replace('"TaskFlow"', '"Größe 🚀"').replace('"300MB"', "300_000_000")
+    text = text.replace('"/api/health"', '"/api/v1.0/health/"').replace(
+        'base = "', 'context = "my services/b"\nbase = "', 1
+    )
+    project = read(tmp_path, text)
+    assert project.title == "Größe 🚀"
+    assert project.containers["backend"].memory == 300_000_000
 
 
 def test_a_wrong_entry_does_not_empty_its_list(tmp_path: Path) -> None:
