@@ -239,18 +239,21 @@ def _dockerfile(
         container.base,
         final.base,
         "make both agree: `base` in taskflow.toml and ARG BASE_IMAGE in the Dockerfile",
+        passed=_full_name(final.base) == _full_name(container.base),
         line=final.line,
     )
     external = {stage.base for stage in stages} - {"scratch"}
     # The final stage's own image is judged above.
-    strangers = external - {container.base, container.build_image, final.base}
+    known = {_full_name(i) for i in (container.base, container.build_image, final.base)}
+    strangers = {image for image in external if _full_name(image) not in known}
+    builders = {_full_name(image) for image in external}
     yield level.check(
         "stages",
         "multi-stage build from the declared images only",
         f"2 or more stages from {shown(sorted({container.base, container.build_image}))}",
         f"{len(stages)} from {shown(sorted(external))}",
         "build in a stage of its own, and name its image as `builder` in taskflow.toml",
-        passed=len(stages) > 1 and not strangers and container.build_image in external,
+        passed=len(stages) > 1 and not strangers and _full_name(container.build_image) in builders,
         line=stages[0].line,
     )
     user = final.last("USER")
@@ -263,7 +266,7 @@ def _dockerfile(
         line=user.line if user else final.line,
     )
     exposed = [word for item in final.all("EXPOSE") for word in item.text.split()]
-    ports = sorted({word.lower().removesuffix("/tcp") for word in exposed})
+    ports = sorted({_port(word) for word in exposed})
     yield level.check(
         "port",
         "exposed port",
@@ -274,7 +277,7 @@ def _dockerfile(
     )
     yield _command(level, final)
     yield from _healthcheck(level, container, final)
-    yield from _environment(level, container, final.environment, final.line)
+    yield from _environment(level, container, final.environment, final)
     volumes = final.all("VOLUME")
     yield level.check(
         "volumes",
@@ -302,7 +305,8 @@ def _dockerfile(
         "all present",
         f"missing {shown(missing)}" if missing else "all present",
         f"add LABEL {LABEL_PREFIX}… for each",
-        line=final.line,
+        # Beside those that are there.
+        line=_line(final, "LABEL", labels),
     )
     names = {stage.name for stage in stages}
     remote = {
@@ -321,6 +325,21 @@ def _dockerfile(
         "take it from a package in the build stage: a mirror or an air gap has only the bases",
         line=min(remote, default=1),
     )
+
+
+def _full_name(image: str) -> str:
+    """An image's name as an engine completes it: with Docker Hub's host, and a tag."""
+    first, slash, _ = image.partition("/")
+    if not slash or not (set(first) & {".", ":"} or first == "localhost"):
+        image = f"docker.io/{image}"
+    image = re.sub(r"^(index\.)?docker\.io/", "docker.io/", image)
+    image = re.sub(r"^docker\.io/(?=[^/]+$)", "docker.io/library/", image)
+    return image if re.search(r"[:@]", image.rpartition("/")[2]) else f"{image}:latest"
+
+
+def _port(word: str) -> str:
+    """A port of EXPOSE as it is written shortest: TCP goes without saying, and 80-80 is 80."""
+    return re.sub(r"^(\d+)-\1(?=/|$)", r"\1", word.lower().removesuffix("/tcp"))
 
 
 def _sources(item: Instruction) -> list[str]:
@@ -409,7 +428,7 @@ def _healthcheck(level: Level, container: Container, final: Stage) -> Iterator[R
         wanted,
         _redacted(item.text) if item else "no HEALTHCHECK",
         fix,
-        passed=asks_health(container, words),
+        passed=asks_health(container, words, final.environment),
         line=item.line if item else final.line,
     )
 
@@ -419,28 +438,41 @@ def health_paths(container: Container) -> list[str]:
     return sorted({container.health.live, container.health.ready})
 
 
-def asks_health(container: Container, words: list[str]) -> bool:
+# A URL of the container itself; its port may come from the interpreter, not from a shell.
+_OWN_URL = re.compile(
+    r"https?://(?:127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1?\]):"
+    r"(?:(\d+)|\$?\{(?:process\.env|(?:os\.)?(?:environ|getenv))(?:\.get)?[\[(.]?['\"]?(\w+)[^{}]*\})"
+    r"(/[^\s\"'`),?#]*)"
+)
+
+
+def asks_health(
+    container: Container, words: list[str], environment: Mapping[str, str] | None = None
+) -> bool:
     """Whether an exec-form command has the interpreter ask this port on a path of the model."""
     if not words or Path(words[0]).name.rstrip("0123456789.") != container.kind.interpreter[0]:
         return False
-    found = re.findall(
-        r"https?://(?:127\.0\.0\.1|localhost|\[::1\]):(\d+)(/[^\s\"'),]*)", " ".join(words)
+    return any(
+        (number or (environment or {}).get(variable)) == str(container.port)
+        and path in health_paths(container)
+        for number, variable, path in _OWN_URL.findall(" ".join(words))
     )
-    return any(int(p) == container.port and path in health_paths(container) for p, path in found)
 
 
 def _environment(
-    level: Level, container: Container, environment: Mapping[str, str], line: int = 0
+    level: Level, container: Container, environment: Mapping[str, str], stage: Stage | None = None
 ) -> Iterator[Result]:
-    fixed = container.environment.fixed
+    # A kind's server listens on PORT where that is set, whatever EXPOSE says.
+    listens = {"PORT": str(container.port)} if "PORT" in environment else {}
+    fixed = listens | container.environment.fixed
     measured = {key: environment.get(key, "not set") for key in fixed}
     yield level.check(
         "environment",
         "fixed environment",
         [f"{key}={value}" for key, value in fixed.items()],
         [f"{key}={value}" for key, value in measured.items()],
-        "set each in the final stage with ENV, or change environment.fixed in taskflow.toml",
-        line=line,
+        "set each in the final stage with ENV, or change environment.fixed, or port, in taskflow.toml",
+        line=_line(stage, "ENV", [key for key in fixed if fixed[key] != measured[key]]),
     )
     open_names = (*container.environment.required, *container.environment.optional)
     baked = [key for key in open_names if environment.get(key)]
@@ -450,8 +482,17 @@ def _environment(
         "nothing baked in",
         shown(baked) if baked else "nothing baked in",
         "remove the ENV: one image serves every environment",
-        line=line,
+        line=_line(stage, "ENV", baked),
     )
+
+
+def _line(stage: Stage | None, name: str, keys: Iterable[str] = ()) -> int:
+    """Where a stage last gives one of the keys a value; else where it starts."""
+    if stage is None:
+        return 0
+    wanted = set(keys)
+    lines = [item.line for item in stage.all(name) if wanted & item.pairs.keys()]
+    return lines[-1] if lines else stage.line
 
 
 def _baked_secrets(stages: list[Stage]) -> list[tuple[str, int]]:
@@ -515,7 +556,7 @@ def check_dockerignore(root: Path, project: Project, name: str) -> list[Result]:
 
 def _let_in_again(patterns: list[dockerignore.Pattern]) -> list[str]:
     """The exceptions that let a secret in, by the name they give or a name they match."""
-    found = {}
+    found: dict[str, None] = {}
     for pattern in (p for p in patterns if p.exception):
         path = re.sub(r"\*+", "x", pattern.text.removeprefix("!").strip().strip("/"))
         if _SECRET_FILE.fullmatch(path.rpartition("/")[2]) or _SECRET_FOLDER.search(path):
@@ -573,6 +614,7 @@ def _image(level: Level, container: Container, config: Mapping[str, Any]) -> Ite
         rebuild,
         passed=_starts_program(command) and not starts_shell(command),
     )
+    environment = dict(str(item).partition("=")[::2] for item in config.get("Env") or [])
     test = (config.get("Healthcheck") or {}).get("Test") or []
     yield level.check(
         "healthcheck",
@@ -580,9 +622,9 @@ def _image(level: Level, container: Container, config: Mapping[str, Any]) -> Ite
         f":{container.port} and {' or '.join(health_paths(container))}",
         shown(test),
         rebuild,
-        passed=test[:1] == ["CMD"] and asks_health(container, [str(w) for w in test[1:]]),
+        passed=test[:1] == ["CMD"]
+        and asks_health(container, [str(w) for w in test[1:]], environment),
     )
-    environment = dict(str(item).partition("=")[::2] for item in config.get("Env") or [])
     yield from _environment(level, container, environment)
     baked = sorted(k for k, v in environment.items() if _is_secret(k, v))
     yield level.check("secrets", "no secret in the image's ENV", "nothing", shown(baked), rebuild)

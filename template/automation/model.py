@@ -604,8 +604,8 @@ def load(path: Path) -> Project:
         raise InputError(f"{path.name}: not valid TOML: nested too deeply", hint) from None
     except ValueError:  # Python converts no number of more than some thousand digits
         found = re.search(r"[0-9_]{1000,}", text)
-        where = f":{text.count(chr(10), 0, found.start()) + 1}" if found else ""
-        raise InputError(f"{path.name}{where}: a number has too many digits", hint) from None
+        place = f":{text.count(chr(10), 0, found.start()) + 1}" if found else ""
+        raise InputError(f"{path.name}{place}: a number has too many digits", hint) from None
 
 
 def schema() -> dict[str, Any]:

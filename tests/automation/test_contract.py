@@ -169,6 +169,12 @@ DOCKERFILE = {
     "a name in other letters": Fault("sources", [Edit("COPY requirements.txt", "COPY Requirements.txt")], "nothing missing", "Requirements.txt"),
     "a path outside of the context": Fault("sources", line("COPY ../taskflow.toml /x"), "nothing missing", "taskflow.toml (of"),
     "a mount that is not there": Fault("sources", line("RUN --mount=type=bind,source=nosuch,target=/b true"), "nothing missing", "nosuch"),
+    "a port that is not exposed": Fault("environment", [Edit("ENV PORT=3000", "ENV PORT=4000")], "PORT=3000", "PORT=4000", "frontend/Dockerfile"),
+    "a port of the environment in an ENV of two": Fault("environment", line("ENV A=1 PORT=8080"), "PORT=8000", "PORT=8080"),
+    "HEALTHCHECK on an unknown variable": Fault("healthcheck", health('HEALTHCHECK CMD ["python", "-c", "u(f\'http://localhost:{os.environ[\\"PORT\\"]}/api/health\')"]\n'), ":8000", "PORT"),
+    "HEALTHCHECK on a shell's variable": Fault("healthcheck", health('ENV PORT=8000\nHEALTHCHECK CMD ["python", "c.py", "http://localhost:${PORT}/api/health"]\n'), ":8000", "${PORT}"),
+    "a range of ports": Fault("port", port("EXPOSE 8000-8001\n"), "8000", "8000-8001"),
+    "the base from another registry": Fault("base", [Edit("ARG BASE_IMAGE=python:3.13-slim", "ARG BASE_IMAGE=quay.io/library/python:3.13-slim")], "python:3.13-slim", "quay.io/library/python:3.13-slim"),
     "another PYTHONPATH": Fault("environment", line("ENV PYTHONPATH=/app"), "PYTHONPATH=/app/src", "PYTHONPATH=/app"),
     "no PYTHONPATH": Fault("environment", [Edit("ENV PYTHONPATH=/app/src", "ENV X=1")], "PYTHONPATH=/app/src", "PYTHONPATH=not set"),
     "PYTHONPATH in an earlier stage": Fault("environment", [Edit("ENV PYTHONPATH=/app/src", "ENV X=1"), Edit(BUILD, IN_BUILD + "ENV PYTHONPATH=/app/src\n")], "PYTHONPATH=/app/src", "PYTHONPATH=not set"),
@@ -562,6 +568,31 @@ def test_the_line_of_a_fault(project: Path) -> None:
     assert found.location == f"backend/Dockerfile:{number}"
 
 
+@pytest.mark.parametrize(
+    ("text", "check"),
+    [
+        ("ENV A=1 PYTHONPATH=/x", "environment"),
+        ("ENV PORT=1", "environment"),
+        ("ENV OPENROUTER_API_KEY=x", "run-time-environment"),
+    ],
+)
+def test_the_line_of_a_variable(text: str, check: str, project: Path) -> None:
+    path = project / "backend/Dockerfile"
+    Edit(LAST, f"USER 1001:1001\n{text}\n").apply(path)
+    number = path.read_text(encoding="utf-8").splitlines().index(text) + 1
+    found = failures(checked(project))[f"dockerfile.{check}"]
+    assert found.location == f"backend/Dockerfile:{number}"
+
+
+def test_the_line_of_the_labels(project: Path) -> None:
+    path = project / "backend/Dockerfile"
+    Edit(r"\s*\S+image\.revision=\S* \\", " \\").apply(path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    number = next(n for n, text in enumerate(lines, 1) if text.startswith("LABEL "))
+    found = failures(checked(project))["dockerfile.labels"]
+    assert found.location == f"backend/Dockerfile:{number}"
+
+
 def lower(text: str) -> str:
     return re.sub(r"(?m)^[A-Z]+ ", lambda match: match[0].lower(), text).replace(" AS ", " as ")
 
@@ -571,6 +602,17 @@ SAME = {
     "a port with its protocol": port("EXPOSE 8000/tcp\n"),
     "a port stated twice": line("EXPOSE 8000"),
     "a port from a variable": port("ENV PORT=8000\nEXPOSE ${PORT}\n"),
+    "a range of one port": port("EXPOSE 8000-8000\n"),
+    "a range of one port with its protocol": port("EXPOSE 8000-8000/TCP\n"),
+    "images by their full names": [
+        Edit("ARG BASE_IMAGE=python:3.13-slim", "ARG BASE_IMAGE=docker.io/library/python:3.13-slim"),
+        Edit("ARG BUILDER_IMAGE=python", "ARG BUILDER_IMAGE=docker.io/python"),
+    ],
+    "HEALTHCHECK of any address": health('HEALTHCHECK CMD ["python", "c.py", "http://0.0.0.0:8000/api/health/live?x=1"]\n'),
+    "HEALTHCHECK by the interpreter's variable": health(
+        "ENV PORT=8000\nHEALTHCHECK CMD "
+        """["python", "-c", "import os; u(f'http://localhost:{os.environ[\\"PORT\\"]}/api/health')"]\n"""
+    ),
     "a user from arguments": user("ARG UID=1001\nARG GID=${UID}\nUSER ${UID}:${GID}\n"),
     "a user from the environment": user("ENV UID=1001 GID=1001\nUSER $UID:$GID\n"),
     "a user from defaults": user("ARG UID\nUSER ${UID:-1001}:${GID:-1001}\n"),
