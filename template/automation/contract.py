@@ -524,7 +524,7 @@ def check_dockerignore(root: Path, project: Project, name: str) -> list[Result]:
         fix = "write one that starts with `*` and lists what the build needs"
         return [level.check("present", ".dockerignore", "present", "no such file", fix)]
     let_in = [p for p in _MUST_IGNORE[container.kind] if not dockerignore.excludes(patterns, p)]
-    let_in += _let_in_again(patterns)
+    let_in += [p for p in _let_in_again(patterns) if p.removeprefix("!") not in let_in]
     needed = [p for p in _MUST_KEEP[container.kind] if (folder / p).exists()]
     needed += _parts(container.kind, folder)
     lost = buildcontext.kept_out(folder, _wanted(folder), patterns, needed)
