@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from automation import composefile
 from automation.composefile import ComposeFile
 from automation.contract import (
-    SECRET_VALUE,
+    TOKEN,
     Level,
     asks_health,
     health_paths,
@@ -105,7 +105,8 @@ def _whole(root: Path, project: Project, file: ComposeFile) -> Iterator[Result]:
         "write it out, share it by a YAML anchor, or put it into compose.override.yaml: "
         "what other files give a container is not seen here",
     )
-    secrets = [(".".join(path), place) for path, text, place in file.texts if _holds_secret(text)]
+    # A password within a URL is the local database's, which the compose file makes up itself.
+    secrets = [(".".join(path), place) for path, text, place in file.texts if TOKEN.search(text)]
     yield Level("compose", "", secrets[0][1] if secrets else file.name).check(
         "secrets",
         "no secret written out",
@@ -118,17 +119,6 @@ def _whole(root: Path, project: Project, file: ComposeFile) -> Iterator[Result]:
 def _level(file: ComposeFile, *paths: tuple[str, ...]) -> Level:
     place = file.places.get(paths[0], file.name) if paths else file.name
     return Level("compose", "", place)
-
-
-_MORE_SECRETS = re.compile(
-    r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-)
-
-
-def _holds_secret(text: str) -> bool:
-    # A password within a URL is the local database's, which the compose file makes up itself.
-    found = (match[0] for match in SECRET_VALUE.finditer(text))
-    return bool(_MORE_SECRETS.search(text)) or any(not each.startswith("://") for each in found)
 
 
 def _full_name(image: str) -> str:

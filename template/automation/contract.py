@@ -28,7 +28,7 @@ SECRET_NAME = re.compile(
 _HARMLESS = re.compile(r"true|false|yes|no|on|off|\d{1,9}(\.\d{1,9})?", re.IGNORECASE)
 _CHOSEN = re.compile(r".*(PASS|PASSWORD|PASSWD|PASSPHRASE|PWD|PIN|SECRET)", re.IGNORECASE)
 # What gives itself away, whatever its name. A shell command may speak of npm_config_….
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"\b(?:(?:gh[pousr]_|npm_|npg_|hf_|sk-|AKIA|ASIA)[A-Za-z0-9]{12,}"
     r"|(?:github_pat_|glpat-|sk-or-v1-|sk-ant-|sk-proj-|[sr]k_live_|dckr_pat_|pypi-AgE|AIza|xox[abprs]-)[\w-]{12,}"
     r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}|(?i:Bearer)\s+[\w.~+/-]{20,})"
@@ -44,7 +44,7 @@ def _is_secret(name: str, value: str) -> bool:
     named = SECRET_NAME.match(name) and not (
         _HARMLESS.fullmatch(value) and not (_CHOSEN.fullmatch(name) and value[:1].isdigit())
     )
-    return bool(value and (named or _TOKEN.search(value) or _URL_PASSWORD.search(value)))
+    return bool(value and (named or TOKEN.search(value) or _URL_PASSWORD.search(value)))
 
 
 # What must never reach a build context: history, secrets, local environments, caches.
@@ -221,7 +221,7 @@ def _written(item: Instruction) -> str:
 
 def _redacted(text: str) -> str:
     """A text for a report, which must not repeat a secret."""
-    return _URL_PASSWORD.sub("://…@", _TOKEN.sub("…", text))
+    return _URL_PASSWORD.sub("://…@", TOKEN.sub("…", text))
 
 
 def _not_text(level: Level, error: UnicodeDecodeError) -> Result:
@@ -505,7 +505,7 @@ def _baked_secrets(stages: list[Stage]) -> list[tuple[str, int]]:
             ):
                 found[key, item.line] = None
         command = "" if item.pairs else f"{item.text}\n{item.body}"
-        if _TOKEN.search(command) or _COMMAND_PASSWORD.search(command):
+        if TOKEN.search(command) or _COMMAND_PASSWORD.search(command):
             found[f"{item.name} in line {item.line}", item.line] = None
     return list(found)
 
