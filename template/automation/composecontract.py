@@ -17,6 +17,7 @@ from automation.contract import (
     TOKEN,
     Level,
     asks_health,
+    full_name,
     health_paths,
     shown,
     starts_shell,
@@ -75,7 +76,7 @@ def _whole(root: Path, project: Project, file: ComposeFile) -> Iterator[Result]:
                 model.image,
                 image,
                 f"make both agree: services.{name}.image in taskflow.toml and {file.name}",
-                passed=_full_name(str(image)) == _full_name(model.image),
+                passed=full_name(str(image)) == full_name(model.image),
             )
         )
     # Others, such as a cache, are the project's own affair; more rights than ours they may not have.
@@ -121,11 +122,6 @@ def _level(file: ComposeFile, *paths: tuple[str, ...]) -> Level:
     return Level("compose", "", place)
 
 
-def _full_name(image: str) -> str:
-    """An image's name without what Docker Hub's images may leave out."""
-    return re.sub(r"^((index\.)?docker\.io/)?(library/)?", "", image)
-
-
 def _rights(service: _Service) -> list[str]:
     entry = service.entry
     found = ["privileged"] if _flag(entry.get("privileged", False)) else []
@@ -168,7 +164,7 @@ def _compose(service: _Service) -> Iterator[Result]:
         wanted,
         image,
         f"write image: {wanted}, the name that `invoke build` gives it",
-        passed=_full_name(image) == _full_name(wanted),
+        passed=full_name(image) == full_name(wanted),
     )
     yield _build(service)
     yield _security(service)
@@ -216,7 +212,9 @@ def _build(service: _Service) -> Result:
         wrong += [
             f"args {key}={value}"
             for key, value in composefile.named(build.get("args")).items()
-            if key in images and not _open(value) and _full_name(str(value)) != images[key]
+            if key in images
+            and not _open(value)
+            and full_name(str(value)) != full_name(images[key])
         ]
     elif build is not None:
         wrong.append(shown(build))

@@ -239,21 +239,21 @@ def _dockerfile(
         container.base,
         final.base,
         "make both agree: `base` in taskflow.toml and ARG BASE_IMAGE in the Dockerfile",
-        passed=_full_name(final.base) == _full_name(container.base),
+        passed=full_name(final.base) == full_name(container.base),
         line=final.line,
     )
     external = {stage.base for stage in stages} - {"scratch"}
     # The final stage's own image is judged above.
-    known = {_full_name(i) for i in (container.base, container.build_image, final.base)}
-    strangers = {image for image in external if _full_name(image) not in known}
-    builders = {_full_name(image) for image in external}
+    known = {full_name(i) for i in (container.base, container.build_image, final.base)}
+    strangers = {image for image in external if full_name(image) not in known}
+    builders = {full_name(image) for image in external}
     yield level.check(
         "stages",
         "multi-stage build from the declared images only",
         f"2 or more stages from {shown(sorted({container.base, container.build_image}))}",
         f"{len(stages)} from {shown(sorted(external))}",
         "build in a stage of its own, and name its image as `builder` in taskflow.toml",
-        passed=len(stages) > 1 and not strangers and _full_name(container.build_image) in builders,
+        passed=len(stages) > 1 and not strangers and full_name(container.build_image) in builders,
         line=stages[0].line,
     )
     user = final.last("USER")
@@ -327,7 +327,7 @@ def _dockerfile(
     )
 
 
-def _full_name(image: str) -> str:
+def full_name(image: str) -> str:
     """An image's name as an engine completes it: with Docker Hub's host, and a tag."""
     first, slash, _ = image.partition("/")
     if not slash or not (set(first) & {".", ":"} or first == "localhost"):
