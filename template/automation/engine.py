@@ -25,6 +25,8 @@ CHOICE_VARIABLE = "TASKFLOW_ENGINE"
 SUBSTITUTES_VARIABLE = "TASKFLOW_SUBSTITUTE_IMAGES"
 _REMOTE = {"tcp", "ssh", "http", "https"}
 ARGUMENTS_LABEL = "io.taskflow.arguments"
+# Seconds. A client killed midway leaves the server making what nobody then removes.
+_PATIENCE = 5.0
 
 
 class Builder(StrEnum):
@@ -93,7 +95,13 @@ class Engine:
             EnvironmentTrouble: the engine stopped answering, or (with `check`) the command failed.
         """
         # Podman's monitor leaves a file called `oom` where it was started, once a limit was met.
-        done = run([self.client, *words], timeout=timeout, stdin=stdin, cwd=Path(gettempdir()))
+        done = run(
+            [self.client, *words],
+            timeout=timeout,
+            stdin=stdin,
+            cwd=Path(gettempdir()),
+            patience=_PATIENCE,
+        )
         if done.returncode:
             fault = trouble(done.stderr)
             if fault and (check or "engine stopped answering" in fault.message):

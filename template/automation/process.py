@@ -105,29 +105,43 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
     timeout: float | None = None,
+    patience: float = 0.0,
 ) -> Completed:
-    """Run to the end and capture; a missing program or a timeout (seconds) is an error."""
+    """Run to the end and capture; a missing program or a timeout (seconds) is an error.
+
+    With `patience` (seconds) Ctrl-C does not reach the program, which has so long to finish what
+    it had begun before it is killed.
+    """
     words = [str(word) for word in argv]
     try:
-        return subprocess.run(
+        process = subprocess.Popen(
             words,
             cwd=cwd,
             env={**os.environ, **(env or {})},
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
             errors="replace",
-            timeout=timeout,
-            check=False,
+            process_group=0 if patience else None,
         )
     except OSError as error:
         raise not_started(words[0], error) from None
-    except subprocess.TimeoutExpired:
-        raise EnvironmentTrouble(
-            f"no answer within {timeout:g} s: {' '.join(words[:4])}", "run the command again"
-        ) from None
+    with process:
+        try:
+            output, errors = process.communicate(stdin, timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise EnvironmentTrouble(
+                f"no answer within {timeout:g} s: {' '.join(words[:4])}", "run the command again"
+            ) from None
+        except BaseException:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
+            process.kill()
+            raise
+    return Completed(process.args, process.returncode, output, errors)
 
 
 def stream(

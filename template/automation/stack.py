@@ -214,7 +214,7 @@ class Stack:
 
     def remove(self) -> None:
         """Remove everything this run made; whatever is already gone is fine."""
-        _remove(self.engine, self.run_label)
+        _remove(self.engine, self.run_label, self.id)
 
     def handle(self, name: str) -> str:
         """A container's name in the engine."""
@@ -437,7 +437,7 @@ def sweep(engine: Engine, say: Say) -> None:
         if not abandoned(its_owner):
             continue
         say(f"removing what an interrupted run left behind: {run_id}")
-        _remove(engine, f"{OWNER_LABEL}.run={run_id}")
+        _remove(engine, f"{OWNER_LABEL}.run={run_id}", run_id)
 
 
 def remove_kept(engine: Engine, project: Project) -> list[str]:
@@ -445,7 +445,7 @@ def remove_kept(engine: Engine, project: Project) -> list[str]:
     label = f"{KEPT_LABEL}={project.name}"
     words = ["network", "ls", "--filter", f"label={label}", "--format", "{{.Name}}"]
     names = engine.call(*words, check=False).stdout.split()
-    _remove(engine, label)
+    _remove(engine, label, *names)
     return names
 
 
@@ -474,13 +474,18 @@ def _start_of(pid: int) -> str:
     return "running"
 
 
-def _remove(engine: Engine, label: str) -> None:
-    for kind, listing in (
-        ("container", ["ps", "--all", "--quiet"]),
-        ("network", ["network", "ls", "--quiet"]),
-        ("volume", ["volume", "ls", "--quiet"]),
+def _remove(engine: Engine, label: str, *runs: str) -> None:
+    by_name = [f"name={run}" for run in runs]
+    for kind, listing, filters in (
+        ("container", ["ps", "--all", "--quiet"], [f"label={label}"]),
+        ("network", ["network", "ls", "--quiet"], [f"label={label}"]),
+        # A container that starts after its volume was removed gets a new one, without a label.
+        ("volume", ["volume", "ls", "--quiet"], [f"label={label}", *by_name]),
     ):
-        found = engine.call(*listing, "--filter", f"label={label}", check=False).stdout.split()
+        found: dict[str, None] = {}
+        for wanted in filters:
+            listed = engine.call(*listing, "--filter", wanted, check=False)
+            found |= dict.fromkeys(listed.stdout.split())
         if found:
             words = ["rm", "--force", "--volumes"] if kind == "container" else [kind, "rm"]
             engine.call(*words, *found, check=False)

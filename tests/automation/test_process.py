@@ -1,6 +1,8 @@
 """Running programs: what tools print when the machine is at fault, and what is no such fault."""
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +12,7 @@ import pytest
 
 from automation.errors import EnvironmentTrouble
 from automation.process import last_line, run, stream, trouble
+from tests.conftest import ROOT
 
 DISK, GONE, PORT = "the disk is full", "the container engine stopped", "a port is already taken"
 IMAGE, NETWORK = "a base image can be had neither", "the network, or a package index"
@@ -166,6 +169,26 @@ def test_a_timeout() -> None:
         run([PYTHON, "-c", "import time; time.sleep(60)"], timeout=0.2)
     assert time.monotonic() - started < 30
     assert caught.value.hint == "run the command again"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no process groups there")
+@pytest.mark.parametrize(("patience", "finished"), [(0.0, False), (5.0, True)])
+def test_what_had_begun_may_finish(patience: float, finished: bool, tmp_path: Path) -> None:
+    """Ctrl-C reaches the whole group, but not a program that is given time to finish."""
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    inner = f"touch {begun}; sleep 0.5; touch {ended}"
+    code = f"from automation.process import run; run(['sh', '-c', {inner!r}], patience={patience})"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "template")},
+        start_new_session=True,
+    )
+    while not begun.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(30) != 0
+    assert ended.exists() == finished
 
 
 def test_stream_hands_over_lines_as_they_come() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from automation import smoke
 from automation.errors import ExitCode
-from automation.stack import sweep
+from automation.stack import Stack, sweep
 from tests.conftest import ROOT
 from tests.containers.conftest import Service, failed, left_over, with_database
 
@@ -63,6 +63,13 @@ def test_a_killed_run_is_cleaned_up_by_the_next(service: Service) -> None:
     said: list[str] = []
     sweep(service.engine, said.append)
     assert any("interrupted run" in line for line in said)
+    assert left_over(service.engine, service.project) == ""
+
+
+def test_a_volume_without_a_label_is_removed_too(service: Service) -> None:
+    """As the engine makes one for a container that starts while its run is being removed."""
+    with Stack(service.engine, service.project, print) as stack:
+        service.engine.call("volume", "create", f"{stack.id}-backend-late-0")
     assert left_over(service.engine, service.project) == ""
 
 

@@ -79,10 +79,13 @@ def smoke(
             try:
                 run.all(lab, pool)
             except BaseException:
-                # Whoever still waits for a container finds it gone, and ends.
                 lab.over.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                # Whoever still waits for a container finds it gone, and ends.
                 stack.remove()
-                pool.shutdown(cancel_futures=True)
+                while not all(future.done() for future in run.aside):
+                    stack.remove()
+                    time.sleep(0.1)
                 raise
             timeline.close()
             if options.keep:
@@ -100,6 +103,7 @@ class _Run:
 
     def __init__(self, options: Options, seen: Seen) -> None:
         self.results: list[Result] = []
+        self.aside: list[Future[None]] = []
         self._options = options
         self._seen = seen
 
@@ -158,7 +162,7 @@ class _Run:
     def all(self, lab: Lab, pool: ThreadPoolExecutor) -> None:
         """The whole course."""
         names = _in_order(lab.project, lab.images)
-        futures = [pool.submit(self.step, lab, image.image, name) for name in lab.images]
+        self.aside += [pool.submit(self.step, lab, image.image, name) for name in lab.images]
         needs_container = any(BY_ID[id].group != "image" for id in self._options.only)
         if needs_container:
             for name in _services(lab.project, lab.images):
@@ -167,14 +171,14 @@ class _Run:
             for name in names:
                 self._start(lab, name)
             for step in _ASIDE:
-                futures += [pool.submit(self.step, lab, step, name) for name in lab.alive]
+                self.aside += [pool.submit(self.step, lab, step, name) for name in lab.alive]
             for step in _QUIET:
                 for name in lab.alive:
                     self.step(lab, step, name)
             for name in lab.alive:
                 lab.say(f"loading {name}")
                 self.step(lab, load.load, name)
-        _finish(futures)
+        _finish(self.aside)
         for step in _DRILLS:
             for name in lab.alive:
                 self.step(lab, step, name)
