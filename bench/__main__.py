@@ -122,6 +122,7 @@ def run(
 ) -> dict[str, float]:
     """Start RUNS times; of the last one memory and rates. Seconds, MiB, requests/s."""
     starts: list[float] = []
+    pages: list[float] = []
     name = f"taskflow-bench-{os.getpid()}"
     found: dict[str, float] = {}
     for number in range(RUNS):
@@ -135,6 +136,9 @@ def run(
                     raise SystemExit(f"bench: {image} does not answer on {health}")
                 time.sleep(0.003)
             starts.append(time.monotonic() - started)
+            if not answers(published, page):
+                raise SystemExit(f"bench: {image} answers on {health}, but not on {page}")
+            pages.append(time.monotonic() - started)
             if number == RUNS - 1:
                 time.sleep(3)
                 found["idle"] = memory(engine, name)[0]
@@ -144,7 +148,7 @@ def run(
                     found["rate"] = rate(published, health)
         finally:
             engine.call("rm", "--force", name, check=False)
-    return {**found, "start": statistics.median(starts)}
+    return {**found, "start": statistics.median(starts), "page": statistics.median(pages)}
 
 
 def bare_start(engine: Engine, base: str, program: list[str]) -> float:
@@ -206,6 +210,11 @@ def measure(engine: Engine, project: Path, rows: list[Row]) -> None:
                 ),
                 (name, "start to first 200, s", ours["start"], theirs["start"]),
                 (name, "of which the engine's own, s", idle_start, idle_start),
+                *(
+                    [("frontend", "start to the first page, s", ours["page"], theirs["page"])]
+                    if name == "frontend"
+                    else []
+                ),
                 (name, "memory idle, MiB", ours["idle"], theirs["idle"]),
                 (name, f"memory peak after {REQUESTS} requests, limited, MiB", ours["peak"], 0),
                 (name, "the same without a limit, MiB", free["peak"], theirs["peak"]),

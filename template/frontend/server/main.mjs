@@ -2,6 +2,8 @@
 import { createRequire } from "node:module";
 import { setFlagsFromString } from "node:v8";
 import { apiUrlFault } from "./api-url.mjs";
+import { keepModules, recallModules } from "./found.mjs";
+import { answerHealth } from "./health.mjs";
 import { log, logEverything } from "./log.mjs";
 
 const EX_CONFIG = 78;
@@ -69,7 +71,10 @@ const http = require("node:http");
 const { createServer } = http;
 /** @param {any[]} parameters */
 const watchedCreateServer = (...parameters) => {
-  server = createServer(...parameters);
+  const next = parameters.pop();
+  server = createServer(...parameters, (/** @type {any} */ request, /** @type {any} */ response) => {
+    if (!answerHealth(request, response)) next?.(request, response);
+  });
   takeLeave(server);
   server.once("listening", () => {
     // Half the memory under load for a few requests per second less. Not from the start, nor while the compile
@@ -87,4 +92,6 @@ const watchedCreateServer = (...parameters) => {
 };
 http.createServer = watchedCreateServer;
 
+if (process.env.WARMING) keepModules();
+else recallModules();
 require("./server.js");

@@ -1,4 +1,4 @@
-// GET /health: this server answers, whatever its backend does. Probes and the HEALTHCHECK ask it.
+// GET /health as a route of Next.js, for the template's own server answers it itself.
 
 export const dynamic = "force-dynamic";
 
