@@ -6,7 +6,6 @@ import http.client
 import json
 import math
 import os
-import re
 import secrets
 import socket
 import time
@@ -21,17 +20,13 @@ from automation.cgroup import Process, own_wait
 from automation.engine import Engine, substitutes
 from automation.errors import EnvironmentTrouble, TaskflowError
 from automation.model import Access, Container, Project
+from automation.postgres import Postgres
 from automation.process import last_line
 
 OWNER_LABEL = "io.taskflow.smoke"
 KEPT_LABEL = "io.taskflow.smoke.kept"
 STREAM = "text/event-stream"
 TMP_SIZE = 64 * 10**6  # bytes
-_SERVICE_TIMEOUT = 60.0  # seconds
-# Keeps the service's address while its server is down, so that connections are refused, not lost.
-_SUPERVISOR = (
-    'trap exit TERM; while :; do "$@" & wait $!; while [ -e /tmp/down ]; do sleep 0.1; done; done'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +55,7 @@ class Running:
     handle: str
     engine: Engine
     port: int = 0
+    pid: int = 0
     launched: float = 0.0
     seconds_to_healthy: float | None = None
     cpu_to_healthy: float = 0.0  # seconds that its first thread ran until then, where that is known
@@ -113,7 +109,31 @@ class Running:
 
     def process(self) -> Process | None:
         """Its process 1 as the host sees it; None where it is gone or cannot be seen."""
-        return None if self.engine.remote else Process.of(int(self.state().get("Pid") or 0))
+        if self.engine.remote:
+            return None
+        # The engine is asked no more often than need be: an answer of it costs 50 ms of CPU.
+        if found := Process.of(self.pid):
+            return found
+        self.pid = int(self.state().get("Pid") or 0)
+        return Process.of(self.pid)
+
+    def alive(self) -> bool:
+        """Whether it runs, which the engine is asked where its process cannot be seen."""
+        return self.process() is not None or bool(self.state().get("Running"))
+
+    def find_port(self) -> None:
+        """Learn the published port.
+
+        Raises:
+            OSError: there is none yet, or none any more.
+        """
+        found = self.engine.inspect("container", self.handle) or {}
+        published = (found.get("NetworkSettings") or {}).get("Ports") or {}
+        for place in published.get(f"{self.model.port}/tcp") or []:
+            self.port = int(place.get("HostPort") or 0)
+        if not self.port:
+            raise OSError("no port is published")
+        self.pid = int((found.get("State") or {}).get("Pid") or 0)
 
     def memory_peak(self) -> int | None:
         """Bytes at the highest, from the control group (v1 or v2); None where it keeps none."""
@@ -175,9 +195,7 @@ class Stack:
         self.project = project
         self.id = f"{project.name[:30]}-smoke-{secrets.token_hex(4)}"
         self.urls: dict[str, str] = {}
-        # Names that occur nowhere else, so that they are noticed wherever they are given away.
-        self.role, self.database = (f"{kind}_{secrets.token_hex(4)}" for kind in ("role", "db"))
-        self.passwords: dict[str, str] = {}
+        self.databases: dict[str, Postgres] = {}
         self.keep = keep
         self._say = say
         # A stack that is to stay has no owner that could be missed.
@@ -220,72 +238,31 @@ class Stack:
         """A container's name in the engine."""
         return f"{self.id}-{name}"
 
-    def start_service(self, name: str) -> None:
-        """Start PostgreSQL under the network name `name` and wait until it takes connections."""
+    def start_service(self, name: str, instance: str = "") -> Postgres:
+        """Start PostgreSQL under the network name `name` and wait until it takes connections.
+
+        An `instance` is one more, with a network name of its own, which the others are not told of.
+        """
         service = self.project.services[name]
         image = substitutes().get(service.image, service.image)
-        password = secrets.token_urlsafe(16)
         if self.engine.image_config(image) is None:
             self._say(f"pulling {image}")
             self.engine.call("pull", image, timeout=600)
-        entrypoint = (self.engine.image_config(image) or {}).get("Entrypoint") or []
-        self.engine.call(
-            "run", "--detach", "--name", self.handle(name), "--network", self.id,
-            "--network-alias", name, *self._labels(), "--env", "POSTGRES_USER=postgres",
-            "--env", f"POSTGRES_PASSWORD={password}", "--env", f"POSTGRES_DB={self.database}", "--env", f"PGPORT={self.project.services[name].port}",
-            "--entrypoint", "/bin/sh", image, "-c", _SUPERVISOR, "sh", *entrypoint, "postgres",
-            "-c", "log_connections=on", "-c", "log_line_prefix=%u@", "-c", "fsync=off",
-        )  # fmt: skip
-        self.wait_for_service(name)
-        self.add_role(name, self.role)
-        self.sql(name, f"ALTER DATABASE {self.database} OWNER TO {self.role}")
-        self.urls[name] = self.service_url(name, self.role)
+        host = f"{name}-{instance}" if instance else name
+        # Names that occur nowhere else, so that they are noticed wherever they are given away.
+        role, database = (f"{kind}_{secrets.token_hex(4)}" for kind in ("role", "db"))
+        found = Postgres(name, self.engine, self.handle(host), host, service.port, database, role)
+        network = ["--network", self.id, "--network-alias", host]
+        found.start(image, [*network, *self._labels()])
+        if not instance:
+            self.databases[name], self.urls[name] = found, found.url()
+        return found
 
     def url(self, target: str) -> str:
         """Where a container or service is, or would be if it were part of this run."""
         if target in self.project.containers:
             return self.urls.get(target, f"http://{target}:{self.project.containers[target].port}")
         return self.urls.get(target, target)
-
-    def add_role(self, service: str, role: str, settings: str = "") -> None:
-        """Add a user of the service's database, as ordinary as one of production is."""
-        password = self.passwords.setdefault(f"{role}@{service}", secrets.token_urlsafe(16))
-        self.sql(service, f"CREATE ROLE {role} LOGIN PASSWORD '{password}'; {settings}")
-
-    def service_url(self, service: str, role: str, host: str = "") -> str:
-        """The URL with which that role reaches the service."""
-        port, password = self.project.services[service].port, self.passwords[f"{role}@{service}"]
-        return f"postgresql://{role}:{password}@{host or service}:{port}/{self.database}"
-
-    def sql(self, service: str, statement: str) -> str:
-        """What a statement answers, run as the database's administrator."""
-        words = ["psql", "--username=postgres", f"--dbname={self.database}", "-qAtc", statement]
-        return self.engine.call("exec", self.handle(service), *words).stdout.strip()
-
-    def wait_for_service(self, name: str) -> None:
-        """Wait until PostgreSQL answers over TCP (its set-up server listens on a socket only)."""
-        deadline = time.monotonic() + _SERVICE_TIMEOUT
-        while True:
-            done = self.engine.call(
-                "exec",
-                self.handle(name),
-                "pg_isready",
-                "--quiet",
-                "--host=127.0.0.1",
-                "--username=postgres",
-                f"--dbname={self.database}",
-                check=False,
-            )
-            if done.returncode == 0:
-                return
-            state = (self.engine.inspect("container", self.handle(name)) or {}).get("State") or {}
-            if not state.get("Running") or time.monotonic() > deadline:
-                words = self.engine.call("logs", "--tail", "5", self.handle(name), check=False)
-                raise EnvironmentTrouble(
-                    f"{name} did not come up: {last_line(words.stderr + words.stdout)}",
-                    f"check services.{name} in taskflow.toml",
-                )
-            time.sleep(0.1)
 
     def host_entries(self, handles: Mapping[str, str]) -> list[str]:
         """Options that tell a container the addresses of others (name → handle) where DNS may not.
@@ -374,27 +351,17 @@ class Stack:
         waited = own_wait()
         while time.monotonic() < deadline:
             try:
-                running.port = running.port or self._published(running)
+                if not running.port:
+                    running.find_port()
                 status = running.get(path or running.model.health.ready, timeout=3).status
                 if status == 200 or not healthy:
                     running.seconds_to_healthy = _taken(running, own_wait() - waited)
                     return
             except (OSError, http.client.HTTPException):
                 pass
-            except EnvironmentTrouble:
-                if running.state().get("Running"):
-                    raise
-                return
-            if not running.state().get("Running"):
+            if not running.alive():
                 return
             time.sleep(0.02)
-
-    def _published(self, running: Running) -> int:
-        shown = self.engine.call("port", running.handle, f"{running.model.port}/tcp").stdout
-        match = re.search(r":(\d+)\s*$", shown, re.MULTILINE)
-        if not match:
-            raise OSError("no port is published yet")
-        return int(match[1])
 
     def stop(self, running: Running, grace: float) -> tuple[float, int]:
         """SIGTERM, SIGKILL after `grace` seconds; the seconds it took and the exit code."""

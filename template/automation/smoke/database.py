@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from automation.postgres import Postgres
 from automation.results import Result
 from automation.smoke.catalogue import unmeasurable, verdict
 from automation.smoke.health import failed_checks, leaks
@@ -22,7 +24,7 @@ from automation.smoke.lab import (
     probe,
     until,
 )
-from automation.stack import Running, Stack
+from automation.stack import Running
 
 LONGEST_REQUEST = 10.0  # seconds; a request that takes longer hangs
 _FAILURES = 2  # in a row, after which the chart's readiness probe takes a pod out of its Service
@@ -43,40 +45,36 @@ class _Fault:
     """How the database fails, and how it comes back."""
 
     name: str
-    inject: Callable[[Stack, str], object]
-    heal: Callable[[Stack, str], object]
+    inject: Callable[[Postgres], object]
+    heal: Callable[[Postgres], object]
     full: bool = False
     silent: bool = False  # only a connection notices: health need not fail before a request does
     brief: bool = False  # may be over before anybody asks
 
 
-def _shell(stack: Stack, service: str, script: str) -> None:
-    stack.engine.call("exec", stack.handle(service), "sh", "-c", script)
-
-
-def _statements(*statements: str) -> Callable[[Stack, str], object]:
+def _statements(*statements: str) -> Callable[[Postgres], object]:
     """Run these, and cut the role's connections, so that it has to make new ones."""
 
-    def run(stack: Stack, service: str) -> None:
-        password = stack.passwords[f"{stack.role}@{service}"]
+    def run(database: Postgres) -> None:
+        role, password = database.role, database.password(database.role)
         for statement in (*statements, _CUT):
             other = secrets.token_hex(8)
-            stack.sql(service, statement.format(role=stack.role, password=password, other=other))
+            database.sql(statement.format(role=role, password=password, other=other))
 
     return run
 
 
-def _started(stack: Stack, service: str) -> None:
-    _shell(stack, service, "rm -f /tmp/down")
-    stack.wait_for_service(service)
+def _start(database: Postgres) -> None:
+    database.shell("rm -f /tmp/down")
+    database.wait()
 
 
 _FAULTS = (
-    _Fault("stopped", lambda stack, name: _shell(stack, name, _STOP), _started),
+    _Fault("stopped", lambda database: database.shell(_STOP), _start),
     _Fault(
         "paused",
-        lambda stack, name: stack.engine.call("pause", stack.handle(name)),
-        lambda stack, name: stack.engine.call("unpause", stack.handle(name)),
+        lambda database: database.engine.call("pause", database.handle),
+        lambda database: database.engine.call("unpause", database.handle),
     ),
     _Fault(
         "password changed",
@@ -93,11 +91,7 @@ _FAULTS = (
         silent=True,
     ),
     _Fault(
-        "restarted",
-        lambda stack, name: _shell(stack, name, _KILL),
-        lambda stack, name: stack.wait_for_service(name),
-        full=True,
-        brief=True,
+        "restarted", lambda database: database.shell(_KILL), Postgres.wait, full=True, brief=True
     ),
 )
 
@@ -152,95 +146,133 @@ class _Liveness(threading.Thread):
 
 @checks("database.lost", "database.liveness", "database.requests", "database.back", "database.cut")
 def drill(lab: Lab, name: str) -> Iterator[Result]:
-    """Each fault in turn on the container that has been running all along."""
-    running, services = lab.alive[name], lab.services(name)
-    for service in services.values():
-        protocol = _Protocol()
-        routes, back = _using(lab, running, service)
-        if not back:
-            protocol.note("database.back", False, "stopped: did not come back")
-            yield protocol.verdict("database.back", name, f"within {_RETURN:g} s")
-            return  # on a service that stays down no further fault shows anything
-        yield _cut(lab, running, service, routes)
-        for fault in _FAULTS:
-            if fault.full and not lab.options.full:
-                continue
-            lab.say(f"{name}: {service} {fault.name}")
-            _drill_one(lab, running, service, fault, routes, protocol)
-        ready, live = running.model.health.ready, running.model.health.live
-        yield protocol.verdict("database.lost", name, f"{ready} within {PROBE_TIMEOUT:g} s")
-        yield protocol.verdict("database.liveness", name, live)
-        if routes:
-            limit = f"within {LONGEST_REQUEST:g} s"
-            yield protocol.verdict("database.requests", name, limit)
-        else:
-            yield unmeasurable("database.requests", name, _NO_ROUTE)
+    """Each fault in turn, on an instance with databases that nobody else uses."""
+    services = lab.services(name)
+    with ExitStack() as started:
+        databases = {
+            service: started.enter_context(_own(lab, service, name))
+            for service in dict.fromkeys(services.values())
+        }
+        running = started.enter_context(
+            lab.ready(
+                name,
+                "drill",
+                *lab.stack.host_entries({own.host: own.handle for own in databases.values()}),
+                environment={
+                    variable: databases[service].url() for variable, service in services.items()
+                },
+            )
+        )
+        lab.timeline.watch(running, "Database drill")
+        started.callback(lab.timeline.leave, running)
+        for database in databases.values():
+            others = [own.url() for own in databases.values()]
+            yield from _drill(_Drill(lab, running, database, others))
+
+
+@contextmanager
+def _own(lab: Lab, service: str, name: str) -> Iterator[Postgres]:
+    database = lab.stack.start_service(service, f"{name}-drill")
+    try:
+        yield database
+    finally:
+        lab.engine.call("rm", "--force", "--volumes", database.handle, check=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drill:
+    """An instance and the database that is taken away from it; `urls` must never be shown."""
+
+    lab: Lab
+    running: Running
+    database: Postgres
+    urls: Sequence[str]
+    protocol: _Protocol = field(default_factory=_Protocol)
+
+    @property
+    def service(self) -> str:
+        """The database's name in taskflow.toml."""
+        return self.database.service
+
+    def mark(self, what: str) -> AbstractContextManager[None]:
+        """The block does this to the database."""
+        return self.lab.timeline.mark(self.running, f"{self.service} {what}")
+
+    def ask(self, routes: Iterable[str]) -> dict[str, tuple[int, float]]:
+        """The status of each route, and the seconds it took."""
+        return {route: ask(self.running, route, LONGEST_REQUEST) for route in routes}
+
+
+def _drill(drill: _Drill) -> Iterator[Result]:
+    name, health, protocol = drill.running.name, drill.running.model.health, drill.protocol
+    routes, back = _using(drill)
+    if not back:
+        protocol.note("database.back", False, "stopped: did not come back")
         yield protocol.verdict("database.back", name, f"within {_RETURN:g} s")
+        return  # on a service that stays down no further fault shows anything
+    yield _cut(drill, routes)
+    for fault in _FAULTS:
+        if fault.full and not drill.lab.options.full:
+            continue
+        drill.lab.say(f"{name}: {drill.service} {fault.name}")
+        _inject(drill, fault, routes)
+    yield protocol.verdict("database.lost", name, f"{health.ready} within {PROBE_TIMEOUT:g} s")
+    yield protocol.verdict("database.liveness", name, health.live)
+    if routes:
+        limit = f"within {LONGEST_REQUEST:g} s"
+        yield protocol.verdict("database.requests", name, limit)
+    else:
+        yield unmeasurable("database.requests", name, _NO_ROUTE)
+    yield protocol.verdict("database.back", name, f"within {_RETURN:g} s")
 
 
-def _using(lab: Lab, running: Running, service: str) -> tuple[list[str], bool]:
+def _using(drill: _Drill) -> tuple[list[str], bool]:
     """The routes that use the database, as they fail while it is stopped; whether they return."""
-    routes = [r for r in lab.routes(running.name) if r != running.model.health.ready]
+    running = drill.running
+    routes = [r for r in drill.lab.routes(running.name) if r != running.model.health.ready]
     if not routes:
         return [], True
-    _shell(lab.stack, service, _STOP)
+    drill.database.shell(_STOP)
     try:
-        with lab.timeline.mark(running, f"{service} stopped"):
-            found = {route: ask(running, route, LONGEST_REQUEST) for route in routes}
+        with drill.mark("stopped"):
+            found = drill.ask(routes)
     finally:
-        _started(lab.stack, service)
+        _start(drill.database)
     using = [route for route, (status, _) in found.items() if status == 0 or status >= 500]
     return using, until(lambda: all(fine(ask(running, route)[0]) for route in using), _RETURN)
 
 
-def _cut(lab: Lab, running: Running, service: str, routes: list[str]) -> Result:
+def _cut(drill: _Drill, routes: list[str]) -> Result:
     """Connections that idle in the pool end; the very next request must not notice."""
+    database, name = drill.database, drill.running.name
     if not routes:
-        return unmeasurable("database.cut", running.name, _NO_ROUTE)
-    with lab.timeline.mark(running, "connections cut"):
-        lab.stack.sql(service, _CUT.format(role=lab.stack.role))
-        left = _LEFT.format(role=lab.stack.role)
-        until(lambda: lab.stack.sql(service, left) == "0", 5)
-        found = {route: ask(running, route, LONGEST_REQUEST) for route in routes}
-    return verdict(
-        "database.cut",
-        running.name,
-        all(fine(status) for status, _ in found.values()),
-        measured=_told(found),
-    )
+        return unmeasurable("database.cut", name, _NO_ROUTE)
+    with drill.mark("connections cut"):
+        database.sql(_CUT.format(role=database.role))
+        until(lambda: database.sql(_LEFT.format(role=database.role)) == "0", 5)
+        found = drill.ask(routes)
+    good = all(fine(status) for status, _ in found.values())
+    return verdict("database.cut", name, good, measured=_told(found))
 
 
 def _told(found: dict[str, tuple[int, float]]) -> str:
     return ", ".join(f"{path} {s or 'no answer'} in {t:.1f} s" for path, (s, t) in found.items())
 
 
-def _drill_one(
-    lab: Lab,
-    running: Running,
-    service: str,
-    fault: _Fault,
-    routes: list[str],
-    protocol: _Protocol,
-) -> None:
+def _inject(drill: _Drill, fault: _Fault, routes: list[str]) -> None:
+    running, protocol = drill.running, drill.protocol
     ready, before = running.model.health.ready, running.state().get("StartedAt")
     liveness = _Liveness(running)
     liveness.start()
     try:
-        with lab.timeline.mark(running, f"{service} {fault.name}"):
+        with drill.mark(fault.name):
             try:
-                fault.inject(lab.stack, service)
-                found = {route: ask(running, route, LONGEST_REQUEST) for route in routes}
+                fault.inject(drill.database)
+                found = drill.ask(routes)
                 unnoticed = all(fine(status) for status, _ in found.values())
-                _lost(
-                    lab,
-                    running,
-                    service,
-                    fault,
-                    protocol,
-                    fault.brief or (fault.silent and unnoticed),
-                )
+                _lost(drill, fault, fault.brief or (fault.silent and unnoticed))
             finally:
-                fault.heal(lab.stack, service)
+                fault.heal(drill.database)
         hung = {r: f for r, f in found.items() if not (fine(f[0]) or f[0] == 503)}
         if found:
             protocol.note("database.requests", not hung, f"{fault.name}: {_told(hung or found)}")
@@ -259,13 +291,12 @@ def _drill_one(
     protocol.note("database.liveness", good, f"{fault.name}: {said}")
 
 
-def _lost(
-    lab: Lab, running: Running, service: str, fault: _Fault, protocol: _Protocol, excused: bool
-) -> None:
+def _lost(drill: _Drill, fault: _Fault, excused: bool) -> None:
     """Readiness must say so, in time, and name what failed without giving anything away.
 
     `excused`: it may stay 200.
     """
+    running, protocol = drill.running, drill.protocol
     deadline = time.monotonic() + (2 * PROBE_TIMEOUT if excused else _NOTICE)
     silent = 0
     while True:
@@ -283,8 +314,9 @@ def _lost(
         time.sleep(0.2)
     if answer.status == 200 and excused:
         return
-    named, leaked = failed_checks(answer), leaks(lab, running.name, answer)
-    good = answer.status == 503 and any(service in check for check in named) and not leaked
+    named = failed_checks(answer)
+    leaked = leaks(drill.lab, running.name, answer, drill.urls)
+    good = answer.status == 503 and any(drill.service in check for check in named) and not leaked
     said = f"{answer.status} in {answer.seconds:.2f} s, " + (", ".join(named) or "no check named")
     protocol.note(
         "database.lost", good, f"{fault.name}: {said}" + "".join(f", shows {x}" for x in leaked)

@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -55,25 +55,24 @@ def start(lab: Lab, running: Running) -> Result:
     )
 
 
-def _secrets(lab: Lab, name: str) -> list[str]:
+def _secrets(lab: Lab, name: str, urls: Iterable[str]) -> list[str]:
     """What no answer may hold: the values that this container was given, and their parts."""
     model = lab.project.containers[name]
     given = [os.environ.get(variable, "") for variable in model.environment.required]
     found = [value for value in given if len(value) >= _LONG]
-    for target in model.connects.values():
-        url = urlsplit(lab.stack.url(target))
+    for text in [*urls, *(lab.stack.url(target) for target in model.connects.values())]:
+        url = urlsplit(text)
         found += [url.geturl(), url.password or "", url.netloc, f"{url.hostname}:{url.port}"]
-        found += (
-            [url.username or "", url.path.lstrip("/")] if target in lab.project.services else []
-        )
+        # A peer's path and user are its own affair.
+        found += [url.username, url.path.lstrip("/")] if url.username else []
     return [text for text in found if text]
 
 
-def leaks(lab: Lab, name: str, answer: Answer) -> list[str]:
-    """What an answer gives away."""
+def leaks(lab: Lab, name: str, answer: Answer, urls: Iterable[str] = ()) -> list[str]:
+    """What an answer gives away; `urls` are those that its container was given beside the stack's."""
     head = "\n".join(f"{key}: {value}" for key, value in answer.headers.items())
     text = f"{head}\n{answer.body.decode('utf-8', 'replace')}"
-    found = ["a value of the environment" for secret in _secrets(lab, name) if secret in text]
+    found = ["a value of the environment" for secret in _secrets(lab, name, urls) if secret in text]
     for address in re.findall(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])", text):
         try:
             if ipaddress.ip_address(address).is_private:
@@ -192,7 +191,7 @@ def life(lab: Lab, name: str) -> Iterator[Result]:
         yield _healthcheck(lab, running)
         kept = identity.keep(running)
         lab.engine.call("kill", "--signal", "KILL", running.handle)
-        until(lambda: not running.state().get("Running"), 10)
+        until(lambda: not running.alive(), 10)
         lab.engine.call("start", running.handle)
         running.port, running.seconds_to_healthy, running.launched = 0, None, time.monotonic()
         lab.stack.wait(running, beyond=_RESTART_BEYOND)
@@ -233,7 +232,7 @@ def _healthcheck(lab: Lab, running: Running) -> Result:
         # Where systemd is not there to time it, Podman waits for somebody to run it.
         until(lambda: _run(lab, running), _HEALTHY_TIMEOUT, 1)
     else:
-        until(lambda: state().get("Status") == "healthy", _HEALTHY_TIMEOUT)
+        until(lambda: state().get("Status") == "healthy", _HEALTHY_TIMEOUT, 0.25)
     health = state()
     log = health.get("Log")
     last = dict(log[-1]) if isinstance(log, list) and log else {}

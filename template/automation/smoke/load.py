@@ -49,7 +49,7 @@ def _round(running: Running, paths: list[str], requests: int, concurrency: int) 
             except NO_ANSWER as error:
                 bad[type(error).__name__] += 1
                 connection.close()
-                if not running.state().get("Running"):
+                if not running.alive():
                     return
         connection.close()
 

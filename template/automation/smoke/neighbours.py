@@ -77,7 +77,7 @@ def deserted(lab: Lab, name: str) -> Iterator[Result]:
     model = lab.project.containers[name]
     environment: dict[str, str | None] = {}
     for variable, service in lab.services(name).items():
-        environment[variable] = lab.stack.service_url(service, lab.stack.role, _NO_NAME)
+        environment[variable] = lab.stack.databases[service].url(host=_NO_NAME)
     for variable in lab.peers(name):
         environment[variable] = f"http://{_NO_NAME}:{model.port}"
     options = (f"--cpus={_HALF}", f"--dns={_NO_RESOLVER}")

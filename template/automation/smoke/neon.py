@@ -38,12 +38,11 @@ def neon(lab: Lab, name: str) -> Iterator[Result]:
     role = f"{_ROLE}_{re.sub('[^a-z0-9]', '_', name)}"
     environment: dict[str, str | None] = {}
     for variable, service in services.items():
+        database = lab.stack.databases[service]
         # A member of the ordinary role, so that it may do what that one may.
-        as_ever = (
-            f"GRANT {lab.stack.role} TO {role}; ALTER ROLE {role} SET role = '{lab.stack.role}'"
-        )
-        lab.stack.add_role(service, role, f"{as_ever}; ALTER ROLE {role} SET log_statement = 'all'")
-        environment[variable] = lab.stack.service_url(service, role)
+        as_ever = f"GRANT {database.role} TO {role}; ALTER ROLE {role} SET role = '{database.role}'"
+        database.add_role(role, f"{as_ever}; ALTER ROLE {role} SET log_statement = 'all'")
+        environment[variable] = database.url(role)
     seconds = _FULL_SECONDS if lab.options.full else _SECONDS
     every = periods(Path("chart/values.yaml"))
     with lab.ready(name, "budget", environment=environment) as running:

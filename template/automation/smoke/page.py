@@ -81,9 +81,9 @@ def _page(report: Report, timeline: Timeline, whole: bool) -> Iterator[str]:
         yield from (_failure(result) for result in failed)
     for name in containers:
         yield f"<h2>{escape(name)}</h2>"
-        marks = [mark for mark in timeline.marks if mark.name == name]
-        if series := timeline.series.get(name):
-            yield from _plots(series, marks, timeline.seconds)
+        for series in timeline.series.values():
+            if series.name == name:
+                yield from _plots(series, timeline.seconds)
         own = [result for result in report.results if result.container == name]
         for group, results in groupby(own, key=lambda result: result.group):
             yield f"<h3>{escape(GROUPS.get(group, group))}</h3>"
@@ -129,8 +129,10 @@ def _table(results: Sequence[Result]) -> Iterator[str]:
     yield "</table>"
 
 
-def _plots(series: Series, marks: Sequence[Mark], seconds: float) -> Iterator[str]:
-    marks = sorted(marks, key=lambda mark: mark.start)
+def _plots(series: Series, seconds: float) -> Iterator[str]:
+    marks = sorted(series.marks, key=lambda mark: mark.start)
+    if series.title:
+        yield f"<h3>{escape(series.title)}</h3>"
     if series.memory:
         # The limit belongs into the picture: it is what the memory is held to.
         top = series.limit * 1.08

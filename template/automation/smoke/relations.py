@@ -210,7 +210,7 @@ def _lived(running: Running) -> float:
         if age - waited > patience:
             return age - waited
         time.sleep(0.05)
-    until(lambda: not running.state().get("Running"), patience)
+    until(lambda: not running.alive(), patience)
     # The engine may note the end late, but not before it was asked.
     return age - waited or min(_lasted(running.state()), time.monotonic() - running.launched)
 

@@ -27,10 +27,11 @@ from automation.smoke.lab import NO_ANSWER, Lab, Options, Step, fate
 from automation.smoke.timeline import Timeline
 from automation.stack import Stack
 
-_WORKERS = 4
+_WORKERS = 5
 # Beside each other, each on a container of its own; the longest first.
 _ASIDE: tuple[Step, ...] = (
     neon.neon,
+    database.drill,
     neighbours.clock,
     stop.busy,
     health.life,
@@ -44,7 +45,7 @@ _ASIDE: tuple[Step, ...] = (
 # One after the other on the containers that run all along, while those above go on.
 _QUIET: tuple[Step, ...] = (identity.inside, health.answers, relations.calls)
 # What takes something away that others need: alone, at the end.
-_DRILLS: tuple[Step, ...] = (stop.in_flight, database.drill)
+_DRILLS: tuple[Step, ...] = (stop.in_flight,)
 STEPS = (image.image, *_ASIDE, *_QUIET, load.load, *_DRILLS)
 
 Seen = Callable[[Result], None]

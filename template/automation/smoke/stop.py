@@ -167,7 +167,7 @@ def in_flight(lab: Lab, name: str) -> Iterator[Result]:
             time.sleep(_HANGS)
         finally:
             lab.engine.call("unpause", paused)
-        ended = until(lambda: not running.state().get("Running"), model.budgets.stop)
+        ended = until(lambda: not running.alive(), model.budgets.stop)
         stopped = time.monotonic() - started
         thread.join(_LONGEST)
         said = answers[0] if answers else "no answer"

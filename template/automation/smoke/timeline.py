@@ -19,19 +19,23 @@ _TIMEOUT = 1.0  # seconds; a slower answer counts as none
 
 @dataclass(slots=True)
 class Series:
-    """The samples of one container: (second, bytes) and (second, seconds to a 200 or None)."""
+    """The samples of one container: (second, bytes) and (second, seconds to a 200 or None).
+
+    `title` tells a further instance from the one that runs all along.
+    """
 
     name: str
+    title: str
     limit: int
     memory: list[tuple[float, int]] = field(default_factory=list)
     latency: list[tuple[float, float | None]] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """Something that was done to a container, from one second to another."""
 
-    name: str
     text: str
     start: float
     end: float
@@ -41,19 +45,23 @@ class Timeline:
     """Samples until it is closed; containers may come at any time."""
 
     def __init__(self) -> None:
-        self.series: dict[str, Series] = {}
-        self.marks: list[Mark] = []
+        self.series: dict[str, Series] = {}  # by the container's name in the engine
         self.seconds = 0.0
         self._started = time.monotonic()
         self._over = threading.Event()
+        self._left: set[str] = set()
         self._threads: list[threading.Thread] = []
 
-    def watch(self, running: Running) -> None:
+    def watch(self, running: Running, title: str = "") -> None:
         """Sample this container from now on."""
-        self.series[running.name] = Series(running.name, running.model.memory)
+        self.series[running.handle] = Series(running.name, title, running.model.memory)
         thread = threading.Thread(target=self._sample, args=(running,), daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def leave(self, running: Running) -> None:
+        """Sample it no longer, as it is about to go."""
+        self._left.add(running.handle)
 
     @contextmanager
     def mark(self, running: Running, text: str) -> Iterator[None]:
@@ -62,7 +70,7 @@ class Timeline:
         try:
             yield
         finally:
-            self.marks.append(Mark(running.name, text, start, self._now()))
+            self.series[running.handle].marks.append(Mark(text, start, self._now()))
 
     def close(self) -> None:
         """Stop sampling."""
@@ -81,8 +89,8 @@ class Timeline:
             process: Process | None = running.process()
         except EnvironmentTrouble:
             process = None
-        series = self.series[running.name]
-        while not self._over.wait(_PERIOD):
+        series = self.series[running.handle]
+        while not self._over.wait(_PERIOD) and running.handle not in self._left:
             at, memory = self._now(), process.memory("usage") if process else None
             if memory is not None:
                 series.memory.append((at, memory))
