@@ -151,6 +151,10 @@ def reference() -> str:
             ),
             ("`TASKFLOW_OFFLINE`", "`1` leaves the vulnerability scan out, as `--offline` does"),
             (
+                "`TASKFLOW_IF_CHANGED`",
+                "`1` tells an earlier smoke test's verdict, as `--if-changed` does",
+            ),
+            (
                 "`TASKFLOW_CLUSTER_LOAD`",
                 "a command that puts a tar of images, its last word, into the cluster, as `--load` does",
             ),

@@ -14,31 +14,14 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from automation import build, cluster, lint, reporting, scan
+from automation import build, cluster, lint, reporting, scan, switches
 from automation.engine import find
-from automation.errors import ExitCode, InputError, TaskflowError
+from automation.errors import ExitCode, TaskflowError
 from automation.model import FILE_NAME, Project, load
 from automation.progress import Progress
 from automation.results import Report, judge
 from automation.smoke import command as smoke
 from automation.toolenv import not_installed
-
-OFFLINE_VARIABLE = "TASKFLOW_OFFLINE"
-_SWITCH = {"": False, "0": False, "false": False, "no": False, "off": False,
-           "1": True, "true": True, "yes": True, "on": True}  # fmt: skip
-
-
-def switched_on(variable: str) -> bool:
-    """What a variable of the environment says.
-
-    Raises:
-        InputError: it is neither 1 nor 0, nor a word for one of them.
-    """
-    given = os.environ.get(variable, "")
-    try:
-        return _SWITCH[given.strip().lower()]
-    except KeyError:
-        raise InputError(f"{variable} is {given!r}", "set it to 1 or 0") from None
 
 
 class _Console(Console):
@@ -115,7 +98,9 @@ def _with_images(
     progress: Progress,
 ) -> None:
     say = progress.say
-    offline = options.command == "scan" and (options.offline or switched_on(OFFLINE_VARIABLE))
+    offline = options.command == "scan" and (
+        options.offline or switches.switched_on(switches.OFFLINE)
+    )
     wanted = smoke.plan(project, names, options) if options.command == "smoke" else None
     if options.command == "cluster":
         cluster.require(root, options)
@@ -131,7 +116,7 @@ def _with_images(
     if wanted and wanted.images:
         images = smoke.fetch(engine, wanted.images, progress)
         report.images = {image.tags[0]: image.id for image in images}
-        smoke.judge_images(project, engine, images, wanted, report, progress)
+        smoke.judge_images(root, project, engine, images, wanted, report, progress)
         return
     # The engine's cache tells what is still good; a second build of the same sources is a look-up.
     images = build.build(root, project, engine, names, say, no_cache=options.no_cache)
@@ -145,7 +130,7 @@ def _with_images(
         folder = root / reporting.FOLDER
         report.add(scan.scan(root, project, engine, images, folder, offline=offline))
     elif wanted:
-        smoke.judge_images(project, engine, images, wanted, report, progress)
+        smoke.judge_images(root, project, engine, images, wanted, report, progress)
     else:
         report.add(cluster.cluster(root, project, engine, images, options, say))
 

@@ -61,7 +61,8 @@ def verdict(report: Report) -> str:
     counts = ", ".join(
         f"{report.count(status)} {status}" for status in Status if report.count(status)
     )
-    return f"{report.command}: {counts or 'nothing was checked'} in {report.seconds:.1f} s"
+    said = f"{report.command}: {counts or 'nothing was checked'} in {report.seconds:.1f} s"
+    return f"{said}, at {report.started}; nothing has changed since" if report.earlier else said
 
 
 def show(report: Report, console: Console) -> None:
@@ -152,6 +153,7 @@ def _json(report: Report) -> str:
         "seconds": report.seconds,
         "notes": report.notes,
         "images": report.images,
+        "inputs": report.inputs,
         "counts": {status.value: report.count(status) for status in Status},
         "results": [asdict(result) for result in report.results],
     }

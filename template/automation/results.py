@@ -87,7 +87,11 @@ def skip(id: str, title: str, reason: str, *, container: str = "") -> Result:
 
 @dataclass(slots=True)
 class Report:
-    """What one command found out, where (engine, stand-ins) and about which images (name → ID)."""
+    """What one command found out, where (engine, stand-ins) and about which images (name → ID).
+
+    `inputs` is a digest of all that the verdict depends on, where somebody may ask for it again;
+    `earlier` marks the verdict of a run before this one.
+    """
 
     command: str
     notes: list[str] = field(default_factory=list)
@@ -98,6 +102,8 @@ class Report:
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     _clock: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    inputs: str = ""
+    earlier: bool = False
 
     def add(self, results: Iterable[Result]) -> None:
         """Take results in, in the order they came."""
@@ -105,6 +111,8 @@ class Report:
 
     def close(self) -> None:
         """Fix the duration."""
+        if self.earlier:
+            return
         self.seconds = round(time.monotonic() - self._clock, 3)
 
     def count(self, status: Status) -> int:

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from automation import reporting
-from automation.__main__ import _console, _show, _write, switched_on
+from automation.__main__ import _console, _show, _write
 from automation.build import inputs_digest
 from automation.errors import ExitCode, InputError
 from automation.model import load
 from automation.results import Report, judge
+from automation.switches import switched_on
 from tests.conftest import ROOT
 
 
@@ -135,6 +136,13 @@ def test_a_switch_that_is_none(project: Path) -> None:
     done = automation(project, "scan", TASKFLOW_OFFLINE="maybe")
     assert done.returncode == ExitCode.WRONG_INPUT
     assert done.stderr.startswith("scan: TASKFLOW_OFFLINE is 'maybe'\n")
+
+
+@pytest.mark.parametrize("words", [["--keep"], ["--repeat", "2"]])
+def test_an_earlier_verdict_is_none_of_now(words: list[str], project: Path) -> None:
+    done = automation(project, "smoke", "--if-changed", *words)
+    assert done.returncode == ExitCode.WRONG_INPUT
+    assert done.stderr.startswith(f"smoke: --if-changed and {words[0]} exclude each other\n")
 
 
 def test_a_file_of_other_bytes(project: Path) -> None:

@@ -6,16 +6,19 @@ import argparse
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from rich.console import Console
 
+from automation import switches
 from automation.build import Image
 from automation.engine import Engine
 from automation.errors import EnvironmentTrouble, ExitCode, InputError
 from automation.model import Project
 from automation.progress import Progress
+from automation.reporting import FOLDER
 from automation.results import Report, Result, Status
-from automation.smoke import page
+from automation.smoke import earlier, page
 from automation.smoke.catalogue import BY_ID, CHECKS, GROUPS, PREFIX, select
 from automation.smoke.lab import Options
 from automation.smoke.runner import smoke
@@ -31,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", action="store_true", help="leave the stack up for looking around")
     parser.add_argument("--repeat", type=int, default=1, metavar="N",
                         help="run N times and say which checks flake")  # fmt: skip
+    parser.add_argument("--if-changed", action="store_true",
+                        help="tell an earlier verdict while nothing that it depends on has changed "
+                        f"(or set {switches.IF_CHANGED}=1)")  # fmt: skip
     parser.add_argument("--image", action="append", default=[], metavar="[CONTAINER=]IMAGE",
                         help="judge this image in place of a build; may be repeated")  # fmt: skip
 
@@ -64,6 +70,7 @@ class Plan:
     options: Options
     images: dict[str, str]
     repeat: int
+    if_changed: bool
 
 
 def plan(project: Project, names: Sequence[str], given: argparse.Namespace) -> Plan:
@@ -79,6 +86,12 @@ def plan(project: Project, names: Sequence[str], given: argparse.Namespace) -> P
         raise InputError(f"--repeat {given.repeat} is no number of runs", "write --repeat 20")
     if given.keep and given.repeat > 1:
         raise InputError("--keep and --repeat exclude each other", "keep one run's stack")
+    several = given.keep or given.repeat > 1
+    if given.if_changed and several:
+        raise InputError(
+            f"--if-changed and {'--keep' if given.keep else '--repeat'} exclude each other",
+            "leave --if-changed out: both are for a run of now",
+        )
     options = Options(select(only), given.full, given.keep)
     images = _images(project, names, given.image)
     judged = list(images) or names
@@ -88,7 +101,8 @@ def plan(project: Project, names: Sequence[str], given: argparse.Namespace) -> P
             f"none of these checks is made of {', '.join(judged)}: {', '.join(only)}",
             "these are slow drills: add --full" if slow else "`--list` names the checks",
         )
-    return Plan(options, images, given.repeat)
+    if_changed = given.if_changed or (switches.switched_on(switches.IF_CHANGED) and not several)
+    return Plan(options, images, given.repeat, if_changed)
 
 
 def _images(project: Project, names: Sequence[str], given: Iterable[str]) -> dict[str, str]:
@@ -154,6 +168,7 @@ def fetch(engine: Engine, images: dict[str, str], progress: Progress) -> list[Im
 
 
 def judge_images(
+    root: Path,
     project: Project,
     engine: Engine,
     images: Sequence[Image],
@@ -162,6 +177,10 @@ def judge_images(
     progress: Progress,
 ) -> None:
     """Run as often as asked and fill the report."""
+    if wanted.repeat == 1:
+        report.inputs = earlier.digest(root, project, engine, images, wanted.options)
+    if wanted.if_changed and earlier.recall(report, root / FOLDER):
+        return
     runs: list[list[Result]] = []
     if not wanted.options.full and {c.id for c in CHECKS if c.full} & wanted.options.only:
         report.notes.append("the slow drills were left out: --full makes them")

@@ -1,0 +1,81 @@
+"""`smoke --if-changed`: an earlier verdict stands only while nothing that it depends on has changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from automation.errors import ExitCode
+from tests.conftest import ROOT
+from tests.containers.conftest import Service, fault, replace
+
+pytestmark = pytest.mark.engine
+STANDS = "; nothing has changed since"
+
+
+def smoke(service: Service, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A short smoke test from the command line."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "template"), **variables}
+    return subprocess.run(
+        [sys.executable, "-m", "automation", "smoke", "--only", "user", *words], text=True,
+        cwd=service.folder, env=environment, capture_output=True, check=False, timeout=300,
+    )  # fmt: skip
+
+
+def report(service: Service) -> dict[str, object]:
+    """The report in JSON, without what says when."""
+    found = json.loads((service.folder / "reports/smoke.json").read_text())
+    return {key: found[key] for key in ("started", "seconds", "verdict", "results", "images")}
+
+
+def test_unchanged(service: Service) -> None:
+    first = smoke(service, "--if-changed")
+    assert first.returncode == ExitCode.OK, first.stderr
+    assert STANDS not in first.stdout
+    before = report(service)
+    again = smoke(service, TASKFLOW_IF_CHANGED="1")
+    assert again.returncode == ExitCode.OK, again.stderr
+    assert f"at {before['started']}{STANDS}" in again.stdout
+    assert "runs as the declared user" in again.stdout
+    assert report(service) == before
+    # Without leave, every run is a run.
+    assert STANDS not in smoke(service).stdout
+    assert report(service)["started"] != before["started"]
+
+
+def edited(service: Service) -> None:
+    replace("taskflow.toml", 'memory = "', 'memory = "1')(service.folder)
+
+
+def without_page(service: Service) -> None:
+    (service.folder / "reports/smoke.html").unlink()
+
+
+def garbled(service: Service) -> None:
+    (service.folder / "reports/smoke.json").write_text("{")
+
+
+def another_image(service: Service) -> None:
+    fault("none-at-all")(service.folder)
+
+
+def test_changed(service: Service) -> None:
+    assert smoke(service).returncode == ExitCode.OK
+    for change in (edited, without_page, garbled, another_image):
+        change(service)
+        done = smoke(service, "--if-changed")
+        assert done.returncode == ExitCode.OK, done.stderr
+        assert STANDS not in done.stdout, change
+    assert STANDS not in smoke(service, "--if-changed", "--only", "readiness").stdout
+
+
+def test_a_failure_does_not_stand(service: Service) -> None:
+    fault("live-not-json")(service.folder)
+    for _ in range(2):
+        done = smoke(service, "--if-changed", "--only", "health")
+        assert done.returncode == ExitCode.CHECK_FAILED, done.stderr
+        assert STANDS not in done.stdout
