@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from automation.contract import SECRET_NAME, Level, shown
+from automation.contract.level import Level, shown
+from automation.contract.secret import SECRET_NAME
 from automation.model import Access, Container, Project, megabytes
 from automation.results import Result
 

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from automation import composefile
-from automation.composecontract import check_compose
 from automation.contract import check_image, check_text
+from automation.contract.compose import check_compose
 from automation.errors import InputError
 from automation.model import Project, load
 from automation.results import Result, Status

@@ -146,7 +146,7 @@ def test_a_secret_in_history_or_environment_is_found(
 
 
 def test_build_arguments_that_are_no_secrets_pass(tmp_path: Path) -> None:
-    history = "|2 TITLE=Shop GPG_KEY=7169605F /bin/sh -c make TOKENIZER=fast"
+    history = "|3 TITLE=Shop GPG_KEY=7169605F REQUEST_TOKEN=5 /bin/sh -c make TOKENIZER=fast"
     assert verdict(archive(tmp_path / "image.tar", {}, history), "image.private")[0] is False
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from automation import contract
-from automation.contract import SECRET_NAME
+from automation.contract.secret import SECRET_NAME, is_secret
 from automation.engine import substitutes
 from automation.model import Access, Container, megabytes
 from automation.results import Result
@@ -69,7 +69,7 @@ _STATED = re.compile(
     r"(?:/bin/sh -c #\(nop\)\s+)?(?:ARG|ENV)\s+(\w+[= ]\S.*)|(?:RUN )?\|\d+ (.+?)(?: /bin/\w*sh |$)",
     re.DOTALL,
 )
-_ARGUMENT = re.compile(r"(?:^|\s)(\w+)=\S")
+_ARGUMENT = re.compile(r"(?:^|\s)(\w+)=(\S+)")
 _DEVELOPMENT = re.compile(
     r"/(?:(?:site-packages|dist-packages)/(?:(pytest|mypy|ruff|black|flake8|pylint|coverage|pre_commit|debugpy|tox|nox)/)"
     r"|(pytest(?:_\w+)?|mypy|ruff|black|flake8|pylint|pyright|isort|bandit|coverage|hypothesis|pre_commit|ipython"
@@ -241,7 +241,7 @@ def _told_by(document: dict[str, Any]) -> list[str]:
     places = {
         f"history, step {number}": step
         for number, step in enumerate(steps, 1)
-        if not named & {*_stated(step)}
+        if not named & {key for key, _ in _stated(step)}
     }
     places |= {f"ENV {key}": value for key, value in environment.items() if key not in named}
     places |= {f"LABEL {key}": str(value) for key, value in (config.get("Labels") or {}).items()}
@@ -250,15 +250,16 @@ def _told_by(document: dict[str, Any]) -> list[str]:
     for place, text in places.items():
         if secret := _secret(text.encode()) or ("a password" if _IN_URL.search(text) else ""):
             found.append(f"{place}: {secret}")
-    stated = {key for step in steps for key in _stated(step) if SECRET_NAME.match(key)}
+    stated = {key for step in steps for key, value in _stated(step) if is_secret(key, value)}
     return found + [f"history: build argument or ENV {key}" for key in sorted(stated - named)]
 
 
-def _stated(step: str) -> Iterator[str]:
-    """The names that a step of the history gives a value: ARG, ENV, or build arguments of a RUN."""
+def _stated(step: str) -> Iterator[tuple[str, str]]:
+    """The names and values that a step of the history states: ARG, ENV, build arguments of a RUN."""
     if match := _STATED.match(step):
         words = match[1] or match[2]
-        yield from _ARGUMENT.findall(words) if "=" in words.split()[0] else words.split()[:1]
+        name, _, value = words.partition(" ")
+        yield from _ARGUMENT.findall(words) if "=" in name else [(name, value.strip())]
 
 
 def _size(lab: Lab, name: str, size: int) -> Result:

@@ -13,15 +13,9 @@ from urllib.parse import urlsplit
 
 from automation import composefile
 from automation.composefile import ComposeFile
-from automation.contract import (
-    TOKEN,
-    Level,
-    asks_health,
-    full_name,
-    health_paths,
-    shown,
-    starts_shell,
-)
+from automation.contract.container import asks_health, full_name, health_paths, starts_shell
+from automation.contract.level import Level, shown
+from automation.contract.secret import TOKEN
 from automation.model import Access, Container, Project, megabytes
 from automation.results import Result, skip
 
