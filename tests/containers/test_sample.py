@@ -119,6 +119,32 @@ def test_one_frontend_image_serves_two_backends(own: Path, engine: Engine) -> No
     assert answers == [(200, 200, 200), (200, 502, 200)]
 
 
+def test_the_frontend_answers_health_itself(own: Path, engine: Engine) -> None:
+    """Whatever the method; and its image knows where Node.js found each module."""
+    project = load(own / "taskflow.toml")
+    (image,) = build.build(own, project, engine, ["frontend"], print)
+    with Stack(engine, project, print) as stack:
+        frontend = stack.start("frontend", image.id)
+        answers = {}
+        for method, path in (
+            ("GET", "/health?x"),
+            ("HEAD", "/health"),
+            ("POST", "/health"),
+            ("GET", "/healthy"),
+        ):
+            connection = frontend.connect(10)
+            connection.request(method, path)
+            answers[method, path] = connection.getresponse().status
+            connection.close()
+        assert [*answers.values()] == [200, 200, 405, 404], answers
+        code = (
+            "const found = Object.values(require('/app/.compile-cache/found.json'));"
+            "const gone = found.filter((file) => !require('fs').existsSync(file));"
+            "console.log(JSON.stringify([found.length > 100, gone]))"
+        )
+        assert frontend.evaluate({"node": code}) == [True, []]
+
+
 @pytest.mark.parametrize(
     ("container", "variable", "value"),
     [
