@@ -15,6 +15,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -31,21 +32,14 @@ def main(argv: list[str]) -> int:
         wanted, have = ".".join(map(str, NEEDS)), sys.version.split()[0]
         print(f"bootstrap: this needs Python {wanted} or newer, this is {have}", file=sys.stderr)
         return 4
-    options = list(argv)
-    engine, provisioning = "", False
-    while options and options[0] in ("--provision", "--engine", "-h", "--help"):
-        option = options.pop(0)
-        if option == "--provision":
-            provisioning = True
-        elif option == "--engine" and options and options[0] in ("docker", "podman"):
-            engine = options.pop(0)
-        elif option == "--engine":
-            wrong = f"is {options[0]!r}" if options else "is missing"
-            print(f"bootstrap: --engine takes docker or podman; it {wrong}", file=sys.stderr)
-            return 2
-        else:
-            print((__doc__ or "").strip())
-            return 0
+    try:
+        provisioning, engine, options = read(argv)
+    except ValueError as error:
+        print(f"bootstrap: {error}", file=sys.stderr)
+        return 2
+    if options[:1] in (["-h"], ["--help"]):
+        print((__doc__ or "").strip())
+        return 0
     # Only now, because these files do not read on an older Python.
     from provision import ENGINE, SUBSTITUTES, Trouble, provision
 
@@ -71,6 +65,27 @@ def main(argv: list[str]) -> int:
     session = ["-s"] if options and not options[0].startswith("-") else []
     nox = [str(PYTHON), "-m", "nox", "-f", str(HERE / "noxfile.py"), *session, *options]
     return os.execve(PYTHON, nox, {**os.environ, **variables, "PATH": path})
+
+
+def read(argv: list[str]) -> tuple[bool, str, list[str]]:
+    """Whether to provision, the engine, and what is nox's; ours may stand anywhere before a `--`."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    words, options = iter(argv[:end]), []
+    engine, provisioning = "", False
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word == "--provision":
+            provisioning = True
+        elif name == "--engine":
+            engine = value if equals else next(words, "")
+            if engine not in ("docker", "podman"):
+                wrong = f"is {engine!r}" if engine else "is missing"
+                raise ValueError(f"--engine takes docker or podman; it {wrong}")
+        elif meant := get_close_matches(name, ("--provision", "--engine"), 1, 0.8):
+            raise ValueError(f"there is no {name}; write {meant[0]}")
+        else:
+            options.append(word)
+    return provisioning, engine, options + argv[end:]
 
 
 def need(package: str, what: str, provisioning: bool) -> None:

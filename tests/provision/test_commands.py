@@ -95,6 +95,27 @@ def test_an_engine_that_is_none(
     assert f"--engine takes docker or podman; {wrong}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("word", ["--provison", "--provisions", "--engin", "--engnie=docker"])
+def test_a_slip_of_the_pen(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bootstrap.main([word, "demo"]) == 2
+    meant = "--engine" if "eng" in word else "--provision"
+    said = f"bootstrap: there is no {word.partition('=')[0]}; write {meant}\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("argv", "read"),
+    [
+        (["--provision", "demo"], (True, "", ["demo"])),
+        (["demo", "--provision", "--engine=podman"], (True, "podman", ["demo"])),
+        (["--engine", "docker", "-l"], (False, "docker", ["-l"])),
+        (["tests", "--", "--engine", "x"], (False, "", ["tests", "--", "--engine", "x"])),
+    ],
+)
+def test_our_options_stand_anywhere(argv: list[str], read: tuple[bool, str, list[str]]) -> None:
+    assert bootstrap.read(argv) == read
+
+
 def test_two_first_runs_at_once_share_one_environment(tmp_path: Path) -> None:
     """Both get nox out of a copy of the repository that has no .venv, and its exit codes."""
     for name in ("bootstrap.py", "provision", "requirements"):
