@@ -11,10 +11,13 @@ from automation.errors import EnvironmentTrouble
 from automation.process import last_line
 
 _TIMEOUT = 60.0  # seconds
-# Keeps the server's address while it is down, so that connections are refused, not lost.
-_SUPERVISOR = (
-    'trap exit TERM; while :; do "$@" & wait $!; while [ -e /tmp/down ]; do sleep 0.1; done; done'
-)
+# Keeps the server's address while it is down, so that connections are refused, not lost. One that
+# fails, as it does at once in an image without PostgreSQL, is not started again.
+_SUPERVISOR = 'trap exit TERM; while :; do "$@" & wait $! || exit; while [ -e /tmp/down ]; do sleep 0.1; done; done'
+
+
+class DatabaseDown(EnvironmentTrouble):
+    """The database itself does not run, which says nothing of those that use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Postgres:
         """Run it with the engine's `options` and wait until it takes connections.
 
         Raises:
-            EnvironmentTrouble: it does not come up.
+            DatabaseDown: it does not come up.
         """
         entrypoint = (self.engine.image_config(image) or {}).get("Entrypoint") or []
         self.engine.call(
@@ -76,7 +79,7 @@ class Postgres:
         """Wait until it answers over TCP (its set-up server listens on a socket only).
 
         Raises:
-            EnvironmentTrouble: it ended, or does not within a minute.
+            DatabaseDown: it ended, or does not within a minute.
         """
         ready = ["pg_isready", "--quiet", "--host=127.0.0.1", "--username=postgres",
                  f"--dbname={self.database}"]  # fmt: skip
@@ -85,7 +88,7 @@ class Postgres:
             state = (self.engine.inspect("container", self.handle) or {}).get("State") or {}
             if not state.get("Running") or time.monotonic() > deadline:
                 words = self.engine.call("logs", "--tail", "5", self.handle, check=False)
-                raise EnvironmentTrouble(
+                raise DatabaseDown(
                     f"{self.service} did not come up: {last_line(words.stderr + words.stdout)}",
                     f"check services.{self.service} in taskflow.toml",
                 )

@@ -15,7 +15,7 @@ from automation import smoke
 from automation.errors import ExitCode
 from automation.stack import Stack, sweep
 from tests.conftest import ROOT
-from tests.containers.conftest import Service, failed, left_over, with_database
+from tests.containers.conftest import Service, failed, left_over, replace, with_database
 
 pytestmark = pytest.mark.engine
 
@@ -82,6 +82,16 @@ def test_two_runs_at_once_do_not_meet(service: Service) -> None:
     output, errors = first.communicate(timeout=120)
     assert failed(results) == set(), [result for result in results if result.failed]
     assert first.returncode == ExitCode.OK, output + errors
+    assert left_over(service.engine, service.project) == ""
+
+
+def test_a_database_that_does_not_come_up_is_no_failed_check(service: Service) -> None:
+    with_database(service.folder)
+    replace("taskflow.toml", '"postgres:17-alpine"', '"python:3.13-slim"')(service.folder)
+    process = start(service.folder)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == ExitCode.ENVIRONMENT, errors
+    assert "smoke: database did not come up: " in errors
     assert left_over(service.engine, service.project) == ""
 
 

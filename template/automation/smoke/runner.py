@@ -10,6 +10,7 @@ from automation.build import Image, Say
 from automation.engine import Engine
 from automation.errors import EnvironmentTrouble
 from automation.model import Project
+from automation.postgres import DatabaseDown
 from automation.results import Result
 from automation.smoke import (
     database,
@@ -138,8 +139,9 @@ class _Run:
         except Exception as error:  # whatever an image makes of a check is the image's failure
             running = lab.alive.get(name)
             state = running.state() if running else {}
-            if isinstance(error, EnvironmentTrouble) and (running is None or not state):
-                raise  # the engine is gone, not the container
+            gone = isinstance(error, EnvironmentTrouble) and (running is None or not state)
+            if gone or isinstance(error, DatabaseDown):
+                raise  # the engine or the database is at fault, not the container
             missing = [check for check in CHECKS if check.id in wanted - done]
             for check in missing[:1]:
                 broken = check.title
