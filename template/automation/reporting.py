@@ -94,7 +94,8 @@ def show(report: Report, console: Console) -> None:
                 text = escape(_plain(text))
                 console.print(f"  {label}: {text}", highlight=False, soft_wrap=True)
     style = "bold red" if report.exit_code else "bold green"
-    console.print(f"\n[{style}]{escape(verdict(report))}[/{style}]", highlight=False)
+    line = f"\n[{style}]{escape(verdict(report))}[/{style}]"
+    console.print(line, highlight=False, soft_wrap=True)
 
 
 def _sections(result: Result) -> list[str]:
