@@ -19,7 +19,7 @@ STANDS = "; nothing has changed since"
 
 def smoke(service: Service, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """A short smoke test from the command line."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "template"), **variables}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "template"), "COLUMNS": "140"} | variables
     return subprocess.run(
         [sys.executable, "-m", "automation", "smoke", "--only", "user", *words], text=True,
         cwd=service.folder, env=environment, capture_output=True, check=False, timeout=300,
@@ -42,6 +42,8 @@ def test_unchanged(service: Service) -> None:
     assert f"at {before['started']}{STANDS}" in again.stdout
     assert "runs as the declared user" in again.stdout
     assert report(service) == before
+    # However narrow the terminal.
+    assert STANDS in smoke(service, "--if-changed", COLUMNS="60").stdout
     # Without leave, every run is a run.
     assert STANDS not in smoke(service).stdout
     assert report(service)["started"] != before["started"]
