@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from automation import buildlog
-from automation.errors import EnvironmentTrouble, InputError, NoEngineError, TaskflowError
+from automation.errors import (
+    EnvironmentTrouble,
+    InputError,
+    MachineTrouble,
+    NoEngineError,
+    TaskflowError,
+)
 from automation.process import Completed, last_line, run, stream, trouble
 
 CHOICE_VARIABLE = "TASKFLOW_ENGINE"
@@ -27,6 +34,7 @@ _REMOTE = {"tcp", "ssh", "http", "https"}
 ARGUMENTS_LABEL = "io.taskflow.arguments"
 # Seconds. A client killed midway leaves the server making what nobody then removes.
 _PATIENCE = 5.0
+_PAUSES = 5  # attempts
 
 
 class Builder(StrEnum):
@@ -143,6 +151,42 @@ class Engine:
         config["Size"] = int(found["Size"])
         config["Layers"] = found.get("RootFS", {}).get("Layers") or []
         return config
+
+    def pause(self, container: str) -> None:
+        """Freeze a container's processes, which the kernel may refuse while they are busy.
+
+        Raises:
+            MachineTrouble: it refused each time.
+            EnvironmentTrouble: the container does not run.
+        """
+        kind: type[EnvironmentTrouble] = MachineTrouble
+        for _ in range(_PAUSES):
+            done = self.call("pause", container, check=False)
+            state = self._state(container)
+            if state.get("Paused"):
+                return
+            if not state.get("Running"):
+                kind = EnvironmentTrouble
+                break
+            time.sleep(0.2)
+        said = last_line(done.stderr)
+        raise kind(f"{self.name} cannot pause {container}: {said}", "run the command again")
+
+    def unpause(self, container: str) -> None:
+        """Let a container's processes run on; those that do already are no fault.
+
+        Raises:
+            MachineTrouble: they stay frozen.
+        """
+        done = self.call("unpause", container, check=False)
+        if done.returncode and self._state(container).get("Paused"):
+            said = last_line(done.stderr)
+            raise MachineTrouble(
+                f"{self.name} cannot unpause {container}: {said}", "run the command again"
+            )
+
+    def _state(self, container: str) -> dict[str, Any]:
+        return dict((self.inspect("container", container) or {}).get("State") or {})
 
     def save(self, images: Mapping[str, str], archive: Path) -> None:
         """Write images to a tar, each (by name or ID) under the reference that is its key."""

@@ -58,6 +58,10 @@ class EnvironmentTrouble(TaskflowError):
     """The machine, the network or a tool failed; nothing is wrong with the project."""
 
 
+class MachineTrouble(EnvironmentTrouble):
+    """The engine or what it runs beside a container failed, whatever that container did."""
+
+
 class Refused(TaskflowError):
     """Someone or something answered, and said no; trying again changes nothing."""
 

@@ -7,17 +7,13 @@ import time
 from dataclasses import dataclass, field
 
 from automation.engine import Engine
-from automation.errors import EnvironmentTrouble
+from automation.errors import MachineTrouble
 from automation.process import last_line
 
 _TIMEOUT = 60.0  # seconds
 # Keeps the server's address while it is down, so that connections are refused, not lost. One that
 # fails, as it does at once in an image without PostgreSQL, is not started again.
 _SUPERVISOR = 'trap exit TERM; while :; do "$@" & wait $! || exit; while [ -e /tmp/down ]; do sleep 0.1; done; done'
-
-
-class DatabaseDown(EnvironmentTrouble):
-    """The database itself does not run, which says nothing of those that use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +33,7 @@ class Postgres:
         """Run it with the engine's `options` and wait until it takes connections.
 
         Raises:
-            DatabaseDown: it does not come up.
+            MachineTrouble: it does not come up.
         """
         entrypoint = (self.engine.image_config(image) or {}).get("Entrypoint") or []
         self.engine.call(
@@ -79,7 +75,7 @@ class Postgres:
         """Wait until it answers over TCP (its set-up server listens on a socket only).
 
         Raises:
-            DatabaseDown: it ended, or does not within a minute.
+            MachineTrouble: it ended, or does not within a minute.
         """
         ready = ["pg_isready", "--quiet", "--host=127.0.0.1", "--username=postgres",
                  f"--dbname={self.database}"]  # fmt: skip
@@ -88,7 +84,7 @@ class Postgres:
             state = (self.engine.inspect("container", self.handle) or {}).get("State") or {}
             if not state.get("Running") or time.monotonic() > deadline:
                 words = self.engine.call("logs", "--tail", "5", self.handle, check=False)
-                raise DatabaseDown(
+                raise MachineTrouble(
                     f"{self.service} did not come up: {last_line(words.stderr + words.stdout)}",
                     f"check services.{self.service} in taskflow.toml",
                 )

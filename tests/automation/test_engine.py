@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from automation import engine as seam
 from automation.engine import Builder, Engine, find, substitutes, without_cache_mounts
-from automation.errors import EnvironmentTrouble, ExitCode, InputError, NoEngineError
+from automation.errors import (
+    EnvironmentTrouble,
+    ExitCode,
+    InputError,
+    MachineTrouble,
+    NoEngineError,
+)
 
 
 def client(folder: Path, name: str, script: str) -> Path:
@@ -257,3 +264,28 @@ def test_each_engine_answers_alike(each_engine: Engine) -> None:
     assert config["Id"].startswith("sha256:")
     assert config["Size"] > 50_000_000
     assert config["Layers"]
+
+
+@pytest.mark.engine
+def test_a_pause_that_the_kernel_refuses_at_first(each_engine: Engine, tmp_path: Path) -> None:
+    """The client refuses once and then again and again; the container is a real one."""
+    name = f"taskflow-paused-{os.getpid()}-{each_engine.name}"
+    base = substitutes().get("python:3.13-slim", "python:3.13-slim")
+    busy = f"echo 'unable to freeze' >&2; exit 1; fi\nexec {each_engine.client} \"$@\""
+    once = f'if [ "$1" = pause ] && [ ! -e {tmp_path}/asked ]; then touch {tmp_path}/asked; {busy}'
+    first = replace(each_engine, client=client(tmp_path / "once", each_engine.name, once))
+    never = f'if [ "$1" = pause ]; then {busy}'
+    always = replace(each_engine, client=client(tmp_path / "never", each_engine.name, never))
+    each_engine.call("run", "--detach", "--name", name, base, "sleep", "60")
+    try:
+        first.pause(name)
+        first.unpause(name)
+        first.unpause(name)
+        with pytest.raises(MachineTrouble, match="unable to freeze"):
+            always.pause(name)
+        each_engine.call("kill", name)
+        with pytest.raises(EnvironmentTrouble) as caught:
+            first.pause(name)
+        assert not isinstance(caught.value, MachineTrouble)
+    finally:
+        each_engine.call("rm", "--force", name, check=False)

@@ -73,8 +73,8 @@ _FAULTS = (
     _Fault("stopped", lambda database: database.shell(_STOP), _start),
     _Fault(
         "paused",
-        lambda database: database.engine.call("pause", database.handle),
-        lambda database: database.engine.call("unpause", database.handle),
+        lambda database: database.engine.pause(database.handle),
+        lambda database: database.engine.unpause(database.handle),
     ),
     _Fault(
         "password changed",

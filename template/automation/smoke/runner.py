@@ -8,9 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from automation.build import Image, Say
 from automation.engine import Engine
-from automation.errors import EnvironmentTrouble
+from automation.errors import EnvironmentTrouble, MachineTrouble
 from automation.model import Project
-from automation.postgres import DatabaseDown
 from automation.results import Result
 from automation.smoke import (
     database,
@@ -140,8 +139,8 @@ class _Run:
             running = lab.alive.get(name)
             state = running.state() if running else {}
             gone = isinstance(error, EnvironmentTrouble) and (running is None or not state)
-            if gone or isinstance(error, DatabaseDown):
-                raise  # the engine or the database is at fault, not the container
+            if gone or isinstance(error, MachineTrouble):
+                raise  # the engine is at fault, not the container
             missing = [check for check in CHECKS if check.id in wanted - done]
             for check in missing[:1]:
                 broken = check.title

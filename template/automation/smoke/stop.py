@@ -166,7 +166,7 @@ def in_flight(lab: Lab, name: str) -> Iterator[Result]:
             lab.engine.call("kill", "--signal", "TERM", running.handle)
             time.sleep(_HANGS)
         finally:
-            lab.engine.call("unpause", paused)
+            lab.engine.unpause(paused)
         ended = until(lambda: not running.alive(), model.budgets.stop)
         stopped = time.monotonic() - started
         thread.join(_LONGEST)
@@ -183,7 +183,7 @@ def _slow_request(
 ) -> tuple[threading.Thread, list[str], str] | None:
     """A request that hangs while one of `handles` is paused; that one stays so."""
     for handle, path in product(handles, paths):
-        lab.engine.call("pause", handle)
+        lab.engine.pause(handle)
         answers: list[str] = []
 
         def get(path: str = path, answers: list[str] = answers) -> None:
@@ -197,5 +197,5 @@ def _slow_request(
         thread.join(_HANGS)
         if thread.is_alive():
             return thread, answers, handle
-        lab.engine.call("unpause", handle)
+        lab.engine.unpause(handle)
     return None
