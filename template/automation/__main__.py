@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--offline",
                 action="store_true",
-                help="leave out the vulnerability scan, and say so (or set TASKFLOW_OFFLINE=1)",
+                help=f"leave out the vulnerability scan, and say so (or set {switches.OFFLINE}=1)",
             )
     return whole
 

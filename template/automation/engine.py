@@ -162,7 +162,7 @@ class Engine:
         kind: type[EnvironmentTrouble] = MachineTrouble
         for _ in range(_PAUSES):
             done = self.call("pause", container, check=False)
-            state = self._state(container)
+            state = self.state(container)
             if state.get("Paused"):
                 return
             if not state.get("Running"):
@@ -179,13 +179,14 @@ class Engine:
             MachineTrouble: they stay frozen.
         """
         done = self.call("unpause", container, check=False)
-        if done.returncode and self._state(container).get("Paused"):
+        if done.returncode and self.state(container).get("Paused"):
             said = last_line(done.stderr)
             raise MachineTrouble(
                 f"{self.name} cannot unpause {container}: {said}", "run the command again"
             )
 
-    def _state(self, container: str) -> dict[str, Any]:
+    def state(self, container: str) -> dict[str, Any]:
+        """A container's State: Running, ExitCode, OOMKilled, Pid and more; empty where there is none."""
         return dict((self.inspect("container", container) or {}).get("State") or {})
 
     def save(self, images: Mapping[str, str], archive: Path) -> None:

@@ -81,8 +81,7 @@ class Postgres:
                  f"--dbname={self.database}"]  # fmt: skip
         deadline = time.monotonic() + _TIMEOUT
         while self.engine.call("exec", self.handle, *ready, check=False).returncode:
-            state = (self.engine.inspect("container", self.handle) or {}).get("State") or {}
-            if not state.get("Running") or time.monotonic() > deadline:
+            if not self.engine.state(self.handle).get("Running") or time.monotonic() > deadline:
                 words = self.engine.call("logs", "--tail", "5", self.handle, check=False)
                 raise MachineTrouble(
                     f"{self.service} did not come up: {last_line(words.stderr + words.stdout)}",

@@ -88,9 +88,8 @@ class Running:
         return Answer(response.status, headers, body, time.monotonic() - started)
 
     def state(self) -> dict[str, Any]:
-        """The engine's State: Running, ExitCode, OOMKilled, Pid and more."""
-        found = self.engine.inspect("container", self.handle) or {}
-        return dict(found.get("State") or {})
+        """What the engine says of its state, as `Engine.state` does."""
+        return self.engine.state(self.handle)
 
     def last_words(self) -> str:
         """The last line that the container wrote."""

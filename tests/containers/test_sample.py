@@ -138,7 +138,7 @@ def test_the_frontend_answers_health_itself(own: Path, engine: Engine) -> None:
             connection.close()
         assert [*answers.values()] == [200, 200, 405, 404], answers
         code = (
-            "const found = Object.values(require('/app/.compile-cache/found.json'));"
+            "const found = Object.values(require('/app/.compile-cache/module-paths.json'));"
             "const gone = found.filter((file) => !require('fs').existsSync(file));"
             "console.log(JSON.stringify([found.length > 100, gone]))"
         )

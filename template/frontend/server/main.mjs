@@ -2,9 +2,9 @@
 import { createRequire } from "node:module";
 import { setFlagsFromString } from "node:v8";
 import { apiUrlFault } from "./api-url.mjs";
-import { keepModules, recallModules } from "./found.mjs";
 import { answerHealth } from "./health.mjs";
 import { log, logEverything } from "./log.mjs";
+import { keepModulePaths, recallModulePaths } from "./module-paths.mjs";
 
 const EX_CONFIG = 78;
 // Shorter than the 10 s after which Docker kills.
@@ -92,6 +92,6 @@ const watchedCreateServer = (...parameters) => {
 };
 http.createServer = watchedCreateServer;
 
-if (process.env.WARMING) keepModules();
-else recallModules();
+if (process.env.WARMING) keepModulePaths();
+else recallModulePaths();
 require("./server.js");
