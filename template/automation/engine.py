@@ -35,6 +35,8 @@ ARGUMENTS_LABEL = "io.taskflow.arguments"
 # Seconds. A client killed midway leaves the server making what nobody then removes.
 _PATIENCE = 5.0
 _PAUSES = 5  # attempts
+# Of a failed step, in the report.
+_REASON_LINES = 6
 
 
 class Builder(StrEnum):
@@ -329,7 +331,7 @@ class _Steps:
 
 
 def _build_error(output: str, step: Sequence[str]) -> tuple[str, str]:
-    """What the builder says of the step that failed, and that step's last lines."""
+    """What the builder says of the step that failed, and that step's words."""
     lines = [line.rstrip() for line in output.splitlines() if line.strip()]
     failed = next(
         (
@@ -340,7 +342,14 @@ def _build_error(output: str, step: Sequence[str]) -> tuple[str, str]:
         lines[-1] if lines else "the builder said nothing",
     )
     said = [re.sub(r"^#\d+ ", "", line) for line in lines if "ERROR" not in line]
-    return failed.strip()[:400], " | ".join(list(step or said)[-6:])[:800]
+    return failed.strip()[:400], " | ".join(_reason(step or said))[:800]
+
+
+def _reason(said: Sequence[str]) -> Sequence[str]:
+    """Why a step failed: its last lines; of npm's the first, for its usage comes after them."""
+    npms = [line for line in said if re.search(r"npm error \S", line)]
+    first = next((n for n, line in enumerate(npms) if "npm error code " in line), None)
+    return said[-_REASON_LINES:] if first is None else npms[first:][:_REASON_LINES]
 
 
 def substitutes() -> dict[str, str]:

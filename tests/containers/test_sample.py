@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from automation.errors import ExitCode
 from automation.model import load
 from automation.results import Result
 from automation.stack import Stack
+from bench import dependency
 from tests.conftest import ROOT, Render, git
 from tests.containers.conftest import BROKEN, failed, left_over, replace
 
@@ -98,7 +100,25 @@ def test_a_change_of_source_rebuilds_no_dependency(
     page.write_text("export default function Extra() {\n  return <p>More</p>;\n}\n")
     said: list[str] = []
     build.build(folder, project, engine, project.containers, said.append)
-    assert not [line for line in said if "uv pip install" in line or "npm ci" in line], said
+    installs = ("uv pip install", "npm ci", "npm install")
+    assert not [line for line in said if any(words in line for words in installs)], said
+
+
+def test_one_dependency_more_leaves_the_frameworks_layer(
+    own: Path, engine: Engine, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(own, tmp_path / "more", ignore=shutil.ignore_patterns(".git")))
+    project = load(folder / "taskflow.toml")
+    build.build(folder, project, engine, ["frontend"], print)
+    before = dependency.add(folder / "frontend", mark=str(time.time_ns()))
+    said: list[str] = []
+    build.build(folder, project, engine, ["frontend"], said.append)
+    assert not [line for line in said if "npm ci --ignore-scripts" in line], said
+    assert [line for line in said if "npm install" in line], said
+
+    dependency.restore({path: text for path, text in before.items() if "lock" in path.name})
+    (image,) = build.build(folder, project, engine, ["frontend"], print)
+    assert "Missing: is-number@7.0.0 from lock file" in image.results[0].detail, image.results
 
 
 def test_one_frontend_image_serves_two_backends(own: Path, engine: Engine) -> None:
