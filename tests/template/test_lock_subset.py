@@ -15,6 +15,7 @@ from automation.toolenv import node
 from tests.conftest import ROOT
 
 FRONTEND = ROOT / "template" / "frontend"
+# The Dockerfile names more: here something is left for the second installation.
 NAMES = ("next", "react", "react-dom", "typescript")
 
 Document = dict[str, Any]
