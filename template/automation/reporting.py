@@ -130,6 +130,9 @@ def write(report: Report, folder: Path) -> None:
     _replace(folder / "summary.md", "\n".join(texts))
     for name, page in report.pages.items():
         _replace(folder / name, page(report))
+    if f"{report.command}.html" not in report.pages and not report.earlier:
+        # An older run's page must not be taken for this one's.
+        (folder / f"{report.command}.html").unlink(missing_ok=True)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         with Path(summary).open("a", encoding="utf-8") as stream:

@@ -212,6 +212,19 @@ def test_a_second_run_replaces_the_first(tmp_path: Path) -> None:
     assert "8080" not in summary
 
 
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_page_of_an_older_run(earlier: bool, tmp_path: Path) -> None:
+    page = tmp_path / "smoke.html"
+    first = report(PASSED, command="smoke")
+    first.pages[page.name] = lambda closed: f"<p>{len(closed.results)}</p>"
+    reporting.write(first, tmp_path)
+    assert page.read_text("utf-8") == "<p>1</p>"
+    second = report(PASSED, command="smoke")
+    second.earlier = earlier
+    reporting.write(second, tmp_path)
+    assert page.exists() is earlier
+
+
 def test_the_step_summary_is_added_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "step.md"
     page.write_text("before\n", encoding="utf-8")
