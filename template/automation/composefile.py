@@ -41,7 +41,7 @@ class ComposeFile:
 
     `places` holds "file:line" of a path such as ("services", "backend", "user"); an item of a list
     goes by its name where it has one (NAME=value), or else by its number. `texts` are all texts of
-    all files with their paths and places, whether an override replaced them or not.
+    all files as they are written, with their paths and places, whether an override replaced them or not.
     """
 
     name: str
@@ -98,11 +98,13 @@ def _load(path: Path, into: ComposeFile) -> dict[str, Any]:
             raise ValueError("there is no mapping called `services`")
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        reason = (
-            "it is nested too deeply"
-            if isinstance(error, RecursionError)
-            else next(iter(str(error).splitlines()), "")
-        )
+        if isinstance(error, RecursionError):
+            reason = "it is nested too deeply"
+        elif isinstance(error, UnicodeDecodeError):
+            reason = "it is no UTF-8 text"
+        else:
+            # What PyYAML was about to read says less than what it met.
+            reason = getattr(error, "problem", None) or next(iter(str(error).splitlines()), "")
         raise InputError(
             f"{path.name}{f':{mark.line + 1}' if mark else ''}: not a valid compose file: {reason}",
             "mend it and run again",
@@ -181,8 +183,8 @@ class _Reader:
                 f"{str(node.value)[:40]!r} is no {node.tag.rpartition(':')[2]}", node
             ) from None
         if isinstance(value, str):
-            value = _with_defaults(value)
             self.into.texts.append((path, value, f"{self.file}:{node.start_mark.line + 1}"))
+            value = _with_defaults(value)
         return value
 
 
@@ -229,6 +231,35 @@ def _merged(base: Any, over: Any, key: str = "") -> Any:
     if over is None and isinstance(base, (dict, list)):
         return base
     return over
+
+
+def environment(root: Path, entry: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """A service's variables, those of each `env_file` too; whether a file that may hold more is absent.
+
+    Source: the Compose Specification, `env_file`; what git ignores is there on some machines only.
+    """
+    listed = entry.get("env_file")
+    found: dict[str, Any] = {}
+    absent = False
+    for file in listed if isinstance(listed, list) else [listed] if listed else []:
+        path = file.get("path") if isinstance(file, dict) else file
+        try:
+            text = (root / str(path)).read_text(encoding="utf-8-sig")
+        except (OSError, ValueError):
+            absent = True
+            continue
+        for key, quoted, single, bare in _ENV_LINE.findall(text):
+            found[key] = single or _with_defaults(
+                quoted or re.split(r"(?:^|\s+)#", bare)[0].strip()
+            )
+    return {**found, **named(entry.get("environment"))}, absent
+
+
+_ENV_LINE = re.compile(
+    r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][\w.-]*)[ \t]*[=:][ \t]*"
+    r"(?:\"((?:\\.|[^\"\\])*)\"|'([^']*)'|([^\r\n]*))",
+    re.MULTILINE,
+)
 
 
 def _by_name(value: Any) -> Any:

@@ -515,7 +515,35 @@ def _line_of(text: str, location: Sequence[str | int]) -> int | None:
         for place in [here[:-1], here] if key[1] == "[[" else [here]:
             if place == [str(part) for part in location][: len(place)] and len(place) > depth:
                 found, depth = number, len(place)
-    return found
+    rest = location[depth:]
+    return (
+        _line_of_item(text, found, rest[0])
+        if found and rest and isinstance(rest[0], int)
+        else found
+    )
+
+
+def _line_of_item(text: str, start: int, index: int) -> int:
+    """The line of an item of the list whose key stands in line `start`: where so many are complete."""
+    first, *more = text.split("\n")[start - 1 :]
+    whole = f"list ={first.partition('=')[2]}"
+    for number, line in enumerate([*more, ""], start):
+        try:
+            if len(tomllib.loads(f"{whole}\n]")["list"]) > index:
+                return number
+        except tomllib.TOMLDecodeError:
+            if _is_toml(whole):  # the list ends here, or in its first line
+                break
+        whole += f"\n{line}"
+    return start
+
+
+def _is_toml(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
 
 
 def _in_plain_words(error: Mapping[str, Any], key: object) -> str:
@@ -580,7 +608,7 @@ def load(path: Path) -> Project:
     Raises:
         InputError: the file is absent, unreadable, not TOML or not a valid model; with the line.
     """
-    hint = "docs: the data model is described in README.md and automation/taskflow.schema.json"
+    hint = "automation/taskflow.schema.json says what each key may hold"
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

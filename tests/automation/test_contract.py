@@ -173,6 +173,16 @@ DOCKERFILE = {
     "a port of the environment in an ENV of two": Fault("environment", line("ENV A=1 PORT=8080"), "PORT=8000", "PORT=8080"),
     "HEALTHCHECK on an unknown variable": Fault("healthcheck", health('HEALTHCHECK CMD ["python", "-c", "u(f\'http://localhost:{os.environ[\\"PORT\\"]}/api/health\')"]\n'), ":8000", "PORT"),
     "HEALTHCHECK on a shell's variable": Fault("healthcheck", health('ENV PORT=8000\nHEALTHCHECK CMD ["python", "c.py", "http://localhost:${PORT}/api/health"]\n'), ":8000", "${PORT}"),
+    "a command on another port": Fault("port", command('CMD ["uvicorn", "app:app", "--port", "9000"]\n'), "8000", "8000, --port 9000"),
+    "a command for itself alone": Fault("port", command('CMD ["uvicorn", "app:app", "--host=127.0.0.1"]\n'), "8000", "--host 127.0.0.1"),
+    "HEALTHCHECK by curl behind the interpreter": Fault("healthcheck", health(f'HEALTHCHECK CMD ["python", "-c", "import os; os.system(\'curl -f {LIVE}\')"]\n'), ":8000", "os.system"),
+    "HEALTHCHECK in a remark": Fault("healthcheck", health(f'HEALTHCHECK CMD ["python", "-c", "pass # {LIVE}"]\n'), ":8000", "pass #"),
+    "the backend's URL in the build": Fault("run-time-environment", [Edit("FROM deps AS build", "FROM deps AS build\nARG API_URL=http://backend:8000")], "nothing baked in", "API_URL", "frontend/Dockerfile"),
+    "the backend's URL for browsers": Fault("run-time-environment", [Edit("FROM deps AS build", "FROM deps AS build\nENV NEXT_PUBLIC_API_URL=http://x")], "nothing baked in", "NEXT_PUBLIC_API_URL", "frontend/Dockerfile"),
+    "all of the build stage": Fault("stages", [Edit(r"FROM \$\{BASE_IMAGE\}", "FROM build"), Edit(r"COPY [^\n]*--from=build [^\n]*\n", "")], "2 or more stages", "the last takes nothing from another"),
+    "another base's label": Fault("labels", [Edit(r"base\.name=\S+", 'base.name="debian:12"')], "all present", "base.name python:3.13-slim, for it says debian:12"),
+    "a mail service's key": Fault("secrets", line(f"ENV MAIL=SG.{'a1' * 11}.{'b2' * 11}"), "nothing", "MAIL"),
+    "a key of Neon": Fault("secrets", line(f"ENV X=napi_{'a1' * 11}"), "nothing", "X"),
     "a range of ports": Fault("port", port("EXPOSE 8000-8001\n"), "8000", "8000-8001"),
     "the base from another registry": Fault("base", [Edit("ARG BASE_IMAGE=python:3.13-slim", "ARG BASE_IMAGE=quay.io/library/python:3.13-slim")], "python:3.13-slim", "quay.io/library/python:3.13-slim"),
     "another PYTHONPATH": Fault("environment", line("ENV PYTHONPATH=/app"), "PYTHONPATH=/app/src", "PYTHONPATH=/app"),
@@ -205,6 +215,7 @@ DOCKERIGNORE = {
     "the configuration kept out": Fault("includes", [Edit(END, "\nnext.config.ts\n")], "nothing missing", "next.config.ts by", FRONTEND_IGNORE),
     "production's variables let in": Fault("excludes", [Edit(END, "\n!.env.production\n")], "nothing let in", "let in: .env.production", FRONTEND_IGNORE),
     "history let in": Fault("excludes", [Edit(END, "\n!.git/HEAD\n")], "nothing let in", "let in: .git/HEAD", BACKEND_IGNORE),
+    "another file that is read instead": Fault("alone", [Edit(START, "# as it was\n")], ".dockerignore", ".dockerignore, Dockerfile.dockerignore", BACKEND_IGNORE),
     "a private key let in": Fault("excludes", [Edit(END, "\n!id_rsa\n")], "nothing let in", "!id_rsa", BACKEND_IGNORE),
     "a password file let in": Fault("excludes", [Edit(END, "\n!.netrc\n")], "nothing let in", "!.netrc", FRONTEND_IGNORE),
     "secrets let in": Fault("excludes", [Edit(END, "\n!config/secrets.json\n")], "nothing let in", "!config/secrets.json", BACKEND_IGNORE),
@@ -278,7 +289,7 @@ COMPOSE = {
     "a database that is a word": ComposeFault("service.database", "", "postgres", "postgres:17-alpine", "missing", "database"),
     "a stranger with rights": ComposeFault("services", "", {"image": "redis", "privileged": True}, "none", "cache (privileged)", "cache"),
     "a stranger on the host's network": ComposeFault("services", "", {"image": "redis", "network_mode": "host"}, "none", "cache (network_mode host)", "cache"),
-    "a database elsewhere": ComposeFault("connects", "environment", {"DATABASE_URL": "postgresql://u:p@elsewhere/d"}, "DATABASE_URL at database", "DATABASE_URL at elsewhere"),
+    "a database elsewhere": ComposeFault("connects", "environment", {"DATABASE_URL": "postgresql://elsewhere/d"}, "DATABASE_URL at database", "DATABASE_URL at elsewhere"),
     "a shell as command": ComposeFault("command", "command", ["sh", "-c", "python -m app"], "no shell in front", "sh -c python"),
     "a shell as entry point": ComposeFault("command", "entrypoint", "/bin/bash -c 'python -m app'", "no shell in front", "/bin/bash -c"),
     "a command with one quote": ComposeFault("command", "command", "python -m app --title 'It", "no shell in front", "command python -m app --title 'It (No closing quotation)"),
@@ -343,6 +354,13 @@ COMPOSE = {
     "a key as default": ComposeFault("secrets", "environment", ["DATABASE_URL", "KEY=${KEY:-ghp_0123456789abcdefghij}"], "nothing", "services.backend.environment.KEY"),
     "a signed token": ComposeFault("secrets", "environment", ["DATABASE_URL", "X=eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeKKF2QT4"], "nothing", "services.backend.environment.X"),
     "a private key": ComposeFault("secrets", "", {"image": "redis", "environment": {"X": "-----BEGIN RSA PRIVATE KEY-----\nMII"}}, "nothing", "services.cache.environment.X", "cache"),
+    "a key by its name": ComposeFault("secrets", "environment", ["DATABASE_URL", "OPENROUTER_API_KEY=abc123def"], "nothing", "services.backend.environment.OPENROUTER_API_KEY"),
+    "somebody's database": ComposeFault("secrets", "environment", {"DATABASE_URL": "postgresql://u:p@database/d", "REPORTS": "postgresql://u:p@reports.example/d"}, "nothing", "services.backend.environment.REPORTS"),
+    "another port in the environment": ComposeFault("environment", "environment", {"API_URL": "http://backend:8000", "PORT": 4000}, "PORT=3000", "PORT=4000", "frontend"),
+    "a command on another port": ComposeFault("port", "command", "uvicorn app:app --port 9000", "8000", "8000, --port 9000"),
+    "no time to stop": ComposeFault("stop", "stop_grace_period", "1s500ms", "at least 10 s", "1.5 s"),
+    "a time that is none": ComposeFault("stop", "stop_grace_period", "soon", "at least 10 s", "soon"),
+    "killed at once": ComposeFault("stop", "stop_signal", "SIGKILL", "not by SIGKILL", "by SIGKILL"),
     "no backend": ComposeFault("present", "", REMOVED, "backend", "missing"),
     "a backend that is a list": ComposeFault("present", "", ["image"], "backend", "missing"),
 }  # fmt: skip
@@ -464,6 +482,8 @@ def test_a_fault_in_a_dockerignore(case: str, project: Path) -> None:
     fault = DOCKERIGNORE[case]
     for edit in fault.edits:
         edit.apply(project / fault.file)
+    if fault.check == "alone":
+        (project / fault.file).with_name("Dockerfile.dockerignore").touch()
     found = assert_found(
         failures(checked(project)),
         f"dockerignore.{fault.check}",
@@ -647,6 +667,19 @@ SAME = {
     "a quoted value": [Edit("ENV PYTHONPATH=/app/src", 'ENV PYTHONPATH="/app/src"')],
     "what is no secret": line("ENV MONKEY=banana TOKEN_TTL=5 API_KEY_FILE=/run/x"),
     "a reset entry point": line("ENTRYPOINT []"),
+    "a command on its port": command('CMD ["uvicorn", "app:app", "--host", "0.0.0.0", "--port=8000"]\n'),
+    "HEALTHCHECK by a client of its own": health(
+        """HEALTHCHECK CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8000); """
+        """c.request('GET', '/api/health/live'); exit(c.getresponse().status != 200)"]\n"""
+    ),
+    "HEALTHCHECK in parts": health(
+        """ENV PORT=8000\nHEALTHCHECK CMD ["python", "-c", "import os; """
+        """u('http://127.0.0.1:' + os.environ['PORT'] + '/api/health')"]\n"""
+    ),
+    "what says where a token is from": line(
+        "ENV TOKEN_AUDIENCE=api TOKEN_ISSUER=x PASSWORD_RESET_URL=/x PRIMARY_KEY=id PWD=/app STRIPE_KEY=pk_test_1"
+    ),
+    "a remark that is no directive": [Edit(START, "# first\n# syntax=docker/dockerfile:1\n")],
     "a quoted user": [Edit("USER 1001:1001", 'USER "1001:1001"')],
     "a line separator in a comment": line("# one\u2028USER root"),
     "a token's life": line("ENV ACCESS_TOKEN_EXPIRE_MINUTES=30 MAX_TOKENS=4000 SESSION_KEY_ID=7"),
@@ -762,11 +795,68 @@ URL = "postgresql://u:p@database/d"
         ("healthcheck", {"test": ["CMD", "python3", "c.py", LIVE]}),
         ("healthcheck", {"disable": "false"}),
         ("post_start", [{"command": ["a"], "user": "1001:1001"}]),
+        ("security_opt", ["no-new-privileges:True", "no-new-privileges", "seccomp=builtin"]),
+        ("environment", ["DATABASE_URL", "SECRET_KEY=${SECRET_KEY:-for this machine alone}"]),
+        ("environment", {"DATABASE_URL": URL, "PORT": "8000"}),
+        ("stop_grace_period", "1m"),
+        ("stop_signal", "SIGINT"),
+        ("env_file", [{"path": ".env.absent", "required": False}]),
     ],
 )
 def test_another_style_of_compose_passes(key: str, value: object, project: Path) -> None:
     recompose(project, "backend", key, value)
     assert failures(checked(project)) == {}
+
+
+ENV_FILE = f"""# local
+export DATABASE_URL="{URL}"
+LOG_LEVEL=debug # loud
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (ENV_FILE, {}),
+        (ENV_FILE + "PYTHONPATH=/x\n", {"compose.environment": "PYTHONPATH=/x"}),
+        (ENV_FILE.replace("@database", "@elsewhere"), {"compose.connects": "at elsewhere"}),
+        ("DATABASE_URL=\n", {"compose.environment": "DATABASE_URL empty"}),
+        ("PORT: 80\n" + ENV_FILE, {"compose.environment": "PORT=80"}),
+    ],
+)
+def test_an_env_file_counts(text: str, expected: dict[str, str], project: Path) -> None:
+    recompose(project, "backend", "environment", REMOVED)
+    recompose(project, "backend", "env_file", "local.env")
+    (project / "local.env").write_text(text, encoding="utf-8")
+    found = failures(checked(project))
+    assert found.keys() == expected.keys()
+    for check, measured in expected.items():
+        assert measured in str(found[check].measured)
+
+
+def test_a_variable_stated_wins_over_an_env_file(project: Path) -> None:
+    recompose(project, "backend", "env_file", ["local.env", "local.env"])
+    (project / "local.env").write_text("DATABASE_URL=mysql://x\n", encoding="utf-8")
+    assert failures(checked(project)) == {}
+
+
+@pytest.mark.parametrize(
+    ("network", "given"),
+    [
+        ({"name": "host", "external": True}, "networks default (host)"),
+        ({"external": {"name": "host"}}, "networks default (host)"),
+        ({"driver": "host"}, "networks default (host)"),
+        ({"name": "shared", "external": True}, ""),
+        (None, ""),
+    ],
+)
+def test_the_hosts_network_by_a_name(network: object, given: str, project: Path) -> None:
+    path = project / "compose.yaml"
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path.write_text(yaml.safe_dump({**data, "networks": {"default": network}}), encoding="utf-8")
+    found = failures(checked(project))
+    assert found.keys() == ({"compose.security", "compose.services"} if given else set())
+    assert all(given in str(result.measured) for result in found.values())
 
 
 def test_a_memory_limit_under_deploy_alone_passes(project: Path) -> None:
@@ -865,7 +955,13 @@ BOMB = "x0: &x0 [x]\n" + "".join(
     ("text", "where", "message"),
     [
         ("services:\n  a: {\n  b: ]\n", "compose.yaml:3", "not a valid compose file"),
-        ("services:\n\tbackend: 1\n", "compose.yaml:2", "not a valid compose file"),
+        ("services:\n\tbackend: 1\n", "compose.yaml:2", "found character '\\t' that cannot start"),
+        (
+            "services:\n  a:\n    read_only true\n    user: x\n",
+            "compose.yaml:4",
+            "mapping values are not",
+        ),
+        ("services: {a: {image: 'x}}\n", "compose.yaml:2", "found unexpected end of stream"),
         ("services: [backend]\n", "compose.yaml", "no mapping called `services`"),
         ("- services\n", "compose.yaml", "no mapping called `services`"),
         ("just words", "compose.yaml", "no mapping called `services`"),

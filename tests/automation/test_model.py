@@ -304,6 +304,20 @@ def test_the_line_within_an_array_of_tables(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("before", ["[\n", "[ # both\n  # the first\n"])
+def test_the_line_of_an_item(before: str, tmp_path: Path) -> None:
+    first = '{ path = "/app/data", access = "read-write" }'
+    wrong = first.replace("/app/data", "etc")
+    text = GOOD.replace(f"[{first}]", f"{before}  {first}, # one\n\n  {wrong},\n]")
+    wanted = text.splitlines().index(f"  {wrong},") + 1
+    assert refusal(tmp_path, text).startswith(
+        f"taskflow.toml:{wanted}: containers.backend.volumes.1.path: "
+    )
+    text = GOOD.replace(f"[{first}]", f"[{first}, {wrong}]")
+    key = next(n for n, line in enumerate(text.splitlines(), 1) if line.startswith("volumes"))
+    assert refusal(tmp_path, text).startswith(f"taskflow.toml:{key}: containers.backend.volumes.1")
+
+
 def test_the_line_of_dotted_and_quoted_keys(tmp_path: Path) -> None:
     text = GOOD.replace("[containers.backend]", '[ containers . "backend" ]')
     text = text.replace("port = 8000", '"port"=0')

@@ -14,11 +14,11 @@ from tests.template.choices import Ask, offered, questions
 
 # What each question's refusal must say.
 ALLOWED = {
-    "project_name": r"Use 1 to 60 characters|Start with a letter or digit; then letters, digits",
+    "project_name": r"Use 1 to 60 characters|Start with a letter or digit; then letters, digits|End with something else than a space",
     "database": r"is not in \[True, False\]",
     "slug": r"1 to 40 lower-case letters, digits and single inner hyphens|reserved; take a name",
     "description": r"Use up to 120 characters on one line, without|bytes that are no UTF-8: type it",
-    "registry": r"Use host\[:port\]/path in lower case.*docker\.io/acme|port goes from 1 to 65535|between dots has at most 63 characters",
+    "registry": r"Use host\[:port\]/path in lower case.*docker\.io/acme|port goes from 1 to 65535|between dots has at most 63 characters|Docker Hub needs your organisation",
     "containers": r"not in \['both', 'backend', 'frontend'\]",
     "node_version": r"not in \['24', '22', '26'\]",
     "ci": r"not in \['github', 'gitlab', 'none'\]",
@@ -27,7 +27,7 @@ ALLOWED = {
 BAD: dict[str, list[object]] = {
     "database": ["nope", "maybe", "2", "", "truth"],
     "project_name": [
-        "", " ", "-", "---", "-x", ".x", "_x", " x", "x" * 61, "a\nb", "a\n", "a\r", "a\tb",
+        "", " ", "TaskFlow ", "\u0301a", "-", "---", "-x", ".x", "_x", " x", "x" * 61, "a\nb", "a\n", "a\r", "a\tb",
         "a\0b", "a\x1bb", "a\u2028b", "a\u200bb", "\u202ea", 'a"b', "a'b", "a`b`", "a\\b", "a/b",
         "{{ 7*7 }}", "{% raw %}", "a {{ 7*7 }}", "$(x)", "a$(x)", "a;b", "a|b", "a<b>", "a: b",
         "a#b", "é" * 61, "a\udcff",
@@ -59,7 +59,7 @@ BAD: dict[str, list[object]] = {
         "ghcr.io/$(id)", "{{ 7*7 }}", "ghcr.io/{{ 7*7 }}", "ghcr.io/t\u0430sk", "ｇhcr.io/acme",
         "ghcr.io/acme\\x", "[::1]:5000/team", "ghcr.io/" + "a" * 121, "a." * 5000 + "!",
         "a" * 64 + ".io", "ghcr." + "a" * 64, "a" * 64 + ":5000/team", f"r.{'a' * 64}.io/acme",
-        "ghcr.io/a\udcff",
+        "ghcr.io/a\udcff", "docker.io", "index.docker.io", "ghcr.io/a___b", "ghcr.io/a._b",
     ],
     "containers": ["", "none", "Backend", "both\n", "backend,frontend", "{{ 7*7 }}", 1, True],
     "node_version": ["", "20", "23", "24.1", "v24", "lts", "24\n", " 24", 22.0, True],
@@ -67,13 +67,13 @@ BAD: dict[str, list[object]] = {
 }  # fmt: skip
 
 GOOD: dict[str, list[object]] = {
-    "project_name": ["T", "TaskFlow", "7", "Tâche", "日本語", "A & B", "C++", "a_b.c-d", "x" * 60],
+    "project_name": ["T", "TaskFlow", "7", "Cafe\u0301", "हिन्दी", "Tâche", "日本語", "A & B", "C++", "a_b.c-d", "x" * 60],
     "slug": ["a", "a1", "task-flow", "a-b-c-1", "x" * 40, "frontends", "my-backend", "contest"],
     "description": [
         "", "One sentence.", "It's “fine”: 100 % – a & b; c/d (e) #1 * ~ [x] | y", "日本語", "🚀 𠮷", "x" * 120,
     ],
     "registry": [
-        "", "ghcr.io/acme", "docker.io/acme", "localhost", "localhost/team", "localhost:5000",
+        "", "ghcr.io/acme", "docker.io/acme", "ghcr.io/a__b", "ghcr.io/a--b", "localhost", "localhost/team", "localhost:5000",
         "localhost:5000/team", "localhost:1/a", "localhost:65535/a", "registry.example.com",
         "registry.example.com:5000/a/b", "registry:5000/team", "192.168.1.10:5000/team",
         "a" * 63 + ".io/" + "b" * 60, "a-b.example.com/c_d/e.f/g-h", "xn--bcher-kva.example/shop",

@@ -13,9 +13,15 @@ from urllib.parse import urlsplit
 
 from automation import composefile
 from automation.composefile import ComposeFile
-from automation.contract.container import asks_health, full_name, health_paths, starts_shell
+from automation.contract.container import (
+    asks_health,
+    full_name,
+    health_paths,
+    listens_elsewhere,
+    starts_shell,
+)
 from automation.contract.level import Level, shown
-from automation.contract.secret import TOKEN
+from automation.contract.secret import TOKEN, URL_PASSWORD, is_secret
 from automation.model import Access, Container, Project, megabytes
 from automation.results import Result, skip
 
@@ -100,14 +106,32 @@ def _whole(root: Path, project: Project, file: ComposeFile) -> Iterator[Result]:
         "write it out, share it by a YAML anchor, or put it into compose.override.yaml: "
         "what other files give a container is not seen here",
     )
-    # A password within a URL is the local database's, which the compose file makes up itself.
-    secrets = [(".".join(path), place) for path, text, place in file.texts if TOKEN.search(text)]
+    secrets = [
+        (".".join(path), place)
+        for path, text, place in file.texts
+        if TOKEN.search(text) or _written_out(project, file, path, text)
+    ]
     yield Level("compose", "", secrets[0][1] if secrets else file.name).check(
         "secrets",
         "no secret written out",
         "nothing",
         shown([path for path, _ in secrets]),
         "replace it by ${NAME:?}, set it in .env, which git ignores, and revoke the one that was here",
+    )
+
+
+def _written_out(project: Project, file: ComposeFile, path: tuple[str, ...], text: str) -> bool:
+    """Whether it is a secret of a container of ours; what the shell or a default gives is none."""
+    if path[:1] != ("services",) or path[2:3] != ("environment",) or len(path) != 4:
+        return False
+    if path[1] not in project.containers or "$" in text:
+        return False
+    value = text.removeprefix(f"{path[3]}=")
+    if "://" not in value:
+        return is_secret(path[3], value)
+    # The local database's password is one that the compose file makes up itself.
+    return bool(URL_PASSWORD.search(value)) and not any(
+        re.search(rf"@{re.escape(name)}(?![\w.-])", value) for name in file.section("services")
     )
 
 
@@ -174,8 +198,8 @@ def _compose(service: _Service) -> Iterator[Result]:
         "port",
         "published port",
         [str(port)],
-        sorted({target.removesuffix("/tcp") for target in targets}),
-        f"publish {port} and nothing else",
+        sorted({target.removesuffix("/tcp") for target in targets}) + _listens_elsewhere(service),
+        f"publish {port} and nothing else, and have the command listen there",
     )
     yield from _environment(service)
     yield _volumes(service)
@@ -188,6 +212,7 @@ def _compose(service: _Service) -> Iterator[Result]:
         "leave the command to the image, or write it as a list without sh -c",
     )
     yield _healthcheck(service)
+    yield _stop(service)
 
 
 def _build(service: _Service) -> Result:
@@ -239,7 +264,10 @@ def _open(value: object) -> bool:
 
 def _security(service: _Service) -> Result:
     entry, container = service.entry, service.container
-    options = {str(option).replace("=", ":") for option in service.items("security_opt")}
+    options = {
+        str(option).lower().replace("=", ":").removesuffix(":true")
+        for option in service.items("security_opt")
+    }
     dropped = [str(capability).upper() for capability in service.items("cap_drop")]
     given = _of_the_host(service) + _hooks_as_another(service)
     measured = {
@@ -248,7 +276,8 @@ def _security(service: _Service) -> Result:
         # ALL has the others in it.
         "cap_drop": ["ALL"] if "ALL" in dropped else dropped,
         "cap_add": service.items("cap_add"),
-        "security_opt": sorted(option.removesuffix(":true") for option in options),
+        # What holds without being asked for may be asked for.
+        "security_opt": sorted(options - {"seccomp:builtin", "apparmor:docker-default"}),
         "privileged": _flag(entry.get("privileged", False)),
         "of the host": given,
     }
@@ -308,7 +337,7 @@ def _deployed(entry: Mapping[str, Any], *keys: str) -> Any:
 
 def _compose_bytes(value: object) -> int:
     """Compose's byte value: a bare number, or b, k, m, g in powers of 1024."""
-    match = re.fullmatch(r"(\d+)([bkmg]?)b?", str(value).lower())
+    match = re.fullmatch(r"(\d{1,18})([bkmg]?)b?", str(value).lower())
     if not match:
         raise ValueError(value)
     return (
@@ -384,6 +413,7 @@ def _of_the_host(service: _Service) -> list[str]:
     given = [
         key for key in _HOST_KEYS if [_flag(i) for i in _items(entry, key)] not in ([], [False])
     ]
+    given += _host_networks(service)
     given += ["deploy.resources devices"] if _deployed(entry, "reservations", "devices") else []
     given += [
         f"{key} {entry[key]}"
@@ -399,6 +429,20 @@ def _of_the_host(service: _Service) -> list[str]:
     ]
     given += [f for volume in service.items("volumes") for f in _host_mount(service, volume)]
     return given + [f for key in ("configs", "secrets") for f in _host_files(service, key)]
+
+
+def _host_networks(service: _Service) -> list[str]:
+    """The networks of a container that are the host's own, by whatever name."""
+    found = []
+    for name in list(service.entry.get("networks") or ["default"]):
+        network = service.file.section("networks").get(name)
+        if not isinstance(network, dict):
+            continue
+        external = network.get("external")
+        named = external.get("name") if isinstance(external, dict) else network.get("name")
+        if "host" in {str(named or (name if _flag(external) else "")), str(network.get("driver"))}:
+            found.append(f"networks {name} (host)")
+    return found
 
 
 _HOST_KEYS = (
@@ -427,7 +471,12 @@ def _host_mount(service: _Service, volume: Any) -> list[str]:
     options = _driver_options(service, mount)
     if mount.kind in {"bind", "npipe"}:
         sources = [mount.source] if mount.source else []
-    elif options.get("type") in {"nfs", "nfs4", "cifs", "tmpfs"}:  # their devices are none of ours
+    elif str(options.get("type")) in {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "tmpfs",
+    }:  # their devices are none of ours
         sources = []
     else:
         sources = [str(options[key]) for key in ("device", "mountpoint") if options.get(key)]
@@ -472,11 +521,16 @@ def _items(entry: Mapping[str, Any], key: str) -> list[Any]:
 
 def _environment(service: _Service) -> Iterator[Result]:
     container, project = service.container, service.project
-    given = composefile.named(service.entry.get("environment"))
-    required, fixed = container.environment.required, container.environment.fixed
+    given, elsewhere = composefile.environment(service.root, service.entry)
+    required = container.environment.required
+    # A kind's server listens on PORT where that is set.
+    listens = {"PORT": str(container.port)} if "PORT" in given else {}
+    fixed = {**listens, **container.environment.fixed}
 
     def state(key: str) -> str:
-        return "missing" if key not in given else "empty" if given[key] == "" else "set"
+        if key in given:
+            return "empty" if given[key] == "" else "set"
+        return "set" if elsewhere else "missing"
 
     def value(key: str, otherwise: str) -> str:
         if key in given and _open(given[key]):
@@ -535,18 +589,53 @@ def _address(url: str) -> str:
         return "nowhere"
 
 
+def _words(entry: Mapping[str, Any], key: str) -> list[str]:
+    """A command's words; ValueError where no shell's rules take it apart."""
+    value = entry.get(key)
+    return shlex.split(value) if isinstance(value, str) else list(map(str, _items(entry, key)))
+
+
 def _shells(entry: Mapping[str, Any]) -> list[str]:
     """The commands that start a shell, and those that no shell rules take apart."""
     found = []
     for key in ("entrypoint", "command"):
-        value = entry.get(key)
         try:
-            words = shlex.split(value) if isinstance(value, str) else map(str, _items(entry, key))
-            if starts_shell(words := list(words)):
+            if starts_shell(words := _words(entry, key)):
                 found.append(" ".join(words))
         except ValueError as error:
-            found.append(f"{key} {value} ({error})")
+            found.append(f"{key} {entry.get(key)} ({error})")
     return found
+
+
+def _listens_elsewhere(service: _Service) -> list[str]:
+    try:
+        words = [word for key in ("entrypoint", "command") for word in _words(service.entry, key)]
+    except ValueError:  # told by the check of the command
+        return []
+    return listens_elsewhere(service.container, words)
+
+
+# Seconds that compose waits where nothing is said.
+_GRACE = 10.0
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+
+
+def _stop(service: _Service) -> Result:
+    budget = service.container.budgets.stop
+    stated, signal = service.entry.get("stop_grace_period"), service.entry.get("stop_signal")
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|us|ns|[hms])", str(stated))
+    known = "".join(map("".join, parts)) == str(stated)
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts) if known else 0.0
+    seconds = _GRACE if stated is None else seconds
+    kills = str(signal).upper().removeprefix("SIG") in {"KILL", "9"}
+    return service.level("stop_signal" if kills else "stop_grace_period").check(
+        "stop",
+        "time to stop",
+        f"at least {budget:g} s, not by SIGKILL",
+        f"by {signal}" if kills else f"{seconds:g} s" if known or stated is None else str(stated),
+        f"set stop_grace_period: {budget:g}s, and leave the signal to the image",
+        passed=seconds >= budget and not kills,
+    )
 
 
 def _healthcheck(service: _Service) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from automation.contract.level import Level, shown
@@ -78,23 +78,57 @@ _OWN_URL = re.compile(
 )
 
 
+_ANOTHER_PROGRAM = re.compile(
+    r"\b(curl|wget|os\.(system|popen|exec\w+)|subprocess|child_process)\b"
+)
+# A comment of Python's or Node's, but for what is behind a colon in a URL.
+_REMARK = re.compile(r"(?:^|(?<=\s))#[^\n]*|(?<![:\w])//[^\n]*")
+
+
 def asks_health(
     container: Container, words: list[str], environment: Mapping[str, str] | None = None
 ) -> bool:
     """Whether an exec-form command has the interpreter ask this port on a path of the model."""
     if not words or Path(words[0]).name.rstrip("0123456789.") != container.kind.interpreter[0]:
         return False
-    return any(
-        (number or (environment or {}).get(variable)) == str(container.port)
-        and path in health_paths(container)
-        for number, variable, path in _OWN_URL.findall(" ".join(words))
+    program = _REMARK.sub("", " ".join(words))
+    if _ANOTHER_PROGRAM.search(program):
+        return False
+    port, paths, variables = str(container.port), health_paths(container), environment or {}
+    in_one = any(
+        (number or variables.get(variable)) == port and path in paths
+        for number, variable, path in _OWN_URL.findall(program)
+    )
+    # Or host, port and path apart, as the interpreter's own clients take them.
+    apart = re.search(rf"(?<![\w.]){port}(?!\w)", program) or (
+        "PORT" in program and variables.get("PORT") == port
+    )
+    return in_one or bool(
+        apart
+        and not _OWN_URL.search(program)
+        and any(re.search(rf"(['\"`]){re.escape(path)}\1", program) for path in paths)
     )
 
 
+def listens_elsewhere(container: Container, words: list[str]) -> list[str]:
+    """The options of a command by which its server listens on another port, or for itself alone."""
+    found = []
+    for option, value in _LISTENS.findall("\0".join(words)):
+        other = value.isdigit() and value != str(container.port)
+        if other if "port" in option or option == "-p" else _ITSELF.fullmatch(value):
+            found.append(f"{option} {value}")
+    return found
+
+
+_LISTENS = re.compile(r"(?:^|\0)(--port|-p|--host|--hostname|-H)[=\0]([^\0]+)")
+_ITSELF = re.compile(r"127\..*|localhost|\[?::1\]?")
+
+
 def check_environment(
-    level: Level, container: Container, environment: Mapping[str, str], stage: Stage | None = None
+    level: Level, container: Container, environment: Mapping[str, str], stages: Sequence[Stage] = ()
 ) -> Iterator[Result]:
-    """The variables that an image fixes, and those that it must leave open."""
+    """The variables that an image fixes, and those that it must leave open, in every stage."""
+    stage = stages[-1] if stages else None
     # A kind's server listens on PORT where that is set, whatever EXPOSE says.
     listens = {"PORT": str(container.port)} if "PORT" in environment else {}
     fixed = listens | container.environment.fixed
@@ -109,13 +143,23 @@ def check_environment(
     )
     open_names = (*container.environment.required, *container.environment.optional)
     baked = [key for key in open_names if environment.get(key)]
+    # What a build stage is given, a frontend's build may write into its pages.
+    public = [f"NEXT_PUBLIC_{key}" for key in open_names]
+    given = {
+        key: item.line
+        for each in stages
+        for item in each.instructions
+        for key, value in item.pairs.items()
+        if value and item.name in {"ENV", "ARG"} and key in {*open_names, *public}
+    }
+    baked += sorted(given.keys() - set(baked))
     yield level.check(
         "run-time-environment",
         "run-time variables left open",
         "nothing baked in",
         shown(baked) if baked else "nothing baked in",
-        "remove the ENV: one image serves every environment",
-        line=line_of(stage, "ENV", baked),
+        "remove the ENV or ARG: one image serves every environment",
+        line=next((given[key] for key in baked if key in given), stage.line if stage else 0),
     )
 
 

@@ -40,6 +40,8 @@ _MUST_IGNORE: dict[Kind, tuple[str, ...]] = {
         ".git/HEAD",
     ),
 }
+# What BuildKit or Buildah prefer to a .dockerignore.
+_READ_INSTEAD = ("Dockerfile.dockerignore", "Dockerfile.containerignore", ".containerignore")
 # What an exception must not let in again, by the last part of its name.
 _SECRET_FILE = re.compile(
     r"\.env(\.(?!example$|sample$|template$).*)?|[^.].*\.env|id_(rsa|dsa|ecdsa|ed25519)"
@@ -91,6 +93,7 @@ def check_dockerignore(root: Path, project: Project, name: str) -> list[Result]:
     container = project.containers[name]
     folder = root / project.context(name)
     path = folder / ".dockerignore"
+    others = [other for other in _READ_INSTEAD if (folder / other).exists()]
     level = Level("dockerignore", name, path.relative_to(root).as_posix())
     try:
         patterns = dockerignore.read(path)
@@ -110,6 +113,14 @@ def check_dockerignore(root: Path, project: Project, name: str) -> list[Result]:
         for gone in lost[:5]
     ] + ([f"and {len(lost) - 5} more"] if len(lost) > 5 else [])
     return [
+        level.check(
+            "alone",
+            "the only file of its kind",
+            path.name,
+            shown([path.name, *others]),
+            f"move its patterns to {path.name} and remove it: some engines read it instead, others do not",
+            passed=not others,
+        ),
         level.check(
             "excludes",
             "kept out of the build context",

@@ -15,6 +15,7 @@ from automation.contract.container import (
     full_name,
     health_paths,
     line_of,
+    listens_elsewhere,
     starts_program,
     starts_shell,
 )
@@ -84,13 +85,17 @@ def _dockerfile(
     known = {full_name(i) for i in (container.base, container.build_image, final.base)}
     strangers = {image for image in external if full_name(image) not in known}
     builders = {full_name(image) for image in external}
+    below = _below(stages)
+    taken = [s for item in final.instructions for s in _sources(item) if s.lower() not in below]
     yield level.check(
         "stages",
         "multi-stage build from the declared images only",
         f"2 or more stages from {shown(sorted({container.base, container.build_image}))}",
-        f"{len(stages)} from {shown(sorted(external))}",
-        "build in a stage of its own, and name its image as `builder` in taskflow.toml",
-        passed=len(stages) > 1 and not strangers and full_name(container.build_image) in builders,
+        f"{len(stages)} from {shown(sorted(external))}"
+        + ("" if taken else ", and the last takes nothing from another"),
+        "build in a stage of its own, name its image as `builder` in taskflow.toml, and copy into the last "
+        "stage what it needs: COPY --from",
+        passed=bool(taken) and not strangers and full_name(container.build_image) in builders,
         line=stages[0].line,
     )
     user = final.last("USER")
@@ -104,17 +109,21 @@ def _dockerfile(
     )
     exposed = [word for item in final.all("EXPOSE") for word in item.text.split()]
     ports = sorted({_port(word) for word in exposed})
+    started = [item for item in (final.last("ENTRYPOINT"), final.last("CMD")) if item]
+    elsewhere = listens_elsewhere(container, [w for item in started for w in item.exec_form or ()])
     yield level.check(
         "port",
         "exposed port",
         [str(container.port)],
-        ports,
-        f"write EXPOSE {container.port}, or change `port` in taskflow.toml",
-        line=next((item.line for item in final.all("EXPOSE")), final.line),
+        [*ports, *elsewhere],
+        f"write EXPOSE {container.port}, and have the command listen there; or change `port` in taskflow.toml",
+        line=next(
+            (item.line for item in (started if elsewhere else final.all("EXPOSE"))), final.line
+        ),
     )
     yield _command(level, final)
     yield from _healthcheck(level, container, final)
-    yield from check_environment(level, container, final.environment, final)
+    yield from check_environment(level, container, final.environment, stages)
     volumes = final.all("VOLUME")
     yield level.check(
         "volumes",
@@ -134,8 +143,11 @@ def _dockerfile(
         "here stays in the image's history",
         line=baked[0][1] if baked else 0,
     )
-    labels = {key for item in final.all("LABEL") for key in item.pairs}
+    labels = {key: value for item in final.all("LABEL") for key, value in item.pairs.items()}
     missing = [label for label in LABELS if LABEL_PREFIX + label not in labels]
+    stated = labels.get(f"{LABEL_PREFIX}base.name")
+    if stated and full_name(stated) not in {full_name(container.base), full_name(final.base)}:
+        missing.append(f"base.name {container.base}, for it says {stated}")
     yield level.check(
         "labels",
         "OCI labels",
@@ -153,7 +165,7 @@ def _dockerfile(
         for source in _sources(item)
         if source.lower() not in names and not source.isdigit()
     }
-    syntax = re.match(r"(?i)(?:\s*#[^\n]*\n)*?\s*#\s*syntax\s*=\s*(\S+)", text)
+    syntax = re.match(r"(?i)(?:\s*#\s*\w+\s*=[^\n]*\n)*?\s*#\s*syntax\s*=\s*(\S+)", text)
     yield level.check(
         "pulls",
         "pulls nothing beside its bases",
@@ -162,6 +174,19 @@ def _dockerfile(
         "take it from a package in the build stage: a mirror or an air gap has only the bases",
         line=min(remote, default=1),
     )
+
+
+def _below(stages: list[Stage]) -> set[str]:
+    """The names and numbers of the final stage and of those that it is built on."""
+    found: set[str] = set()
+    named: str | None = stages[-1].name
+    while named is not None:
+        index = next((n for n, stage in enumerate(stages) if stage.name == named), None)
+        if index is None or named in found:
+            break
+        found |= {named, str(index)}
+        named = stages[index].image.lower()
+    return found
 
 
 def _port(word: str) -> str:
