@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,9 +14,11 @@ from automation import build, smoke
 from automation.engine import Engine
 from automation.model import Project, load
 from automation.results import Result
-from tests.conftest import SERVICE, with_images
+from tests.conftest import ROOT, SERVICE, Render, git, with_images
 from tests.release.conftest import _programs, make_registry, registry  # noqa: F401
 
+# The same in each run of this clone, for the build cache; another's in another clone.
+NAME = f"sample-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
 BROKEN = Path(__file__).parent / "broken"
 Edit = Callable[[Path], None]
 
@@ -114,3 +117,13 @@ def left_over(engine: Engine, project: Project) -> str:
     return "".join(
         engine.call(*words, "--filter", f"name={project.name}-smoke").stdout for words in listings
     )
+
+
+@pytest.fixture(scope="session")
+def own(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default project, committed, under a name that no other test uses."""
+    folder = render(tmp_path_factory.mktemp("sample"), project_name=NAME)
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "Start")
+    return folder

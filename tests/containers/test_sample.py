@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,23 +20,10 @@ from automation.model import load
 from automation.results import Result
 from automation.stack import Stack
 from bench import dependency
-from tests.conftest import ROOT, Render, git
-from tests.containers.conftest import BROKEN, failed, left_over, replace
-
-# The same in each run of this clone, for the build cache; another's in another clone.
-NAME = f"sample-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
+from tests.conftest import ROOT, Render
+from tests.containers.conftest import BROKEN, NAME, failed, left_over, replace
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
-
-
-@pytest.fixture(scope="module")
-def own(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default project, committed, under a name that no other test uses."""
-    folder = render(tmp_path_factory.mktemp("sample"), project_name=NAME)
-    git(folder, "init", "--quiet")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "Start")
-    return folder
 
 
 def automation(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -116,3 +116,11 @@ def test_both_installations_give_what_one_gives(tmp_path: Path) -> None:
     assert tree(tmp_path / "twice") == tree(tmp_path / "once")
     for name in files[:2]:
         assert (tmp_path / "twice" / name).read_bytes() == (FRONTEND / name).read_bytes()
+
+
+def test_every_package_of_the_lock_file_has_its_hash() -> None:
+    lock = json.loads((FRONTEND / "package-lock.json").read_text("utf-8"))
+    packages = {path: entry for path, entry in lock["packages"].items() if path}
+    assert packages
+    assert [path for path, entry in packages.items() if "integrity" not in entry] == []
+    assert "resolved" not in str(packages), "it would name a registry"

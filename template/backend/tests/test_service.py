@@ -2,7 +2,10 @@
 
 import json
 import logging
+import os
+import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 
 import httpx
@@ -43,3 +46,58 @@ def test_a_traceback_is_one_line() -> None:
     assert "\n" not in line
     assert json.loads(line)["message"] == "it broke"
     assert "Traceback" in json.loads(line)["exception"]
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": "src"}, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+
+def test_every_line_is_json() -> None:
+    done = run("""
+        import logging, threading, warnings
+        from app.logs import set_up_logs
+        from app.settings import Settings
+
+        set_up_logs(Settings(log_format="json"))
+        logging.getLogger("x").info("%d of many", "one")
+        logging.getLogger("x").info("where", stack_info=True)
+        warnings.warn("first\\nsecond")
+        thread = threading.Thread(target=lambda: 1 / 0)
+        thread.start()
+        thread.join()
+        class Gone:
+            def __del__(self):
+                raise ValueError("late")
+        Gone()
+        raise SystemError
+    """)
+    assert done.stderr == ""
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["level"] for line in lines] == ["info", "info", "warning", "critical", "error", "critical"]
+    assert lines[0]["message"] == "cannot be logged: '%d of many'"
+    assert "Stack" in lines[1]["stack"]
+    assert "ZeroDivisionError" in lines[3]["exception"]
+
+
+def test_a_busy_thread_does_not_hold_up_the_end() -> None:
+    done = run("""
+        import asyncio, time
+        import uvicorn
+        from app.server import Server
+
+        async def app(scope, receive, send):
+            pass
+
+        async def serve():
+            server = Server(uvicorn.Config(app, port=0, lifespan="off"), 0)
+            loop = asyncio.get_running_loop()
+            loop.run_in_executor(None, time.sleep, 60)
+            loop.call_later(0.5, setattr, server, "should_exit", True)
+            await server.serve()
+
+        asyncio.run(serve())
+    """)
+    assert done.returncode == 0, done.stderr

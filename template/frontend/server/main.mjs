@@ -5,6 +5,7 @@ import { apiUrlFault } from "./api-url.mjs";
 import { answerHealth } from "./health.mjs";
 import { log, logEverything } from "./log.mjs";
 import { keepModulePaths, recallModulePaths } from "./module-paths.mjs";
+import { answerMalformed } from "./requests.mjs";
 
 const EX_CONFIG = 78;
 // Shorter than the 10 s after which Docker kills.
@@ -42,7 +43,15 @@ for (const [signal, code] of /** @type {const} */ ([
 function takeLeave(server) {
   const close = server.close.bind(server);
   let leaving = false;
-  server.prependListener("request", (_, response) => {
+  // A browser opens connections ahead; Node.js does not count one as idle before its first request.
+  /** @type {Set<import("node:net").Socket>} */
+  const unused = new Set();
+  server.on("connection", (socket) => {
+    unused.add(socket);
+    socket.once("close", () => unused.delete(socket));
+  });
+  server.prependListener("request", (request, response) => {
+    unused.delete(request.socket);
     if (leaving) response.setHeader("connection", "close");
   });
   server.close = (done) => {
@@ -52,6 +61,7 @@ function takeLeave(server) {
       server.getConnections((_, count) => {
         if (count > 0 && Date.now() - started < LEAVE_MS) return;
         clearInterval(timer);
+        for (const socket of unused) socket.destroy();
         close(done);
         setInterval(() => server.closeIdleConnections(), 50);
       });
@@ -73,7 +83,7 @@ const { createServer } = http;
 const watchedCreateServer = (...parameters) => {
   const next = parameters.pop();
   server = createServer(...parameters, (/** @type {any} */ request, /** @type {any} */ response) => {
-    if (!answerHealth(request, response)) next?.(request, response);
+    if (!answerHealth(request, response) && !answerMalformed(request, response)) next?.(request, response);
   });
   takeLeave(server);
   server.once("listening", () => {

@@ -48,13 +48,21 @@ def refused_options(parts: Mapping[str, Any]) -> list[str]:
         except socket.gaierror:
             found.append("hostaddr")
     # libpq examines the others before it connects: let it start on sockets that cannot be there, not on the network.
-    hosts = ",".join("/dev/null" for _ in (addresses or str(parts["host"])).split(","))
+    hosts = ",".join("/dev/null" for _ in (addresses or str(parts.get("host"))).split(","))
     attempt = pq.PGconn.connect_start(make_conninfo(**{**parts, "host": hosts, "hostaddr": None}).encode())
     complaint = attempt.get_error_message()
     attempt.finish()
     if not complaint.startswith("connection to server on socket"):
         found += [key for key in parts if re.search(rf"\b{key}\b", complaint)] or ["one that does not go with others"]
     return found
+
+
+def can_be_looked_up(name: str) -> bool:
+    """Tell whether a host's name is one for DNS; a socket's folder needs no look-up."""
+    try:
+        return name[:1] == "/" or bool(name.encode("idna"))
+    except UnicodeError:  # an empty label, or one of more than 63 characters
+        return False
 
 
 class DatabaseSettings(FromEnvironment):
@@ -78,14 +86,19 @@ class DatabaseSettings(FromEnvironment):
             raise ValueError("must start with postgresql://")
         try:
             parts = conninfo_to_dict(url)
-        except psycopg.ProgrammingError:
+        except psycopg.ProgrammingError as error:
+            if re.search(r"invalid URI query parameter", str(error)):
+                raise ValueError("has an option that PostgreSQL does not know") from None
             raise ValueError("is not a PostgreSQL URL (percent-encode special characters)") from None
-        for key, what in (("host", "host"), ("user", "user"), ("dbname", "database")):
-            if not parts.get(key):
+        host = str(parts.get("host") or parts.get("hostaddr") or "")
+        for given, what in ((host, "host"), (parts.get("user"), "user"), (parts.get("dbname"), "database")):
+            if not given:
                 raise ValueError(f"names no {what}")
-        if not re.fullmatch(r"[\w.:,%/-]+", str(parts["host"])):
+        if not re.fullmatch(r"[\w.:,%/-]+", host):
             raise ValueError("has a malformed host (percent-encode special characters of the password)")
-        for port in str(parts.get("port") or 5432).split(","):
+        if not all(map(can_be_looked_up, host.split(","))):
+            raise ValueError("has a host with an empty or overlong part")
+        for port in filter(None, str(parts.get("port") or 5432).split(",")):
             if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
                 raise ValueError("has a port that is not a number from 1 to 65535")
         if options := refused_options(parts):

@@ -3,8 +3,11 @@
 import json
 import logging
 import sys
+import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TextIO
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,18 +29,38 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = self.formatStack(record.stack_info)
         return json.dumps(line, default=str)
 
 
+class Handler(logging.StreamHandler[TextIO]):
+    """Writes to stdout; a record whose arguments do not fit its message is a line too."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Say which message could not be written."""
+        record.msg, record.args = "cannot be logged: %r", (record.msg,)
+        with suppress(Exception):  # stdout itself may be gone
+            self.stream.write(self.format(record) + self.terminator)
+
+
 def set_up_logs(settings: Settings) -> None:
-    """Send every logger's records, and exceptions nobody caught, to stdout."""
-    handler = logging.StreamHandler(sys.stdout)
+    """Send every logger's records, warnings, and exceptions nobody caught, to stdout."""
+    handler = Handler(sys.stdout)
     if settings.log_format == "json":
         handler.setFormatter(JsonFormatter())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
-    sys.excepthook = lambda *error: logging.getLogger("app").critical("uncaught exception", exc_info=error)
+    logging.captureWarnings(True)
+    log = logging.getLogger("app")
+    sys.excepthook = lambda *error: log.critical("uncaught exception", exc_info=error)
+    threading.excepthook = lambda hook: log.critical(
+        "uncaught exception in thread %s",
+        hook.thread.name if hook.thread else "",
+        exc_info=(hook.exc_type, hook.exc_value or hook.exc_type(), hook.exc_traceback),
+    )
+    sys.unraisablehook = lambda hook: log.error("%s", hook.err_msg or "exception ignored", exc_info=hook.exc_value)
 
 
 class AccessLog:

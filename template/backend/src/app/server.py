@@ -1,9 +1,13 @@
 """The web server; it takes leave of its open connections before it ends."""
 
 import asyncio
+import os
 import socket
+import threading
 
 import uvicorn
+
+LINGER_SECONDS = 0.5
 
 
 class Server(uvicorn.Server):
@@ -25,3 +29,7 @@ class Server(uvicorn.Server):
         while self.server_state.connections and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         await super().shutdown(sockets)
+        # A thread that a request has started may work on, and Python would wait for it until somebody kills it.
+        last = threading.Timer(LINGER_SECONDS, os._exit, (0,))
+        last.daemon = True
+        last.start()

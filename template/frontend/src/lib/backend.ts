@@ -2,7 +2,6 @@
 import http, { type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
 import type { Readable } from "node:stream";
-import { text } from "node:stream/consumers";
 import { apiUrlFault } from "../../server/api-url.mjs";
 import { away, type Health, readHealth } from "./health";
 
@@ -10,6 +9,8 @@ import { away, type Health, readHealth } from "./health";
 const CONNECT_MS = 3_000;
 // A connection idle longer than this may already be closed at the backend's side.
 const KEEP_ALIVE_MS = 4_000;
+// More than any health document, far less than the heap.
+const MOST_HEALTH_BYTES = 64 * 1024;
 
 const agents = {
   "http:": new http.Agent({ keepAlive: true, timeout: KEEP_ALIVE_MS, maxFreeSockets: 16 }),
@@ -38,7 +39,9 @@ function backendUrl(): URL {
 /** A redirect's target as the browser may know it: the backend's own address is nobody's business. */
 export function withoutBackend(location: string): string {
   const base = backendUrl();
-  const target = URL.canParse(location) ? new URL(location) : undefined;
+  // With two slashes it names a host and leaves the protocol out.
+  const whole = location.startsWith("//") ? base.protocol + location : location;
+  const target = URL.canParse(whole) ? new URL(whole) : undefined;
   if (target?.host !== base.host) return location;
   const prefix = base.pathname.replace(/\/+$/, "");
   const path = target.pathname.startsWith(`${prefix}/`)
@@ -51,7 +54,10 @@ export function withoutBackend(location: string): string {
 export async function askBackend(path: string, request: BackendRequest = {}): Promise<IncomingMessage> {
   const base = backendUrl();
   const protocol = base.protocol as keyof typeof agents;
-  const { method = "GET", headers, body, signal, timeoutMs = 60_000 } = request;
+  const { method = "GET", body, signal, timeoutMs = 60_000 } = request;
+  const headers = { ...request.headers };
+  // A length without a body would make the backend wait, and take the next request for it.
+  if (!body) delete headers["content-length"];
 
   return new Promise((resolve, reject) => {
     const outgoing = (protocol === "https:" ? https : http).request({
@@ -88,6 +94,11 @@ export async function askBackend(path: string, request: BackendRequest = {}): Pr
       if (again && !body) resolve(askBackend(path, request));
       else reject(error);
     });
+    // An answer that is none, such as 101 Switching Protocols, ends without another word.
+    outgoing.once("close", () => {
+      clearTimeout(connecting);
+      reject(Object.assign(new Error("no answer"), { code: "ECONNRESET" }));
+    });
     outgoing.once("response", (response) => {
       // From here on silence is the backend's right: streams may rest.
       outgoing.setTimeout(0);
@@ -98,6 +109,18 @@ export async function askBackend(path: string, request: BackendRequest = {}): Pr
   });
 }
 
+async function bounded(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    // Leaving the loop closes the connection.
+    if (size > MOST_HEALTH_BYTES) throw new Error("too long for a health document");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
 /** The backend's health for the first view of a page; never throws, for a page must show that it is away. */
 export async function backendHealth(): Promise<Health> {
   try {
@@ -105,7 +128,7 @@ export async function backendHealth(): Promise<Health> {
       headers: { accept: "application/health+json" },
       signal: AbortSignal.timeout(1_500),
     });
-    return readHealth(response.statusCode ?? 0, JSON.parse(await text(response)));
+    return readHealth(response.statusCode ?? 0, JSON.parse(await bounded(response)));
   } catch {
     return away();
   }

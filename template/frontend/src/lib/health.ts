@@ -56,8 +56,8 @@ export function away(): Health {
 
 export function readHealth(httpStatus: number, body: unknown): Health {
   // A gateway's own answer (502, 504, a login page) is not a health document.
-  if (!isObject(body) || !("status" in body) || typeof body.status === "number") return away();
-  const otherwise = httpStatus < 400 ? "pass" : "fail";
+  if (!isObject(body) || typeof body.status !== "string") return away();
+  const otherwise = httpStatus < 400 ? "warn" : "fail";
   const checks = Object.entries(isObject(body.checks) ? body.checks : {}).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [value]).map((one) => readCheck(name, one, "pass")),
   );

@@ -4,6 +4,7 @@ import { pipeline, Readable } from "node:stream";
 import type { ReadableStream } from "node:stream/web";
 import { createBrotliDecompress, createUnzip } from "node:zlib";
 import { askBackend, BackendTimeout, withoutBackend } from "@/lib/backend";
+import { SENT_URL } from "../../../../server/requests.mjs";
 
 export const dynamic = "force-dynamic";
 
@@ -19,6 +20,12 @@ const HOP_BY_HOP = [
   "transfer-encoding",
   "upgrade",
 ];
+
+/** A request target's path, and its query with the question mark. */
+function split(target: string): [string, string] {
+  const mark = target.indexOf("?");
+  return mark < 0 ? [target, ""] : [target.slice(0, mark), target.slice(mark)];
+}
 
 function problem(status: number, title: string, detail: string): Response {
   return Response.json(
@@ -49,14 +56,23 @@ function decoded(answer: IncomingMessage): Readable {
 }
 
 async function proxy(request: Request): Promise<Response> {
-  const { pathname, search, host, protocol } = new URL(request.url);
+  const { pathname: readPath, search: readSearch, host, protocol } = new URL(request.url);
+  // Next.js reads a query and writes it anew; a signed one must arrive as it was sent.
+  const sent = request.headers.get(SENT_URL);
+  const [pathname, search] = sent?.startsWith("/api/") ? split(sent) : [readPath, readSearch];
   // An encoded dot segment would leave /api/ behind a server that decodes first.
   if (/(^|\/|%2f|\\|%5c)(\.|%2e){1,2}(\/|%2f|\\|%5c|$)/i.test(pathname)) {
     return problem(400, "Bad Request", "The path contains a dot segment.");
   }
 
+  // Of a GET's body there is nothing here, and its length alone would take the next request for it.
+  if (!request.body && /[1-9]/.test(request.headers.get("content-length") ?? "")) {
+    return problem(400, "Bad Request", `A ${request.method} request has no body.`);
+  }
+
   const headers = withoutHopByHop(new Headers(request.headers));
   headers.delete("expect");
+  headers.delete(SENT_URL);
   if (!headers.has("x-forwarded-host")) headers.set("x-forwarded-host", request.headers.get("host") ?? host);
   if (!headers.has("x-forwarded-proto")) headers.set("x-forwarded-proto", protocol.slice(0, -1));
   headers.delete("host");
