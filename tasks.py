@@ -77,13 +77,13 @@ def release(
     """Plan, check, test and tag a version of the template, and push it."""
     try:
         options = Options(bump, version, push, remote, branch)
-        if abort:
-            releases.refuse_beside("abort", options, dry_run=dry_run, resume=resume)
-            sys.exit(releases.abort(HERE))
-        if resume:
-            releases.refuse_beside("resume", options, dry_run=dry_run)
-            sys.exit(releases.resume(HERE, push=push, yes=yes))
-        sys.exit(releases.release(HERE, product(), options, dry_run=dry_run, yes=yes))
+        if abort or resume:
+            code = releases.settle(
+                HERE, options, abort=abort, resume=resume, dry_run=dry_run, yes=yes
+            )
+        else:
+            code = releases.release(HERE, product(), options, dry_run=dry_run, yes=yes)
+        sys.exit(code)
     except TaskflowError as error:
         print(f"release: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

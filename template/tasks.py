@@ -23,9 +23,10 @@ INSTALL = (
 sys.path.insert(0, str(HERE))
 try:
     from automation import build as images
-    from automation import compose, engine, journal, model, release_plan, stack, tagging
+    from automation import compose, journal, model, release_plan, stack, tagging
     from automation import deploy as rollout
     from automation import release as releases
+    from automation.engine import Engine, find
     from automation.errors import NoEngineError, TaskflowError
 except ModuleNotFoundError as missing:
     sys.exit(
@@ -68,7 +69,7 @@ def warn(line: str) -> None:
 
 def run_compose(choice: str, *words: str) -> None:
     """One compose command; its exit code is the task's."""
-    code = compose.compose(HERE, project(), engine.find(choice), words)
+    code = compose.compose(HERE, project(), find(choice), words)
     if code:
         sys.exit(code)
 
@@ -89,11 +90,11 @@ def build(_: Context, container: list[str], engine: str = "", no_cache: bool = F
 
 def build_images(
     container: list[str], choice: str, no_cache: bool = False
-) -> tuple[engine.Engine, list[images.Image]]:
+) -> tuple[Engine, list[images.Image]]:
     """Build and print a line for each image; exit code 1 when one does not build."""
     found = project()
     selected = list(found.select(container))
-    chosen = engine.find(choice)
+    chosen = find(choice)
     print(chosen.description)
     built = images.build(HERE, found, chosen, selected, print, no_cache=no_cache)
     for image in built:
@@ -110,7 +111,7 @@ def build_images(
 @spoken
 def up(_: Context, engine: str = "", build: bool = True) -> None:
     """Start everything on this machine, its services included, and wait until it is healthy."""
-    chosen = globals()["engine"].find(engine)
+    chosen = find(engine)
     if not compose.running(HERE, project(), chosen):
         compose.check_ports(HERE)
     if build:
@@ -152,7 +153,7 @@ def ps(_: Context, engine: str = "") -> None:
 @spoken
 def tag(_: Context, push: bool = False, engine: str = "") -> None:
     """Give the built images the tags of this commit: release, development and sha-… ones."""
-    for name in tagging.tag(HERE, project(), globals()["engine"].find(engine), warn, push=push):
+    for name in tagging.tag(HERE, project(), find(engine), warn, push=push):
         print(name)
 
 
@@ -165,12 +166,10 @@ def release(
 ) -> None:  # fmt: skip
     """Plan, check, build, test, tag and publish a version: git, images and chart as one."""
     options = release_plan.Options(bump, version, push, remote, branch, engine)
-    if abort:
-        releases.refuse_beside("abort", options, dry_run=dry_run, resume=resume)
-        sys.exit(releases.abort(HERE))
-    if resume:
-        releases.refuse_beside("resume", options, dry_run=dry_run)
-        sys.exit(releases.resume(HERE, push=push, yes=yes))
+    if abort or resume:
+        sys.exit(
+            releases.settle(HERE, options, abort=abort, resume=resume, dry_run=dry_run, yes=yes)
+        )
     gate = tuple(("-m", "automation", name) for name in ("lint", "build", "scan", "smoke"))
     product = release_plan.Product.of(HERE, project(), gate)
     sys.exit(releases.release(HERE, product, options, dry_run=dry_run, yes=yes))
@@ -212,7 +211,7 @@ def clean(_: Context, images: bool = False, cache: bool = False, engine: str = "
             "clean: a release is unfinished, and reports/ holds its journal: --resume or --abort"
         )
     try:
-        chosen = globals()["engine"].find(engine)
+        chosen = find(engine)
     except NoEngineError:
         if images or cache:
             raise

@@ -178,7 +178,7 @@ def _console() -> Console:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 until the end
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    return _Console(stderr=False, width=None if sys.stdout.isatty() else _width())
+    return _Console(width=reporting.width())
 
 
 def _show(report: Report, console: Console) -> bool:
@@ -212,12 +212,6 @@ def _broken_off(command: str, error: TaskflowError) -> Report:
     report.add([judge(f"{command}.run", "runs to its end", False, measured=measured, fix=fix)])
     report.close()
     return report
-
-
-def _width() -> int:
-    """Columns for a log that is no terminal."""
-    given = os.environ.get("COLUMNS", "")
-    return max(40, int(given)) if given.isascii() and given.isdigit() else 140
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

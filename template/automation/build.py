@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from automation import contract, git
 from automation.dockerignore import context_files
-from automation.engine import BuildFailed, Engine, substitutes
+from automation.engine import SUBSTITUTES_VARIABLE, BuildFailed, Engine, substitutes
 from automation.errors import InputError
 from automation.model import Project, megabytes
+from automation.process import Say
 from automation.results import Result, judge
 
 INPUTS_LABEL = "io.taskflow.inputs"
-Say = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -71,14 +71,15 @@ def substitution_notes(images: Iterable[str]) -> list[str]:
     """One line for each image that another one stands in for."""
     instead = substitutes()
     return [
-        f"{image} is replaced by {instead[image]} (TASKFLOW_SUBSTITUTE_IMAGES)"
+        f"{image} is replaced by {instead[image]} ({SUBSTITUTES_VARIABLE})"
         for image in dict.fromkeys(images)
         if image in instead
     ]
 
 
-def _arguments(root: Path, project: Project, name: str) -> dict[str, str]:
-    commit = git.revision(root)
+def _arguments(
+    root: Path, project: Project, name: str, commit: git.Revision | None
+) -> dict[str, str]:
     # A fixed time keeps the image's ID when nothing changed: the commit's, else the newest file's.
     if commit and not commit.dirty:
         created = commit.time
@@ -109,14 +110,12 @@ def build(
     names = list(names)
     wanted = {image for name in names for image in _bases(project, name).values()}
     for image in sorted(wanted):
-        if engine.image_config(image) is None:
-            say(f"pulling {image}")
-            engine.call("pull", image, timeout=600)
+        engine.provide(image, say)
 
     def one(name: str) -> Image:
         return _build_one(root, project, engine, name, say, no_cache)
 
-    workers = len(names) if engine.parallel_builds else 1
+    workers = len(names) if engine.buildkit else 1
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
         return list(pool.map(one, names))
 
@@ -146,7 +145,7 @@ def _build_one(
             built = engine.build(
                 root / project.context(name),
                 tags=tags,
-                arguments=_arguments(root, project, name),
+                arguments=_arguments(root, project, name, commit),
                 labels={INPUTS_LABEL: inputs_digest(root, project, name)},
                 iidfile=Path(folder, "image-id"),
                 on_step=lambda step: say(f"{name}: {step}"),

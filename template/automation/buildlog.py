@@ -1,16 +1,18 @@
-"""Whose words a builder's output holds: the builder's own, or those of a step that it ran."""
+"""A builder's output: the steps it counts, and of a failed build whose words are which."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from automation.errors import EnvironmentTrouble
-from automation.process import trouble
+from automation.process import Say, trouble
 
 # So many lines at the end of a failed step are taken for why it failed.
 _LAST_WORDS = 12
+_REASON_LINES = 6  # of it, in the report
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 # The instruction that failed, repeated in the builder's own words.
 _QUOTED = re.compile(
@@ -44,6 +46,20 @@ class Log:
         """
         own = "\n".join(_QUOTED.sub("", line) for line in self.builder)
         return trouble(own) or trouble("\n".join(self.step[-_LAST_WORDS:]), of_step=True)
+
+    def failure(self, output: str) -> tuple[str, str]:
+        """What the builder says of the step that failed, and that step's words."""
+        lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+        failed = next(
+            (
+                line
+                for line in reversed(lines)
+                if re.search(r"did not complete|ERROR|returned a non-zero|^Error", line)
+            ),
+            lines[-1] if lines else "the builder said nothing",
+        )
+        said = [re.sub(r"^#\d+ ", "", line) for line in lines if "ERROR" not in line]
+        return failed.strip()[:400], " | ".join(_reason(self.step or said))[:800]
 
 
 def read(output: str, *, buildkit: bool) -> Log:
@@ -101,3 +117,51 @@ def _classic(lines: list[str]) -> Log:
         own += reversed(before)
         step = step[: len(step) - len(before)]
     return Log(own, step)
+
+
+def _reason(said: Sequence[str]) -> Sequence[str]:
+    """Why a step failed: its last lines; of npm's the first, for its usage comes after them."""
+    npms = [line for line in said if re.search(r"npm error \S", line)]
+    first = next((n for n, line in enumerate(npms) if "npm error code " in line), None)
+    return said[-_REASON_LINES:] if first is None else npms[first:][:_REASON_LINES]
+
+
+class Steps:
+    """Counts the steps of a build and those served from the cache, whatever the builder prints."""
+
+    _BUILDKIT = re.compile(r"#(\d+) (.*)")
+    _STEP = re.compile(r"\[(?!internal).*\d+/\d+\] (?!FROM )")
+    _CLASSIC = re.compile(
+        r"(?:\[[\d/]+\] )?STEP (\d+(?:/\d+)?): (.*)|Step (\d+/\d+) : (.*)", re.IGNORECASE
+    )
+
+    def __init__(self, on_step: Say) -> None:
+        self.steps: set[str] = set()
+        self.cached: set[str] = set()
+        self._on_step = on_step
+        self._current = ""
+        self._pending: dict[str, str] = {}
+
+    def see(self, line: str) -> None:
+        """Take one line of the builder's output."""
+        if match := self._BUILDKIT.match(line):
+            number, what = match.groups()
+            if what.startswith("CACHED"):
+                self.cached.add(number)
+                self._pending.pop(number, None)
+            elif self._STEP.match(what):
+                self.steps.add(number)
+                self._pending[number] = what
+            elif number in self._pending and not what.startswith("sha256:"):
+                # Announced when it turns out to be work: cached steps follow with CACHED.
+                self._on_step(self._pending.pop(number))
+        elif self._CLASSIC.match(line):
+            self._current = f"{len(self.steps)} {line}"
+            if not re.search(r": FROM ", line, re.IGNORECASE):
+                self.steps.add(self._current)
+                self._pending["classic"] = line
+        elif re.match(r"\s*-+> Using cache", line):
+            self.cached.add(self._current)
+            self._pending.pop("classic", None)
+        elif "classic" in self._pending:
+            self._on_step(self._pending.pop("classic"))

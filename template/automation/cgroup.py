@@ -34,6 +34,14 @@ def _pairs(path: Path) -> dict[str, int]:
         return {}
 
 
+def proc_stat(pid: int) -> list[str]:
+    """What /proc/PID/stat says behind the program's name, the state first; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """A container's process 1, where this host can see it; every reading is None where it cannot."""
@@ -63,10 +71,6 @@ class Process:
             if (folder / _FILES["usage"][version - 1]).is_file():
                 return cls(pid, folder, version)
         return cls(pid, None, 0)
-
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        return Path(f"/proc/{self.pid}/cgroup").exists() and self.age() is not None
 
     def memory(self, what: str) -> int | None:
         """Bytes: `peak`, `usage` or `limit`; sys.maxsize where there is no limit."""
@@ -98,27 +102,18 @@ class Process:
 
     def age(self) -> float | None:
         """Seconds since it started."""
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
+        fields = proc_stat(self.pid)
+        if not fields:
             return None
         return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
     def sleeps(self) -> bool:
         """Whether its first thread neither runs nor could, nor waits for a disk."""
-        try:
-            text = Path(f"/proc/{self.pid}/stat").read_text()
-        except OSError:
-            return True
-        return text.rpartition(")")[2].split()[0] == "S"
+        return proc_stat(self.pid)[:1] in ([], ["S"])
 
     def cpu(self) -> float:
         """Seconds of CPU that it has used so far, all threads together."""
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(map(int, proc_stat(self.pid)[11:13])) / os.sysconf("SC_CLK_TCK")
 
     def scheduled(self) -> tuple[float, float] | None:
         """Seconds that its first thread ran, and seconds that it waited for a CPU."""

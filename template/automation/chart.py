@@ -14,13 +14,12 @@ from pathlib import Path
 
 from automation import helm as tool
 from automation import schemas as kubernetes
-from automation.build import Say
 from automation.errors import EnvironmentTrouble
 from automation.helm import CHART
 from automation.manifests import Object, check_manifests, check_metadata
 from automation.matrix import MATRIX, Case, Render, cases, digest, read
 from automation.model import Project
-from automation.process import last_line
+from automation.process import Say, last_line
 from automation.results import Result, judge, skip
 from automation.scan import trivy
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from automation import helm
-from automation.build import Image, Say
+from automation.build import Image
 from automation.deploy import LOAD_VARIABLE, ReleaseTrouble
 from automation.drills import DRILLS, run
 from automation.engine import Engine
@@ -20,7 +20,7 @@ from automation.errors import EnvironmentTrouble, InputError
 from automation.kubectl import Kubectl, choose
 from automation.model import Project
 from automation.namespace import Namespace
-from automation.process import last_line
+from automation.process import Say, last_line
 from automation.process import run as execute
 from automation.results import Result, judge, skip
 

@@ -52,15 +52,18 @@ def environment(project: Project) -> dict[str, str]:
     }
 
 
-def compose(root: Path, project: Project, engine: Engine, words: Sequence[str]) -> int:
-    """Run one compose command in the foreground; its exit code."""
+def _file(root: Path) -> Path:
     if not (root / FILE_NAME).is_file():
         raise InputError(f"there is no {FILE_NAME} here", "run this in the project's top folder")
+    return root / FILE_NAME
+
+
+def compose(root: Path, project: Project, engine: Engine, words: Sequence[str]) -> int:
+    """Run one compose command in the foreground; its exit code."""
+    _file(root)
     try:
         return subprocess.call(
-            [*command(engine), *words],
-            cwd=root,
-            env={**os.environ, **environment(project)},
+            [*command(engine), *words], cwd=root, env={**os.environ, **environment(project)}
         )
     except KeyboardInterrupt:
         return 130
@@ -83,19 +86,13 @@ def tail(text: str, *, follow: bool) -> str:
 
 def running(root: Path, project: Project, engine: Engine) -> bool:
     """Whether a container of this project's compose stack is up."""
-    done = run(
-        [*command(engine), "ps", "--quiet"],
-        cwd=root,
-        env=environment(project),
-        timeout=60,
-    )
+    done = run([*command(engine), "ps", "--quiet"], cwd=root, env=environment(project), timeout=60)
     return bool(done.stdout.strip())
 
 
 def published_ports(root: Path) -> dict[str, int]:
     """Variable (as in .env) → host port of every port that compose.yaml publishes."""
-    if not (root / FILE_NAME).is_file():
-        raise InputError(f"there is no {FILE_NAME} here", "run this in the project's top folder")
+    text = _file(root).read_text(encoding="utf-8")
     settings = dict(os.environ)
     if (root / ".env").is_file():
         for line in (root / ".env").read_text(encoding="utf-8").splitlines():
@@ -104,7 +101,6 @@ def published_ports(root: Path) -> dict[str, int]:
                 # A comment behind a value is none of it.
                 value = re.sub(r"\s#.*$", "", value).strip()
                 settings.setdefault(key.strip(), value.strip("\"'"))
-    text = (root / FILE_NAME).read_text(encoding="utf-8")
     found = re.findall(r"\$\{(\w+_PORT):-(\d+)\}", text)
     ports: dict[str, int] = {}
     for variable, default in found:

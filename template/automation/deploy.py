@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from automation import helm
-from automation.build import Image, Say
+from automation.build import Image
 from automation.diagnosis import Fault, diagnose, hopeless, uids
 from automation.engine import Engine
 from automation.errors import EnvironmentTrouble, ExitCode, TaskflowError
-from automation.helm import Values, readable
+from automation.helm import Values, readable, value_files
 from automation.kubectl import Kubectl, Object, choose
 from automation.model import Project
-from automation.process import last_line, run
+from automation.process import Say, last_line, run
 
 LOAD_VARIABLE = "TASKFLOW_CLUSTER_LOAD"
 ROLLOUT_TIMEOUT = 120  # seconds
@@ -156,15 +156,10 @@ class Release:
 
     def upgrade(self, values: Sequence[Values], *options: str, wait: bool = True) -> None:
         """Install or upgrade, and wait until all is ready; raises ReleaseTrouble."""
-        words: list[str | Path] = ["--install", *(["--wait"] if wait else []), *options]
+        words = ["--install", *(["--wait"] if wait else []), *options]
+        # A folder that nobody else may look into: values hold passwords.
         with tempfile.TemporaryDirectory() as folder:
-            for number, item in enumerate(values):
-                path = item if isinstance(item, Path) else Path(folder, f"{number}.json")
-                if not isinstance(item, Path):
-                    path.touch(mode=0o600)
-                    path.write_text(json.dumps(item), encoding="utf-8")
-                words += ["--values", path]
-            self.call("upgrade", self.chart, *words)
+            self.call("upgrade", self.chart, *words, *value_files(values, Path(folder)))
 
     def call(self, command: str, *words: str | Path) -> None:
         """Run one helm command on the release, and give up as soon as a pod is beyond hope.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from automation.kubectl import Kubectl, Object
+from automation.kubectl import Kubectl, Object, condition
 from automation.process import last_line
 
 Fault = tuple[str, str]  # which object, and why
@@ -16,10 +16,10 @@ _STARTING = {"", "ContainerCreating", "PodInitializing"}
 
 def diagnose(kubectl: Kubectl, selector: str) -> Fault | None:
     """The first of the selected pods that is not ready, the newest first."""
-    pods = sorted(_pods(kubectl, selector), key=_age, reverse=True)
-    return _refused(kubectl, selector) or next(
-        filter(None, (_fault(kubectl, p) for p in pods)), None
-    )
+    pods = _pods(kubectl, selector)
+    pods.sort(key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
+    faults = (_fault(kubectl, pod) for pod in pods)
+    return _refused(kubectl, selector) or next(filter(None, faults), None)
 
 
 def hopeless(
@@ -47,17 +47,13 @@ def _pods(kubectl: Kubectl, selector: str) -> list[Object]:
     return kubectl.get("pods", f"--selector={selector}")
 
 
-def _age(pod: Object) -> str:
-    return str(pod["metadata"]["creationTimestamp"])
-
-
 def _refused(kubectl: Kubectl, selector: str) -> Fault | None:
     """A Deployment whose pods the API server does not take: a quota, PodSecurity, a webhook."""
     for owner in kubectl.get("deployments", f"--selector={selector}"):
-        for condition in owner["status"].get("conditions") or ():
-            if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-                name = owner["metadata"]["name"]
-                return f"{name}: its pods are refused", str(condition.get("message"))[:600]
+        failure = condition(owner, "ReplicaFailure")
+        if failure.get("status") == "True":
+            name = owner["metadata"]["name"]
+            return f"{name}: its pods are refused", str(failure.get("message"))[:600]
     return None
 
 
@@ -83,11 +79,10 @@ def _stuck(pod: Object, patient: bool) -> bool:
 
 def _fault(kubectl: Kubectl, pod: Object) -> Fault | None:
     name, status = pod["metadata"]["name"], pod["status"]
-    conditions = {c["type"]: c for c in status.get("conditions") or ()}
     on_its_way = pod["metadata"].get("deletionTimestamp") or status.get("phase") == "Succeeded"
-    if on_its_way or conditions.get("Ready", {}).get("status") == "True":
+    if on_its_way or condition(pod, "Ready").get("status") == "True":
         return None
-    scheduled = conditions.get("PodScheduled", {})
+    scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         return f"{name}: no node takes it", str(scheduled.get("message", ""))
     for container, reason, said, ended, restarts in _containers(pod):

@@ -118,10 +118,8 @@ def _markers(instruction: str) -> Iterator[tuple[str, bool]]:
     """The markers that end the heredocs of an instruction, and whether tabs may stand before."""
     if not re.match(r"(?i)(ONBUILD\s+)?(RUN|COPY|ADD)\s", instruction):
         return
-    if (
-        Instruction("", re.sub(r"^(?:\S+\s+)(?:--\S+\s+)*", "", instruction), 0).exec_form
-        is not None
-    ):
+    words = re.sub(r"^(?:\S+\s+)(?:--\S+\s+)*", "", instruction)
+    if Instruction("", words, 0).exec_form is not None:
         return
     for word in _RAW_WORD.findall(instruction):
         if match := _HEREDOC.fullmatch(word):
@@ -161,9 +159,8 @@ def _logical_lines(text: str) -> list[_Logical]:
     return joined
 
 
-def parse(text: str, arguments: Mapping[str, str] | None = None) -> list[Stage]:
-    """The stages of a Dockerfile, as a build with these --build-arg `arguments` would see them."""
-    given = dict(arguments or {})
+def parse(text: str) -> list[Stage]:
+    """The stages of a Dockerfile, as a build without any --build-arg would see them."""
     stages: list[Stage] = []
     preamble: list[Instruction] = []
     global_arguments: dict[str, str] = {}
@@ -194,7 +191,7 @@ def parse(text: str, arguments: Mapping[str, str] | None = None) -> list[Stage]:
         plain = " ".join(_words(rest, known)) if quoted else _expand(rest, known)
         item = Instruction(name, rest if shell else plain, line, pairs, body, endless)
         if not stages:
-            global_arguments |= {key: given.get(key, value) for key, value in pairs.items()}
+            global_arguments |= pairs
             preamble.append(item)
             continue
         stage = stages[-1]
@@ -204,6 +201,6 @@ def parse(text: str, arguments: Mapping[str, str] | None = None) -> list[Stage]:
         elif name == "ARG":
             for key, value in found.items():
                 default = global_arguments.get(key) if value is None else value
-                if key in given or default is not None:
-                    stage.arguments[key] = given.get(key, default or "")
+                if default is not None:
+                    stage.arguments[key] = default
     return stages

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from automation import helm
 from automation.deploy import ReleaseTrouble
-from automation.kubectl import Object
+from automation.kubectl import Object, condition
 from automation.model import megabytes
 from automation.namespace import ENTRY, RATE, STRANGER, Namespace, is_ready
 from automation.results import Result, judge, skip
@@ -365,8 +365,7 @@ def autoscaling(site: Namespace) -> Iterator[Result]:
 
 def _able(site: Namespace, scaler: Object) -> str:
     (found,) = site.kubectl.get("hpa", scaler["metadata"]["name"])
-    conditions = (found.get("status") or {}).get("conditions") or ()
-    return next((str(c["status"]) for c in conditions if c["type"] == "AbleToScale"), "")
+    return str(condition(found, "AbleToScale").get("status", ""))
 
 
 def uninstall(site: Namespace) -> Iterator[Result]:
@@ -385,7 +384,6 @@ def uninstall(site: Namespace) -> Iterator[Result]:
     )
 
 
-# Drill → why it does not apply here, "" where it does.
 def _without_entry(site: Namespace) -> str:
     return "" if site.public() else "no container is public, so nobody may send requests"
 
@@ -394,6 +392,7 @@ def _without_database(site: Namespace) -> str:
     return "" if site.services else "no container needs a database"
 
 
+# Drill → why it does not apply here, "" where it does.
 DRILLS: dict[str, tuple[Drill, Callable[[Namespace], str]]] = {
     "test": (test, lambda _: ""),
     "policy": (policy, lambda _: ""),

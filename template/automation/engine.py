@@ -9,7 +9,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,7 +26,7 @@ from automation.errors import (
     NoEngineError,
     TaskflowError,
 )
-from automation.process import Completed, last_line, run, stream, trouble
+from automation.process import Completed, Say, last_line, run, stream, trouble
 
 CHOICE_VARIABLE = "TASKFLOW_ENGINE"
 SUBSTITUTES_VARIABLE = "TASKFLOW_SUBSTITUTE_IMAGES"
@@ -35,8 +35,6 @@ ARGUMENTS_LABEL = "io.taskflow.arguments"
 # Seconds. A client killed midway leaves the server making what nobody then removes.
 _PATIENCE = 5.0
 _PAUSES = 5  # attempts
-# Of a failed step, in the report.
-_REASON_LINES = 6
 
 
 class Builder(StrEnum):
@@ -92,13 +90,11 @@ class Engine:
         return self.host not in {"127.0.0.1", "localhost"}
 
     @property
-    def parallel_builds(self) -> bool:
-        """Whether two builds at a time gain anything and do not disturb each other."""
+    def buildkit(self) -> bool:
+        """Whether BuildKit builds: two builds at a time gain by it and do not disturb each other."""
         return self.builder in {Builder.BUILDX, Builder.BUILDKIT}
 
-    def call(
-        self, *words: str | Path, check: bool = True, timeout: float = 120, stdin: str | None = None
-    ) -> Completed:
+    def call(self, *words: str | Path, check: bool = True, timeout: float = 120) -> Completed:
         """Run one client command.
 
         Raises:
@@ -108,7 +104,6 @@ class Engine:
         done = run(
             [self.client, *words],
             timeout=timeout,
-            stdin=stdin,
             cwd=Path(gettempdir()),
             patience=_PATIENCE,
         )
@@ -153,6 +148,15 @@ class Engine:
         config["Size"] = int(found["Size"])
         config["Layers"] = found.get("RootFS", {}).get("Layers") or []
         return config
+
+    def provide(self, image: str, say: Say) -> dict[str, Any] | None:
+        """The config of an image that is pulled where it is not here yet, as `image_config` has it."""
+        found = self.image_config(image)
+        if found is None:
+            say(f"pulling {image}")
+            self.call("pull", image, timeout=600)
+            found = self.image_config(image)
+        return found
 
     def pause(self, container: str) -> None:
         """Freeze a container's processes, which the kernel may refuse while they are busy.
@@ -210,7 +214,7 @@ class Engine:
         arguments: Mapping[str, str],
         labels: Mapping[str, str],
         iidfile: Path,
-        on_step: Callable[[str], None],
+        on_step: Say,
         no_cache: bool = False,
     ) -> Built:
         """Build `context`/Dockerfile.
@@ -248,11 +252,11 @@ class Engine:
         for key, value in labels.items():
             words += ["--label", f"{key}={value}"]
         words += [context]
-        watch = _Steps(on_step)
+        watch = buildlog.Steps(on_step)
         code, output = stream(words, watch.see, env=environment, stdin=dockerfile)
         if code or not iidfile.exists():
-            log = buildlog.read(output, buildkit=self.parallel_builds)
-            raise log.trouble() or BuildFailed(*_build_error(output, log.step))
+            log = buildlog.read(output, buildkit=self.buildkit)
+            raise log.trouble() or BuildFailed(*log.failure(output))
         return Built(
             image="sha256:" + iidfile.read_text("ascii").strip().removeprefix("sha256:"),
             steps=len(watch.steps),
@@ -287,69 +291,6 @@ def with_stated_arguments(dockerfile: str, arguments: Mapping[str, str]) -> str:
             due = False
         lines.append(line)
     return "".join(lines)
-
-
-class _Steps:
-    """Counts the steps of a build and those served from the cache, whatever the builder prints."""
-
-    _BUILDKIT = re.compile(r"#(\d+) (.*)")
-    _STEP = re.compile(r"\[(?!internal).*\d+/\d+\] (?!FROM )")
-    _CLASSIC = re.compile(
-        r"(?:\[[\d/]+\] )?STEP (\d+(?:/\d+)?): (.*)|Step (\d+/\d+) : (.*)", re.IGNORECASE
-    )
-
-    def __init__(self, on_step: Callable[[str], None]) -> None:
-        self.steps: set[str] = set()
-        self.cached: set[str] = set()
-        self._on_step = on_step
-        self._current = ""
-        self._pending: dict[str, str] = {}
-
-    def see(self, line: str) -> None:
-        """Take one line of the builder's output."""
-        if match := self._BUILDKIT.match(line):
-            number, what = match.groups()
-            if what.startswith("CACHED"):
-                self.cached.add(number)
-                self._pending.pop(number, None)
-            elif self._STEP.match(what):
-                self.steps.add(number)
-                self._pending[number] = what
-            elif number in self._pending and not what.startswith("sha256:"):
-                # Announced when it turns out to be work: cached steps follow with CACHED.
-                self._on_step(self._pending.pop(number))
-        elif self._CLASSIC.match(line):
-            self._current = f"{len(self.steps)} {line}"
-            if not re.search(r": FROM ", line, re.IGNORECASE):
-                self.steps.add(self._current)
-                self._pending["classic"] = line
-        elif re.match(r"\s*-+> Using cache", line):
-            self.cached.add(self._current)
-            self._pending.pop("classic", None)
-        elif "classic" in self._pending:
-            self._on_step(self._pending.pop("classic"))
-
-
-def _build_error(output: str, step: Sequence[str]) -> tuple[str, str]:
-    """What the builder says of the step that failed, and that step's words."""
-    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
-    failed = next(
-        (
-            line
-            for line in reversed(lines)
-            if re.search(r"did not complete|ERROR|returned a non-zero|^Error", line)
-        ),
-        lines[-1] if lines else "the builder said nothing",
-    )
-    said = [re.sub(r"^#\d+ ", "", line) for line in lines if "ERROR" not in line]
-    return failed.strip()[:400], " | ".join(_reason(step or said))[:800]
-
-
-def _reason(said: Sequence[str]) -> Sequence[str]:
-    """Why a step failed: its last lines; of npm's the first, for its usage comes after them."""
-    npms = [line for line in said if re.search(r"npm error \S", line)]
-    first = next((n for n, line in enumerate(npms) if "npm error code " in line), None)
-    return said[-_REASON_LINES:] if first is None else npms[first:][:_REASON_LINES]
 
 
 def substitutes() -> dict[str, str]:
@@ -426,12 +367,9 @@ def find(choice: str = "") -> Engine:
         InputError: the choice is neither a known name nor a file.
     """
     choice = choice or os.environ.get(CHOICE_VARIABLE, "")
-    if choice in {"", "docker", "podman"}:
-        clients = [
-            c for name in ("docker", "podman") if choice in {"", name} for c in _clients(name)
-        ]
-    else:
+    if choice not in {"", "docker", "podman"}:
         return _behind(choice)
+    clients = [c for name in ("docker", "podman") if choice in {"", name} for c in _clients(name)]
     with ThreadPoolExecutor(max_workers=max(1, len(clients))) as pool:
         engines = [engine for engine in pool.map(_probe, clients) if engine]
     if choice == "docker":

@@ -32,7 +32,12 @@ class Revision:
     @property
     def tag(self) -> str:
         """The development tag of this commit."""
-        return f"sha-{self.sha[:12]}"
+        return commit_tag(self.sha)
+
+
+def commit_tag(sha: str) -> str:
+    """The development tag of a commit's images."""
+    return f"sha-{sha[:12]}"
 
 
 def revision(root: Path) -> Revision | None:

@@ -12,7 +12,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -164,14 +164,19 @@ def lint(
 
 def _call(helm: Path, *words: str | Path, values: Sequence[Values], kube_version: str) -> Completed:
     with tempfile.TemporaryDirectory() as folder:
-        options = ["--kube-version", kube_version] if kube_version else []
-        for number, item in enumerate(values):
-            path = item if isinstance(item, Path) else Path(folder, f"{number}.json")
-            if not isinstance(item, Path):
-                path.write_text(json.dumps(item), encoding="utf-8")
-            options += ["--values", str(path)]
+        options = [*value_files(values, Path(folder))]
+        options += ["--kube-version", kube_version] if kube_version else []
         # Done in a moment; collecting garbage would take a third of it.
         return run([helm, *words, *options], env={"GOGC": "off"}, timeout=120)
+
+
+def value_files(values: Sequence[Values], folder: Path) -> Iterator[str | Path]:
+    """The options that name values, fragments of which are written into a folder of the caller's."""
+    for number, item in enumerate(values):
+        path = item if isinstance(item, Path) else folder / f"{number}.json"
+        if not isinstance(item, Path):
+            path.write_text(json.dumps(item), encoding="utf-8")
+        yield from ("--values", path)
 
 
 def readable(text: str) -> str:

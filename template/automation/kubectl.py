@@ -12,7 +12,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from automation.errors import EnvironmentTrouble, InputError
-from automation.process import Completed, last_line, run
+from automation.process import Completed, last_line, line_at, run
 
 Object = dict[str, Any]
 
@@ -64,13 +64,13 @@ class Context:
         return "" if near else f"its server {host} is on a public network"
 
 
-def choose(program: Path, name: str = "", kubeconfig: Path | None = None) -> Context | None:
+def choose(program: Path, name: str = "") -> Context | None:
     """The named context, or the current one; None where there is no context at all.
 
     Raises:
         InputError: no such context, or the current one looks like production and was not named.
     """
-    view = run([program, *_kubeconfig(kubeconfig), "config", "view", "--output=json"], timeout=30)
+    view = run([program, "config", "view", "--output=json"], timeout=30)
     if view.returncode:
         raise InputError(
             f"the kubeconfig cannot be read: {last_line(view.stderr)}",
@@ -87,8 +87,7 @@ def choose(program: Path, name: str = "", kubeconfig: Path | None = None) -> Con
         )  # fmt: skip
     if name and name not in contexts:
         raise InputError(
-            f"the kubeconfig has no context {name!r}",
-            f"it has: {', '.join(contexts) or 'none'}",
+            f"the kubeconfig has no context {name!r}", f"it has: {', '.join(contexts) or 'none'}"
         )
     found = contexts.get(name or str(config.get("current-context") or ""))
     if found and not name and (why := found.production()):
@@ -99,8 +98,10 @@ def choose(program: Path, name: str = "", kubeconfig: Path | None = None) -> Con
     return found
 
 
-def _kubeconfig(path: Path | None) -> list[str]:
-    return [f"--kubeconfig={path}"] if path else []
+def condition(item: Object, kind: str) -> Object:
+    """An object's condition of that type, as its controller keeps it; empty where it has none."""
+    conditions = (item.get("status") or {}).get("conditions") or ()
+    return next((dict(found) for found in conditions if found["type"] == kind), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,9 @@ class Kubectl:
     @property
     def argv(self) -> list[str | Path]:
         """The words that every command starts with."""
-        words: list[str | Path] = [self.program, *_kubeconfig(self.kubeconfig)]
-        words.append(f"--context={self.context}")
-        return [*words, f"--namespace={self.namespace}"] if self.namespace else words
+        words: list[str | Path] = [self.program, f"--context={self.context}"]
+        words += [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
+        return words + ([f"--namespace={self.namespace}"] if self.namespace else [])
 
     def call(
         self, *words: str | Path, check: bool = True, timeout: float = 60, stdin: str | None = None
@@ -145,10 +146,8 @@ class Kubectl:
         """Raise EnvironmentTrouble where a tool's output says that the cluster is at fault."""
         for pattern, what, hint in _TROUBLE:
             if match := re.search(pattern, output, re.IGNORECASE | re.MULTILINE):
-                start = output.rfind("\n", 0, match.start()) + 1
-                line = output[start:].split("\n", 1)[0].strip()
                 raise EnvironmentTrouble(
-                    f"the cluster of context {self.context} {what}: {line[:300]}", hint
+                    f"the cluster of context {self.context} {what}: {line_at(match)}", hint
                 )
 
     def get(self, *words: str) -> list[Object]:

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from automation import build, contract
@@ -16,7 +17,7 @@ from automation.errors import NoEngineError
 from automation.model import Kind, Project
 from automation.process import run
 from automation.results import Result, judge, skip
-from automation.toolenv import node_modules, node_path, python_environment, tool
+from automation.toolenv import CACHE, node_modules, node_path, python_environment, tool
 
 _SHOWN_LINES = 20
 _MAKE_IT = (
@@ -31,82 +32,56 @@ def lint(root: Path, project: Project, names: Iterable[str], engine: str = "") -
     jobs: list[Callable[[], list[Result]]] = []
     for name in names:
         jobs += _tool_jobs(root, project, name)
-    jobs += [
-        lambda: contract.check_text(root, project, names),
-        lambda: _built(root, project, names, engine),
-    ]
+    jobs.append(partial(contract.check_text, root, project, names))
+    jobs.append(partial(_built, root, project, names, engine))
     with ThreadPoolExecutor(max_workers=4) as pool:
         return [result for results in pool.map(lambda job: job(), jobs) for result in results]
 
 
 def _tool_jobs(root: Path, project: Project, name: str) -> list[Callable[[], list[Result]]]:
+    own = {Kind.BACKEND: _backend, Kind.FRONTEND: _frontend}[project.containers[name].kind]
+    return [partial(check, root, project, name) for check in (own, _hadolint)]
+
+
+def _backend(root: Path, project: Project, name: str) -> list[Result]:
     folder = root / project.context(name)
+    requirements = folder / "requirements-dev.txt"
+    if not requirements.is_file():
+        reason = f"{project.context(name)}/requirements-dev.txt is not there: {_MAKE_IT}"
+        return [skip("lint.python", "Python linters", reason, container=name)]
+    scripts = python_environment(root, name, requirements)
+    absent = [word for word in ("ruff", "mypy") if not shutil.which(word, path=scripts)]
+    if absent:
+        # A finding like the others, so that those are told too.
+        place = requirements.relative_to(root).as_posix()
+        return [judge("lint.python", "Python linters", False, container=name,
+                      expected="ruff, mypy", measured=f"without {', '.join(absent)}",
+                      location=place, fix=_MAKE_IT)]  # fmt: skip
+    cache = root / CACHE / f"mypy-{name}"
+    return [
+        _program(f"lint.{id}", title, name, folder, [scripts / program, *words], fix)
+        for id, title, program, words, fix in (
+            ("ruff", "ruff check", "ruff", ("check", "."), "`ruff check --fix` mends most of it"),
+            ("ruff-format", "ruff format", "ruff", ("format", "--check", "."), "`ruff format` mends it"),
+            ("mypy", "mypy --strict", "mypy", ("--cache-dir", cache, "src"), "mend the types named under detail"),
+        )
+    ]  # fmt: skip
 
-    def backend() -> list[Result]:
-        requirements = folder / "requirements-dev.txt"
-        if not requirements.is_file():
-            reason = f"{project.context(name)}/requirements-dev.txt is not there: {_MAKE_IT}"
-            return [skip("lint.python", "Python linters", reason, container=name)]
-        scripts = python_environment(root, name, requirements)
-        absent = [word for word in ("ruff", "mypy") if not shutil.which(word, path=scripts)]
-        if absent:
-            # A finding like the others, so that those are told too.
-            place = requirements.relative_to(root).as_posix()
-            return [judge("lint.python", "Python linters", False, container=name,
-                          expected="ruff, mypy", measured=f"without {', '.join(absent)}",
-                          location=place, fix=_MAKE_IT)]  # fmt: skip
-        cache = root / ".nox" / "tools"
-        return [
-            _program(
-                "lint.ruff",
-                "ruff check",
-                name,
-                folder,
-                [scripts / "ruff", "check", "."],
-                "`ruff check --fix` mends most of it",
-            ),
-            _program(
-                "lint.ruff-format",
-                "ruff format",
-                name,
-                folder,
-                [scripts / "ruff", "format", "--check", "."],
-                "`ruff format` mends it",
-            ),
-            _program(
-                "lint.mypy",
-                "mypy --strict",
-                name,
-                folder,
-                [scripts / "mypy", "--cache-dir", cache / f"mypy-{name}", "src"],
-                "mend the types named under detail",
-            ),
-        ]
 
-    def frontend() -> list[Result]:
-        lock = f"{project.context(name)}/package-lock.json"
-        if not (root / lock).is_file():
-            # A finding like the others, so that those are told too.
-            missing = judge("lint.npm-lock", "npm lock file", False, container=name,
-                            expected=lock, measured="no such file", location=lock,
-                            fix="make it with `npm install` in that folder and commit it")  # fmt: skip
-            return [missing]
-        node_modules(folder)
-        return [
-            _program(
-                f"lint.npm-{script}",
-                f"npm run {script}",
-                name,
-                folder,
-                ["node", "--run", script],
-                f"`npm run {script}` shows it",
-                node_path(),
-            )
-            for script in ("lint", "typecheck")
-        ]
-
-    own = {Kind.BACKEND: backend, Kind.FRONTEND: frontend}[project.containers[name].kind]
-    return [own, lambda: _hadolint(root, project, name)]
+def _frontend(root: Path, project: Project, name: str) -> list[Result]:
+    folder = root / project.context(name)
+    lock = f"{project.context(name)}/package-lock.json"
+    if not (root / lock).is_file():
+        # A finding like the others, so that those are told too.
+        return [judge("lint.npm-lock", "npm lock file", False, container=name, expected=lock,
+                      measured="no such file", location=lock,
+                      fix="make it with `npm install` in that folder and commit it")]  # fmt: skip
+    node_modules(folder)
+    return [
+        _program(f"lint.npm-{script}", f"npm run {script}", name, folder,
+                 ["node", "--run", script], f"`npm run {script}` shows it", node_path())
+        for script in ("lint", "typecheck")
+    ]  # fmt: skip
 
 
 def _program(

@@ -16,7 +16,6 @@ from automation.model import Access, Container, Project, megabytes
 from automation.results import Result
 
 COMPONENT = "app.kubernetes.io/component"
-TEST = "test"
 # Kinds that keep their pods running; a Job's or a test's pod ends by itself.
 _WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"}
 _UNITS = {

@@ -59,13 +59,8 @@ def _written(value: object) -> str:
     """A value as TOML has it, cut where it is long; of a list or table only that it is one."""
     if isinstance(value, (str, bool)):
         return json.dumps(value, ensure_ascii=False)[:80]
-    return (
-        "a table"
-        if isinstance(value, dict)
-        else "a list"
-        if isinstance(value, list)
-        else str(value)[:80]
-    )
+    kinds: dict[type, str] = {dict: "a table", list: "a list"}
+    return kinds.get(type(value)) or str(value)[:80]
 
 
 def _told(value: object) -> str:
@@ -102,9 +97,14 @@ def _version(value: str) -> str:
     return value
 
 
+def names_host(image: str) -> bool:
+    """Whether an image's name starts with a registry's host, and not with a folder of Docker Hub."""
+    first, slash, _ = image.partition("/")
+    return bool(slash) and bool(set(first) & {".", ":"} or first == "localhost")
+
+
 def _image(value: str) -> str:
-    first, slash, _ = value.partition("/")
-    if slash and (set(first) & {".", ":"} or first == "localhost"):
+    if names_host(value):
         _check_host(value)
     return value
 
@@ -303,6 +303,12 @@ def _at(message: str, *location: str) -> PydanticCustomError:
     return PydanticCustomError("reference", "{message}", {"message": message, "at": location})
 
 
+def _twice(names: list[str]) -> str:
+    """What is wrong with names of which each should stand there once."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return f"stated twice: {', '.join(twice)}" if twice else ""
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-")
@@ -325,10 +331,8 @@ class Environment(_Entry):
 
     @model_validator(mode="after")
     def _disjoint(self) -> Self:
-        names = [*self.required, *self.optional, *self.fixed]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"stated twice: {', '.join(twice)}")
+        if twice := _twice([*self.required, *self.optional, *self.fixed]):
+            raise ValueError(twice)
         return self
 
 
@@ -391,9 +395,8 @@ class Container(_Entry):
 
     @model_validator(mode="after")
     def _volumes_differ(self) -> Self:
-        paths = [volume.path for volume in self.volumes]
-        if twice := sorted({path for path in paths if paths.count(path) > 1}):
-            raise _at(f"stated twice: {', '.join(twice)}", "volumes")
+        if twice := _twice([volume.path for volume in self.volumes]):
+            raise _at(twice, "volumes")
         return self
 
 
@@ -435,14 +438,10 @@ class Project(_Entry):
     name: Label
     title: Annotated[str, Field(max_length=80), AfterValidator(_title)]
     version: Annotated[
-        str,
-        _matching(SEMVER, "a semantic version such as 1.2.3"),
-        AfterValidator(_version),
+        str, _matching(SEMVER, "a semantic version such as 1.2.3"), AfterValidator(_version)
     ]
     registry: Annotated[
-        str,
-        _matching(f"({REGISTRY})?", "a registry host[:port]/path"),
-        AfterValidator(_registry),
+        str, _matching(f"({REGISTRY})?", "a registry host[:port]/path"), AfterValidator(_registry)
     ] = ""
     source: Annotated[str, AfterValidator(_source)] = Field(
         default="", description="URL of the source repository, for the labels."

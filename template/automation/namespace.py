@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from automation.build import Image, Say
+from automation.build import Image
 from automation.deploy import Release, ReleaseTrouble, image_values, load
 from automation.diagnosis import diagnose
 from automation.engine import Engine, substitutes
 from automation.errors import EnvironmentTrouble, TaskflowError
 from automation.helm import Values
-from automation.kubectl import Kubectl, Object
+from automation.kubectl import Kubectl, Object, condition
 from automation.model import Container, Project
-from automation.process import last_line, run
+from automation.process import Say, last_line, run
 from automation.stack import abandoned, owner
 
 OWNER = "io.taskflow.cluster"  # a label that marks what is ours, an annotation that says whose
@@ -123,11 +123,7 @@ class Namespace:
             f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")
         }
         marks = {} if self._keep else {OWNER: "run"}
-        about = {
-            "name": self.id,
-            "labels": {**standard, **marks},
-            "annotations": {OWNER: owner()},
-        }
+        about = {"name": self.id, "labels": {**standard, **marks}, "annotations": {OWNER: owner()}}
         try:
             self._anywhere.create([{"apiVersion": "v1", "kind": "Namespace", "metadata": about}])
         except BaseException:
@@ -195,10 +191,7 @@ class Namespace:
         """Start PostgreSQL as the user its image has for it; its URL."""
         service = self.project.services[name]
         image = substitutes().get(service.image, service.image)
-        if engine.image_config(image) is None:
-            self._say(f"pulling {image}")
-            engine.call("pull", image, timeout=600)
-        config = engine.image_config(image) or {}
+        config = engine.provide(image, self._say) or {}
         shown = engine.call("run", "--rm", "--entrypoint", "id", image, "-u", "postgres").stdout
         uid = shown.strip()
         short = image.rsplit("/", 1)[-1].split(":")[0]
@@ -408,8 +401,8 @@ def _object(version: str, kind: str, name: str, labels: Mapping[str, str], spec:
 
 def is_ready(pod: Object) -> bool:
     """Whether the kubelet calls a pod ready, and it is to stay."""
-    conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions") or ()}
-    return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
+    ready = condition(pod, "Ready").get("status") == "True"
+    return ready and "deletionTimestamp" not in pod["metadata"]
 
 
 def _complete(deployment: Object) -> bool:

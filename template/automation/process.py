@@ -9,11 +9,12 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from automation.errors import EnvironmentTrouble
 
 Completed = subprocess.CompletedProcess[str]
+Say = Callable[[str], None]  # takes a line that tells a person what goes on
 
 
 class _Fault(NamedTuple):
@@ -73,10 +74,14 @@ def trouble(output: str, *, of_step: bool = False) -> EnvironmentTrouble | None:
         if of_step and not fault.met_by_steps:
             continue
         if match := re.search(fault.pattern, output, re.IGNORECASE):
-            start = output.rfind("\n", 0, match.start()) + 1
-            line = output[start:].split("\n", 1)[0].strip()
-            return EnvironmentTrouble(f"{fault.message}: {line[:300]}", fault.hint)
+            return EnvironmentTrouble(f"{fault.message}: {line_at(match)}", fault.hint)
     return None
+
+
+def line_at(match: re.Match[str]) -> str:
+    """The line of the searched text in which a match begins, cut where it is long."""
+    start = match.string.rfind("\n", 0, match.start()) + 1
+    return match.string[start:].split("\n", 1)[0].strip()[:300]
 
 
 def not_started(program: str, error: OSError) -> EnvironmentTrouble:
@@ -98,6 +103,24 @@ def not_started(program: str, error: OSError) -> EnvironmentTrouble:
     )
 
 
+def _started(
+    argv: Sequence[str | Path], env: Mapping[str, str] | None, stdin: str | None, **how: Any
+) -> subprocess.Popen[str]:
+    words = [str(word) for word in argv]
+    try:
+        return subprocess.Popen(
+            words,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            **how,
+        )
+    except OSError as error:
+        raise not_started(words[0], error) from None
+
+
 def run(
     argv: Sequence[str | Path],
     *,
@@ -112,29 +135,17 @@ def run(
     With `patience` (seconds) Ctrl-C does not reach the program, which has so long to finish what
     it had begun before it is killed.
     """
-    words = [str(word) for word in argv]
-    try:
-        process = subprocess.Popen(
-            words,
-            cwd=cwd,
-            env={**os.environ, **(env or {})},
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            process_group=0 if patience else None,
-        )
-    except OSError as error:
-        raise not_started(words[0], error) from None
-    with process:
+    group = 0 if patience else None
+    with _started(
+        argv, env, stdin, cwd=cwd, stderr=subprocess.PIPE, process_group=group
+    ) as process:
         try:
             output, errors = process.communicate(stdin, timeout)
         except subprocess.TimeoutExpired:
             process.kill()
             raise EnvironmentTrouble(
-                f"no answer within {timeout:g} s: {' '.join(words[:4])}", "run the command again"
+                f"no answer within {timeout:g} s: {' '.join(map(str, argv[:4]))}",
+                "run the command again",
             ) from None
         except BaseException:
             with suppress(subprocess.TimeoutExpired):
@@ -153,23 +164,8 @@ def stream(
     stdin: str | None = None,
 ) -> tuple[int, str]:
     """Run and hand over each line of output as it comes; the exit code and the whole text."""
-    words = [str(word) for word in argv]
-    try:
-        process = subprocess.Popen(
-            words,
-            cwd=cwd,
-            env={**os.environ, **(env or {})},
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except OSError as error:
-        raise not_started(words[0], error) from None
     lines: list[str] = []
-    with process:
+    with _started(argv, env, stdin, cwd=cwd, stderr=subprocess.STDOUT) as process:
         try:
             if stdin is not None and process.stdin:
                 # Who ends without reading says why on its output.

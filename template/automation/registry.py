@@ -24,7 +24,8 @@ from typing import Any, TypeVar
 
 from automation.engine import Engine
 from automation.errors import EnvironmentTrouble, Refused
-from automation.process import last_line, masked, run
+from automation.model import names_host
+from automation.process import Say, last_line, masked, run
 
 DOCKER_HUB = "registry-1.docker.io"
 _MANIFESTS = ", ".join(
@@ -38,7 +39,7 @@ BACKOFF = (1.0, 4.0, 10.0)  # seconds between attempts
 _Value = TypeVar("_Value")
 
 
-def retried(action: Callable[[], _Value], say: Callable[[str], None]) -> _Value:
+def retried(action: Callable[[], _Value], say: Say) -> _Value:
     """The action's value; trouble on the way is met by patience, a refusal is final."""
     for pause in BACKOFF:
         try:
@@ -69,9 +70,8 @@ class Repository:
     @property
     def host(self) -> str:
         """Host and port; Docker Hub where the name has none."""
-        first, slash, _ = self.name.partition("/")
-        named = slash and (set(first) & {".", ":"} or first == "localhost")
-        return DOCKER_HUB if not named or first == "docker.io" else first
+        first = self.name.partition("/")[0]
+        return first if names_host(self.name) and first != "docker.io" else DOCKER_HUB
 
     @property
     def path(self) -> str:
@@ -89,7 +89,7 @@ class Repository:
     def digest(self, reference: str) -> str:
         """The digest of a tag's manifest; empty when there is no such tag."""
         answer = self._manifest(reference)
-        return _digest(answer.body) if answer else ""
+        return f"sha256:{hashlib.sha256(answer.body).hexdigest()}" if answer else ""
 
     def manifest(self, reference: str) -> dict[str, Any]:
         """The manifest of a tag or digest; empty when there is none."""
@@ -182,10 +182,6 @@ class Repository:
             return ""
         data = json.loads(answer.body)
         return f"Bearer {data.get('token') or data.get('access_token', '')}"
-
-
-def _digest(body: bytes) -> str:
-    return "sha256:" + hashlib.sha256(body).hexdigest()
 
 
 def send(

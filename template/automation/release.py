@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -64,20 +63,27 @@ def steps(release: Release) -> list[Step]:
     return found
 
 
-def refuse_beside(word: str, options: Options, **switches: bool) -> None:
-    """--resume and --abort obey the plan that the release was begun with.
+def settle(
+    root: Path, options: Options, *, abort: bool, resume: bool, dry_run: bool, yes: bool
+) -> int:
+    """Bring an unfinished release to an end, --abort or --resume; both obey the plan it began with.
 
     Raises:
         InputError: another option was given beside.
+        TaskflowError: as `release` raises it.
     """
-    asked = [name for name, given in switches.items() if given]
+    word = "abort" if abort else "resume"
+    asked = [name for name, given in (("dry-run", dry_run), ("resume", abort and resume)) if given]
     changed = replace(options, push=True) != Options()
     if asked or changed:
-        beside = " and ".join(f"--{name.replace('_', '-')}" for name in asked) or "other options"
+        beside = " and ".join(f"--{name}" for name in asked) or "other options"
         raise InputError(
             f"--{word} and {beside} exclude each other",
             f"an unfinished release keeps its plan: invoke release --{word}",
         )
+    with _alone(root):
+        made = _unfinished(root)
+        return _abort(made, "--abort") if abort else _resume(made, options.push, yes)
 
 
 def release(root: Path, product: Product, options: Options, *, dry_run: bool, yes: bool) -> int:
@@ -96,7 +102,7 @@ def release(root: Path, product: Product, options: Options, *, dry_run: bool, ye
         if plan is None:
             report = Report("release", results=list(results))
             report.close()
-            reporting.show(report, Console(stderr=True, width=_width()))
+            reporting.show(report, Console(stderr=True, width=reporting.width()))
             return report.exit_code
         path = root / reporting.FOLDER / f"release-{plan.version}.json"
         journal = Journal(path, {"state": "planned", "plan": asdict(plan), "steps": {}})
@@ -109,30 +115,23 @@ def release(root: Path, product: Product, options: Options, *, dry_run: bool, ye
         return _run(made)
 
 
-def resume(root: Path, *, push: bool = True, yes: bool) -> int:
+def _resume(made: Release, push: bool, yes: bool) -> int:
     """Go on with the first undone step, once the done ones are found to hold still."""
-    with _alone(root):
-        made = _unfinished(root)
-        if push and all(made.journal.finished(step.id) for step in steps(made)):
-            # All that --no-push asked for is done: what goes on is the rest.
-            made.plan = replace(made.plan, push=True)
-            made.journal.note(plan=asdict(made.plan))
-        made.remove_checkout()
-        for step in steps(made):
-            if made.journal.finished(step.id) and (why := step.broken()):
-                raise InputError(f"{step.id} no longer holds: {why}", "invoke release --abort")
-        _show(made.plan, steps(made), made.journal)
-        _consent(made.plan, yes)
-        return _run(made)
-
-
-def abort(root: Path) -> int:
-    """Take back what this release wrote here; say what remains elsewhere."""
-    with _alone(root):
-        return _abort(_unfinished(root), "--abort")
+    if push and all(made.journal.finished(step.id) for step in steps(made)):
+        # All that --no-push asked for is done: what goes on is the rest.
+        made.plan = replace(made.plan, push=True)
+        made.journal.note(plan=asdict(made.plan))
+    made.remove_checkout()
+    for step in steps(made):
+        if made.journal.finished(step.id) and (why := step.broken()):
+            raise InputError(f"{step.id} no longer holds: {why}", "invoke release --abort")
+    _show(made.plan, steps(made), made.journal)
+    _consent(made.plan, yes)
+    return _run(made)
 
 
 def _abort(made: Release, why: str) -> int:
+    """Take back what this release wrote here; say what remains elsewhere."""
     made.remove_checkout()
     remains: list[str] = []
     for step in reversed(steps(made)):
@@ -199,7 +198,7 @@ def _show(plan: Plan, actions: Sequence[Step], journal: Journal | None = None) -
     for step in actions:
         mark = "✓" if journal and journal.finished(step.id) else "·"
         table.add_row(mark, step.id, *(escape(masked(text)) for text in step.describe()))
-    Console(width=_width()).print(table)
+    Console(width=reporting.width()).print(table)
 
 
 def _consent(plan: Plan, yes: bool) -> None:
@@ -215,7 +214,3 @@ def _consent(plan: Plan, yes: bool) -> None:
 def _alone(root: Path) -> AbstractContextManager[None]:
     folder = Repository.at(root).git("rev-parse", "--path-format=absolute", "--git-common-dir")
     return lock(Path(folder, "taskflow-release.lock"))
-
-
-def _width() -> int | None:
-    return None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "140"))

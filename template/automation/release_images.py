@@ -9,8 +9,8 @@ from pathlib import Path
 
 from automation import helm, registry, versionfiles
 from automation.errors import EnvironmentTrouble, Refused
+from automation.helm import CHART
 from automation.process import masked, run, trouble
-from automation.release_plan import CHART
 from automation.release_steps import Release, Step, remaining, sha256
 
 

@@ -12,13 +12,13 @@ from automation import helm, registry, versionfiles
 from automation.engine import find as find_engine
 from automation.errors import InputError, Refused, TaskflowError
 from automation.git import UNSHALLOW, Remote, Repository, checkout_hint
+from automation.helm import CHART
 from automation.model import Project
 from automation.process import masked
 from automation.results import Result, judge, skip
 from automation.versions import Bump, Version, demanded, image_tags
 
 AUTO = "auto"
-CHART = "chart"  # the chart's folder
 _Value = TypeVar("_Value")
 
 

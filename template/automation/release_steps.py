@@ -16,8 +16,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from automation import engine, registry, reporting
 from automation.errors import TaskflowError
-from automation.git import Repository
+from automation.git import Repository, commit_tag
 from automation.journal import Journal
+from automation.process import Say
 from automation.release_plan import Plan
 from automation.versions import Version
 
@@ -32,7 +33,7 @@ class Release:
     root: Path
     plan: Plan
     journal: Journal
-    say: Callable[[str], None]
+    say: Say
 
     @cached_property
     def repository(self) -> Repository:
@@ -57,7 +58,7 @@ class Release:
     @property
     def sha_tag(self) -> str:
         """The development tag of the release commit."""
-        return f"sha-{self.commit[:12]}"
+        return commit_tag(self.commit)
 
     @property
     def images(self) -> dict[str, dict[str, Any]]:

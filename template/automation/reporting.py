@@ -6,6 +6,7 @@ import html
 import json
 import os
 import re
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
@@ -75,7 +76,8 @@ def show(report: Report, console: Console) -> None:
     table.add_column("measured", overflow="fold")
     section = ""
     for result in report.results:
-        if result.group and section != (section := " · ".join(_sections(result))):
+        named = " · ".join(filter(None, (result.container, result.group)))
+        if result.group and section != (section := named):
             table.add_row("", f"[bold]{escape(_plain(section))}[/bold]")
         style = _STYLE[result.status]
         table.add_row(
@@ -98,8 +100,11 @@ def show(report: Report, console: Console) -> None:
     console.print(line, highlight=False, soft_wrap=True)
 
 
-def _sections(result: Result) -> list[str]:
-    return [part for part in (result.container, result.group) if part]
+def width() -> int | None:
+    """Columns for a log that is no terminal; None, which is to ask it, where there is one."""
+    given = os.environ.get("COLUMNS", "")
+    columns = max(40, int(given)) if given.isascii() and given.isdigit() else 140
+    return None if sys.stdout.isatty() else columns
 
 
 def _heading(result: Result) -> str:

@@ -91,26 +91,16 @@ def _sources(root: Path, gate: set[str]) -> list[Result]:
     misconfigured = _findings(answer, "Misconfigurations", gate)
     secrets = _findings(answer, "Secrets", gate)
     return [
-        judge(
-            "scan.misconfiguration",
-            "misconfiguration in the sources",
-            not misconfigured,
-            expected=_nothing(gate),
-            measured=_measured(misconfigured),
-            seconds=seconds,
-            detail="\n".join(misconfigured),
-            fix="each line names a rule; change the file it names",
+        _finds_nothing(
+            "scan.misconfiguration", "misconfiguration in the sources", misconfigured,
+            "each line names a rule; change the file it names",
+            expected=_nothing(gate), seconds=seconds,
         ),
-        judge(
-            "scan.secrets",
-            "secrets in the sources",
-            not secrets,
-            expected="nothing",
-            measured=_measured(secrets),
-            detail="\n".join(secrets),
-            fix="take it out, and replace it where it is valid: whoever has the history has it",
+        _finds_nothing(
+            "scan.secrets", "secrets in the sources", secrets,
+            "take it out, and replace it where it is valid: whoever has the history has it",
         ),
-    ]
+    ]  # fmt: skip
 
 
 def _nothing(gate: set[str]) -> str:
@@ -118,8 +108,21 @@ def _nothing(gate: set[str]) -> str:
     return "nothing " + " or ".join(severity for severity in order if severity in gate)
 
 
-def _measured(findings: list[str]) -> str:
-    return f"{len(findings)} found" if findings else "nothing"
+def _finds_nothing(
+    id: str, title: str, findings: list[str], fix: str, *, container: str = "",
+    expected: str = "nothing", seconds: float = 0.0,
+) -> Result:  # fmt: skip
+    return judge(
+        id,
+        title,
+        not findings,
+        container=container,
+        expected=expected,
+        measured=f"{len(findings)} found" if findings else "nothing",
+        detail="\n".join(findings),
+        fix=fix,
+        seconds=seconds,
+    )
 
 
 def _findings(answer: Mapping[str, Any], kind: str, gate: set[str]) -> list[str]:
@@ -241,39 +244,22 @@ def _judge_image(
     licences = _licences(project, answer, gate)
     misconfigured = _findings(answer, "Misconfigurations", gate)
     return [
-        judge(
-            "scan.image-secrets",
-            "secrets in the image",
-            not secrets,
-            container=name,
-            expected="nothing",
-            measured=_measured(secrets),
-            detail="\n".join(secrets),
-            fix="keep it out of the build context and of ENV; replace it where it is valid",
-            seconds=seconds,
+        _finds_nothing(
+            "scan.image-secrets", "secrets in the image", secrets,
+            "keep it out of the build context and of ENV; replace it where it is valid",
+            container=name, seconds=seconds,
         ),
-        judge(
-            "scan.image-misconfiguration",
-            "misconfiguration of the image",
-            not misconfigured,
-            container=name,
-            expected=_nothing(gate),
-            measured=_measured(misconfigured),
-            detail="\n".join(misconfigured),
-            fix="each line names a rule; mend the Dockerfile",
+        _finds_nothing(
+            "scan.image-misconfiguration", "misconfiguration of the image", misconfigured,
+            "each line names a rule; mend the Dockerfile", container=name, expected=_nothing(gate),
         ),
-        judge(
-            "scan.licences",
-            "licences of the application's packages",
-            not licences,
-            container=name,
-            expected="no restricted or forbidden one",
-            measured=_measured(licences),
-            detail="\n".join(licences),
-            fix="replace the package, or accept its licence with a reason: taskflow.toml, "
+        _finds_nothing(
+            "scan.licences", "licences of the application's packages", licences,
+            "replace the package, or accept its licence with a reason: taskflow.toml, "
             '[scan.licences.accepted], "SPDX-ID" = "why"',
+            container=name, expected="no restricted or forbidden one",
         ),
-    ]
+    ]  # fmt: skip
 
 
 def _licences(project: Project, answer: Mapping[str, Any], gate: set[str]) -> list[str]:

@@ -11,21 +11,19 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
-from automation.build import Say
-from automation.cgroup import Process, own_wait
+from automation.cgroup import Process, own_wait, proc_stat
 from automation.engine import Engine, substitutes
 from automation.errors import EnvironmentTrouble, TaskflowError
 from automation.model import Access, Container, Project
 from automation.postgres import Postgres
-from automation.process import last_line
+from automation.process import Say, last_line
 
 OWNER_LABEL = "io.taskflow.smoke"
 KEPT_LABEL = "io.taskflow.smoke.kept"
 STREAM = "text/event-stream"
+NO_ANSWER = (OSError, http.client.HTTPException)
 TMP_SIZE = 64 * 10**6  # bytes
 
 
@@ -59,11 +57,6 @@ class Running:
     launched: float = 0.0
     seconds_to_healthy: float | None = None
     cpu_to_healthy: float = 0.0  # seconds that its first thread ran until then, where that is known
-
-    @property
-    def client(self) -> str:
-        """The engine's program, for a command that a person can type."""
-        return self.engine.client.name
 
     def connect(self, timeout: float) -> http.client.HTTPConnection:
         """A connection to the published port, which is opened by the first request."""
@@ -217,13 +210,8 @@ class Stack:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error or not self.keep:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind or not self.keep:
             self.remove()
 
     def _labels(self) -> list[str]:
@@ -244,9 +232,7 @@ class Stack:
         """
         service = self.project.services[name]
         image = substitutes().get(service.image, service.image)
-        if self.engine.image_config(image) is None:
-            self._say(f"pulling {image}")
-            self.engine.call("pull", image, timeout=600)
+        self.engine.provide(image, self._say)
         host = f"{name}-{instance}" if instance else name
         # Names that occur nowhere else, so that they are noticed wherever they are given away.
         role, database = (f"{kind}_{secrets.token_hex(4)}" for kind in ("role", "db"))
@@ -356,7 +342,7 @@ class Stack:
                 if status == 200 or not healthy:
                     running.seconds_to_healthy = _taken(running, own_wait() - waited)
                     return
-            except (OSError, http.client.HTTPException):
+            except NO_ANSWER:
                 pass
             if not running.alive():
                 return
@@ -429,10 +415,8 @@ def abandoned(owner: str) -> bool:
 
 def _start_of(pid: int) -> str:
     """Something that tells a process from a later one with the same ID; "" when it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        pass
+    if fields := proc_stat(pid):
+        return fields[19]
     try:
         os.kill(pid, 0)
     except (OSError, OverflowError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from automation.engine import Engine
 from automation.errors import InputError
 from automation.git import UNSHALLOW, Repository, revision
 from automation.model import FILE_NAME, Project
+from automation.process import Say
 from automation.versions import Version, development, image_tags, legal
 
 
@@ -37,9 +37,7 @@ def tags(root: Path, project: Project) -> list[str]:
     return [legal(f"{tag}-dirty") for tag in found] if commit.dirty else found
 
 
-def tag(
-    root: Path, project: Project, engine: Engine, say: Callable[[str], None], *, push: bool
-) -> list[str]:
+def tag(root: Path, project: Project, engine: Engine, say: Say, *, push: bool) -> list[str]:
     """Give every built image the tags of this commit; the references, as `name:tag[@digest]`.
 
     Raises:

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from automation.errors import EnvironmentTrouble
@@ -42,36 +43,12 @@ def _fresh(stamp: Path, *inputs: Path) -> str:
 
 def python_environment(root: Path, name: str, requirements: Path) -> Path:
     """The folder of programs of an environment that holds a container's hashed requirements."""
-    folder = root / CACHE / f"python-{name}"
-    stamp = folder / "taskflow-stamp"
-    scripts = folder / ("Scripts" if os.name == "nt" else "bin")
     included = [
         requirements.parent / line.split(maxsplit=1)[1]
         for line in requirements.read_text("utf-8").splitlines()
         if line.startswith(("-r ", "-c ", "--requirement ", "--constraint "))
     ]
-    digest = _fresh(stamp, requirements, *included)
-    if digest:
-        stamp.unlink(missing_ok=True)
-        uv = tool("uv")
-        _install([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], root)
-        python = scripts / ("python.exe" if os.name == "nt" else "python")
-        _install(
-            [
-                uv,
-                "pip",
-                "install",
-                "--quiet",
-                "--require-hashes",
-                "--python",
-                python,
-                "-r",
-                requirements,
-            ],
-            root,
-        )
-        stamp.write_text(digest)
-    return scripts
+    return _environment(root, name, [requirements], included, by_uv=True).parent
 
 
 def gate_python(root: Path) -> Path:
@@ -79,15 +56,30 @@ def gate_python(root: Path) -> Path:
     beside = str(Path(sys.executable).parent)
     if all(shutil.which(name, path=beside) for name in ("hadolint", "trivy", "uv")):
         return Path(sys.executable)
-    folder = root / CACHE / "python-gate"
-    stamp = folder / "taskflow-stamp"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     here = Path(__file__).parent
     locks = [here / f"requirements{part}.txt" for part in ("", "-lint", "-scan")]
-    if digest := _fresh(stamp, *locks):
-        _install([sys.executable, "-m", "venv", "--clear", folder], root)
+    return _environment(root, "gate", locks)
+
+
+def _environment(
+    root: Path, name: str, locks: list[Path], included: Sequence[Path] = (), *, by_uv: bool = False
+) -> Path:
+    """The Python of an environment that holds hashed requirements, made by venv and pip or by uv."""
+    folder = root / CACHE / f"python-{name}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = folder / "taskflow-stamp"
+    if digest := _fresh(stamp, *locks, *included):
+        stamp.unlink(missing_ok=True)
+        pip: list[str | Path] = [python, "-m", "pip", "install"]
+        if by_uv:
+            pip = [tool("uv"), "pip", "install", "--python", python]
+            _install(
+                [pip[0], "venv", "--quiet", "--clear", "--python", sys.executable, folder], root
+            )
+        else:
+            _install([sys.executable, "-m", "venv", "--clear", folder], root)
         words = [word for lock in locks for word in ("-r", lock)]
-        _install([python, "-m", "pip", "install", "--quiet", "--require-hashes", *words], root)
+        _install([*pip, "--quiet", "--require-hashes", *words], root)
         stamp.write_text(digest)
     return python
 
@@ -104,13 +96,9 @@ def node() -> Path:
 
 
 def node_modules(folder: Path) -> None:
-    """`npm ci` in a frontend's folder, unless its lock file was already installed."""
+    """`npm ci` in a frontend's folder, unless its lock file, which is there, was already installed."""
     lock = folder / "package-lock.json"
     stamp = folder / "node_modules" / ".taskflow-stamp"
-    if not lock.is_file():
-        raise EnvironmentTrouble(
-            f"{lock} is missing", "make it with `npm install` in that folder and commit it"
-        )
     digest = _fresh(stamp, lock, folder / "package.json")
     if digest:
         binary = node()

@@ -196,7 +196,7 @@ DOCKERFILE = {
 BACKEND_IGNORE, FRONTEND_IGNORE = "backend/.dockerignore", "frontend/.dockerignore"
 DOCKERIGNORE = {
     ".env let in": Fault("excludes", [Edit(END, "\n!.env\n")], "nothing let in", "let in: .env", BACKEND_IGNORE),
-    "everything let in": Fault("excludes", [Edit(r"(?s).*", "# nothing\n")], "nothing let in", ".git/config, .env, .env.local, .venv/bin/python, src/.env, src/app/.env.local, src/app/key.pem, src/__pycache__/a.pyc", BACKEND_IGNORE),
+    "everything let in": Fault("excludes", [Edit(r"(?s).*", "# nothing\n")], "nothing let in", ".git/config, .git/HEAD, .env, .env.local, .env.production, src/.env, src/app/.env.local, src/app/key.pem, .venv/bin/python, src/__pycache__/a.pyc", BACKEND_IGNORE),
     "only the bytecode let in": Fault("excludes", [Edit(r"(?s).*", "*\n!src\n!image\n!requirements*.txt\n**.pyc\n**/.env*\n**/*.pem\n")], "nothing let in", "let in: src/__pycache__/a.pyc", BACKEND_IGNORE),
     "local packages let in": Fault("excludes", [Edit(END, "\n!node_modules\n")], "nothing let in", "let in: node_modules/next/a.js", FRONTEND_IGNORE),
     "sources kept out": Fault("includes", [Edit(END, "\nsrc\n")], "nothing missing", "kept out: src by `src` in line", BACKEND_IGNORE),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from automation import engine as seam
+from automation.buildlog import Steps
 from automation.engine import Builder, Engine, find, substitutes, without_cache_mounts
 from automation.errors import (
     EnvironmentTrouble,
@@ -219,7 +219,7 @@ def test_cache_mounts_are_taken_out_and_nothing_else() -> None:
     ],
 )
 def test_steps_are_counted_whoever_builds(lines: list[str], steps: int, cached: int) -> None:
-    watch = seam._Steps(lambda _: None)
+    watch = Steps(lambda _: None)
     for line in lines:
         watch.see(line)
     assert (len(watch.steps), len(watch.steps & watch.cached)) == (steps, cached)
@@ -235,7 +235,7 @@ def test_steps_are_counted_whoever_builds(lines: list[str], steps: int, cached: 
 )
 def test_only_what_is_work_is_announced(lines: list[str]) -> None:
     said: list[str] = []
-    watch = seam._Steps(said.append)
+    watch = Steps(said.append)
     for line in lines:
         watch.see(line)
     assert [line.split()[-1] for line in said] == ["b"]

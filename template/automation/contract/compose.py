@@ -67,17 +67,14 @@ def _whole(root: Path, project: Project, file: ComposeFile) -> Iterator[Result]:
     for name, model in project.services.items():
         entry = services.get(name)
         image = entry.get("image") if isinstance(entry, dict) else "missing"
-        yield (
-            _Service(root, project, file, name)
-            .level("image")
-            .check(
-                f"service.{name}",
-                f"image of {name}",
-                model.image,
-                image,
-                f"make both agree: services.{name}.image in taskflow.toml and {file.name}",
-                passed=full_name(str(image)) == full_name(model.image),
-            )
+        level = _Service(root, project, file, name).level("image")
+        yield level.check(
+            f"service.{name}",
+            f"image of {name}",
+            model.image,
+            image,
+            f"make both agree: services.{name}.image in taskflow.toml and {file.name}",
+            passed=full_name(str(image)) == full_name(model.image),
         )
     # Others, such as a cache, are the project's own affair; more rights than ours they may not have.
     powerful = {}
@@ -337,12 +334,10 @@ def _deployed(entry: Mapping[str, Any], *keys: str) -> Any:
 
 def _compose_bytes(value: object) -> int:
     """Compose's byte value: a bare number, or b, k, m, g in powers of 1024."""
-    match = re.fullmatch(r"(\d{1,18})([bkmg]?)b?", str(value).lower())
+    match = re.fullmatch(r"(\d{1,18})([kmg]?)b?", str(value).lower())
     if not match:
         raise ValueError(value)
-    return (
-        int(match[1]) * 1024 ** " kmg".find(match[2]) if match[2] in set("kmg") else int(match[1])
-    )
+    return int(match[1]) << 10 * " kmg".find(match[2])
 
 
 def _volumes(service: _Service) -> Result:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from automation.contract.level import Level, shown
 from automation.dockerfile import Stage
-from automation.model import Container
+from automation.model import Container, names_host
 from automation.results import Result
 
 LABEL_PREFIX = "org.opencontainers.image."
@@ -17,8 +17,7 @@ LABELS = ("title", "version", "revision", "created", "source", "base.name")
 
 def full_name(image: str) -> str:
     """An image's name as an engine completes it: with Docker Hub's host, and a tag."""
-    first, slash, _ = image.partition("/")
-    if not slash or not (set(first) & {".", ":"} or first == "localhost"):
+    if not names_host(image):
         image = f"docker.io/{image}"
     image = re.sub(r"^(index\.)?docker\.io/", "docker.io/", image)
     image = re.sub(r"^docker\.io/(?=[^/]+$)", "docker.io/library/", image)
@@ -163,7 +162,7 @@ def check_environment(
     )
 
 
-def line_of(stage: Stage | None, name: str, keys: Iterable[str] = ()) -> int:
+def line_of(stage: Stage | None, name: str, keys: Iterable[str]) -> int:
     """Where a stage last gives one of the keys a value; else where it starts."""
     if stage is None:
         return 0

@@ -14,31 +14,13 @@ from automation.model import Kind, Project
 from automation.results import Result
 
 # What must never reach a build context: history, secrets, local environments, caches.
+_NEVER = (
+    ".git/config", ".git/HEAD", ".env", ".env.local", ".env.production", "src/.env",
+    "src/app/.env.local", "src/app/key.pem",
+)  # fmt: skip
 _MUST_IGNORE: dict[Kind, tuple[str, ...]] = {
-    Kind.BACKEND: (
-        ".git/config",
-        ".env",
-        ".env.local",
-        ".venv/bin/python",
-        "src/.env",
-        "src/app/.env.local",
-        "src/app/key.pem",
-        "src/__pycache__/a.pyc",
-        ".env.production",
-        ".git/HEAD",
-    ),
-    Kind.FRONTEND: (
-        ".git/config",
-        ".env",
-        ".env.local",
-        "node_modules/next/a.js",
-        ".next/cache/a",
-        "src/.env",
-        "src/app/.env.local",
-        "src/app/key.pem",
-        ".env.production",
-        ".git/HEAD",
-    ),
+    Kind.BACKEND: (*_NEVER, ".venv/bin/python", "src/__pycache__/a.pyc"),
+    Kind.FRONTEND: (*_NEVER, "node_modules/next/a.js", ".next/cache/a"),
 }
 # What BuildKit or Buildah prefer to a .dockerignore.
 _READ_INSTEAD = ("Dockerfile.dockerignore", "Dockerfile.containerignore", ".containerignore")

@@ -153,11 +153,7 @@ def fetch(engine: Engine, images: dict[str, str], progress: Progress) -> list[Im
     """The given images, pulled where they are not on this machine yet."""
     found = []
     for container, reference in images.items():
-        config = engine.image_config(reference)
-        if config is None:
-            progress.say(f"pulling {reference}")
-            engine.call("pull", reference, timeout=600)
-            config = engine.image_config(reference)
+        config = engine.provide(reference, progress.say)
         if config is None:
             raise EnvironmentTrouble(
                 f"{reference} was pulled, but {engine.name} does not know it by that name",

@@ -13,18 +13,8 @@ from automation.postgres import Postgres
 from automation.results import Result
 from automation.smoke.catalogue import unmeasurable, verdict
 from automation.smoke.health import failed_checks, leaks
-from automation.smoke.lab import (
-    NO_ANSWER,
-    PROBE_TIMEOUT,
-    Lab,
-    ask,
-    checks,
-    excerpt,
-    fine,
-    probe,
-    until,
-)
-from automation.stack import Running
+from automation.smoke.lab import PROBE_TIMEOUT, Lab, ask, checks, excerpt, fine, probe, until
+from automation.stack import NO_ANSWER, Running
 
 LONGEST_REQUEST = 10.0  # seconds; a request that takes longer hangs
 _FAILURES = 2  # in a row, after which the chart's readiness probe takes a pod out of its Service

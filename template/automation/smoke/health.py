@@ -165,18 +165,16 @@ def _is_time(value: object) -> bool:
         return False
 
 
-def _checked(body: object) -> list[str]:
+def _checked(body: object) -> dict[str, object]:
     found = body.get("checks") if isinstance(body, dict) else None
-    return [*found] if isinstance(found, dict) else []
+    return found if isinstance(found, dict) else {}
 
 
 def failed_checks(answer: Answer) -> list[str]:
     """The checks that an application/health+json body reports as failed."""
-    body = answer.json()
-    found = body.get("checks") if isinstance(body, dict) else None
     return [
         key
-        for key, entries in (found.items() if isinstance(found, dict) else ())
+        for key, entries in _checked(answer.json()).items()
         if isinstance(entries, list)
         and any(isinstance(entry, dict) and entry.get("status") == "fail" for entry in entries)
     ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from automation import contract
-from automation.contract.secret import SECRET_NAME, is_secret
+from automation.contract.secret import SECRET_NAME, URL_PASSWORD, is_secret
 from automation.engine import substitutes
 from automation.model import Access, Container, megabytes
 from automation.results import Result
@@ -63,7 +63,6 @@ _SECRETS = {
     b"hf_": rb"\bhf_[A-Za-z]{34}\b",
     b"npg_": rb"://\w+:npg_[A-Za-z0-9]{12,}@",
 }
-_IN_URL = re.compile(r"://[^/\s:@]+:[^/\s@$]+@")
 # ARG and ENV as the builders note them, or the build arguments that they write in front of a RUN.
 _STATED = re.compile(
     r"(?:/bin/sh -c #\(nop\)\s+)?(?:ARG|ENV)\s+(\w+[= ]\S.*)|(?:RUN )?\|\d+ (.+?)(?: /bin/\w*sh |$)",
@@ -171,9 +170,9 @@ def _writable(path: str, info: tarfile.TarInfo, model: Container) -> bool:
     )
 
 
-def _listed(items: list[str], nothing: str = "none") -> str:
+def _listed(items: list[str]) -> str:
     more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-    return ", ".join(items[:_SHOWN]) + more or nothing
+    return ", ".join(items[:_SHOWN]) + more or "none"
 
 
 FILE_CHECKS = (
@@ -248,7 +247,7 @@ def _told_by(document: dict[str, Any]) -> list[str]:
     places |= {key: " ".join(map(str, config.get(key) or ())) for key in ("Entrypoint", "Cmd")}
     found = []
     for place, text in places.items():
-        if secret := _secret(text.encode()) or ("a password" if _IN_URL.search(text) else ""):
+        if secret := _secret(text.encode()) or ("a password" if URL_PASSWORD.search(text) else ""):
             found.append(f"{place}: {secret}")
     stated = {key for step in steps for key, value in _stated(step) if is_secret(key, value)}
     return found + [f"history: build argument or ENV {key}" for key in sorted(stated - named)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 import threading
 import time
@@ -11,20 +10,19 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from automation.build import Say
 from automation.engine import Engine
 from automation.errors import EnvironmentTrouble
 from automation.model import Kind, Project, megabytes
+from automation.process import Say
 from automation.results import Result
 from automation.smoke.catalogue import Check
 from automation.smoke.timeline import Timeline
-from automation.stack import STREAM, Answer, Running, Stack
+from automation.stack import NO_ANSWER, STREAM, Answer, Running, Stack
 
 PROBE_TIMEOUT = 2.0  # seconds; what the chart's readiness probe allows
 KILLED = "killed"  # how a fate begins that the memory limit brought about
 SIGKILLED = 137  # 128 + SIGKILL
 _INSTANCES = 2  # that may be started for a check: a first may be held up by what others do
-NO_ANSWER = (OSError, http.client.HTTPException)
 
 
 class NeverReady(OSError):

@@ -13,8 +13,8 @@ from automation.cgroup import Process
 from automation.model import megabytes
 from automation.results import Result
 from automation.smoke.catalogue import unmeasurable, verdict
-from automation.smoke.lab import KILLED, NO_ANSWER, Lab, checks, fate
-from automation.stack import Running
+from automation.smoke.lab import KILLED, Lab, checks, fate
+from automation.stack import NO_ANSWER, Running
 
 REQUESTS, CONCURRENCY = 600, 8
 FULL_REQUESTS, FULL_CONCURRENCY = 3000, 16

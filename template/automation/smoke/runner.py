@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from automation.build import Image, Say
+from automation.build import Image
 from automation.engine import Engine
 from automation.errors import EnvironmentTrouble, MachineTrouble
 from automation.model import Project
+from automation.process import Say
 from automation.results import Result
 from automation.smoke import (
     database,
@@ -23,9 +24,9 @@ from automation.smoke import (
     stop,
 )
 from automation.smoke.catalogue import BY_ID, CHECKS, PREFIX, select, unmeasurable, verdict
-from automation.smoke.lab import NO_ANSWER, Lab, Options, Step, fate
+from automation.smoke.lab import Lab, Options, Step, fate
 from automation.smoke.timeline import Timeline
-from automation.stack import Stack
+from automation.stack import NO_ANSWER, Stack
 
 _WORKERS = 5
 # Beside each other, each on a container of its own; the longest first.

@@ -12,13 +12,12 @@ from automation.cgroup import Process, own_wait
 from automation.results import Result
 from automation.smoke import identity
 from automation.smoke.catalogue import unmeasurable, verdict
-from automation.smoke.lab import NO_ANSWER, SIGKILLED, Lab, checks, until
-from automation.stack import Running
+from automation.smoke.lab import SIGKILLED, Lab, checks, until
+from automation.stack import NO_ANSWER, Running
 
 _CLIENTS = 4
-_RAN_ENOUGH = (
-    0.5  # of the CPU that a start takes: the program itself is running, not its interpreter
-)
+# Of the CPU that a start takes: the program itself is running, not its interpreter.
+_RAN_ENOUGH = 0.5
 _STILL = 100  # looks in a row, 5 ms apart, without work: it waits for something
 _HANGS = 0.3  # seconds without an answer after which a request counts as slow
 _LONGEST = 30.0  # seconds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 
 from automation.cgroup import Process
 from automation.errors import EnvironmentTrouble
-from automation.stack import Running
+from automation.stack import NO_ANSWER, Running
 
 _PERIOD = 0.25  # seconds
 _TIMEOUT = 1.0  # seconds; a slower answer counts as none
@@ -97,6 +96,6 @@ class Timeline:
             try:
                 answer = running.get(running.model.health.ready, _TIMEOUT)
                 taken = answer.seconds if answer.status == 200 else None
-            except (OSError, http.client.HTTPException):
+            except NO_ANSWER:
                 taken = None
             series.latency.append((at, taken))
