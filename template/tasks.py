@@ -6,6 +6,7 @@ Install once: python3 -m venv .venv && .venv/bin/pip install --require-hashes -r
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -43,6 +44,8 @@ def spoken(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def wrapper(*arguments: Any, **options: Any) -> None:
+        # Like Ctrl-C: what was started is ended, and temporary files go.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             function(*arguments, **options)
         except TaskflowError as error:
@@ -112,8 +115,7 @@ def build_images(
 def up(_: Context, engine: str = "", build: bool = True) -> None:
     """Start everything on this machine, its services included, and wait until it is healthy."""
     chosen = find(engine)
-    if not compose.running(HERE, project(), chosen):
-        compose.check_ports(HERE)
+    compose.check_ports(HERE, compose.own_ports(HERE, project(), chosen))
     if build:
         build_images([], engine)
     run_compose(engine, "up", "--detach", "--no-build", "--remove-orphans")
@@ -139,6 +141,8 @@ def logs(
     """Show what the containers write."""
     words = ["logs", "--tail", compose.tail(tail, follow=follow)]
     words += ["--follow"] if follow else []
+    if service:
+        compose.require_service(HERE, service)
     run_compose(engine, *words, *([service] if service else []))
 
 
@@ -225,6 +229,7 @@ def clean(_: Context, images: bool = False, cache: bool = False, engine: str = "
     if chosen is None:
         return
     found = project()
+    stack.sweep(chosen, print)
     for name in stack.remove_kept(chosen, found):
         print(f"removed the smoke test's stack {name}")
     for name in [f"{found.image(name)}:dev" for name in found.containers] if images else ():

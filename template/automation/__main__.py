@@ -6,6 +6,9 @@ import argparse
 import os
 import signal
 import sys
+import tempfile
+import threading
+import time
 from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
@@ -16,8 +19,16 @@ from rich.console import Console
 
 from automation import build, cluster, lint, reporting, scan, switches
 from automation.engine import find
-from automation.errors import ExitCode, TaskflowError
+from automation.errors import (
+    EnvironmentTrouble,
+    ExitCode,
+    InputError,
+    Interrupted,
+    TaskflowError,
+    UsageError,
+)
 from automation.model import FILE_NAME, Project, load
+from automation.process import trouble
 from automation.progress import Progress
 from automation.results import Report, judge
 from automation.smoke import command as smoke
@@ -45,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
         ("cluster", "install the chart on a Kubernetes cluster and put it to the test"),
     ):
         command = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+        command.set_defaults(refuse=command.error)
         if name == "chart":
             continue
         if name == "cluster":
@@ -137,36 +149,29 @@ def _with_images(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command in the current folder; its exit code."""
-    options = parser().parse_args(arguments)
+    options, unknown = parser().parse_known_args(arguments)
+    if unknown:
+        options.refuse(f"unknown: {' '.join(unknown)}")
     root = Path.cwd()
+    started = time.monotonic()
     console = _console()
     signal.signal(signal.SIGTERM, _interrupt)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, _interrupt)
+    _end_with_nox()
     try:
         if options.command == "smoke" and options.list:
             return smoke.list_checks(options, console)
         report = run(root, options, console)
-    except TaskflowError as error:
+    except UsageError as error:
         print(f"{options.command}: {error}", file=sys.stderr)
-        if (root / FILE_NAME).is_file():
-            _write(_broken_off(options.command, error), root)
         return error.exit_code
-    except KeyboardInterrupt:
-        print(f"{options.command}: interrupted; everything started was removed", file=sys.stderr)
-        return ExitCode.INTERRUPTED
-    except ModuleNotFoundError as error:
-        missing = not_installed(error.name or str(error))
-        print(f"{options.command}: {missing}", file=sys.stderr)
-        return missing.exit_code
-    except OSError as error:
-        print(f"{options.command}: {error.strerror}: {error.filename or ''}", file=sys.stderr)
-        return ExitCode.ENVIRONMENT
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        print(f"{options.command}: a file of this project is no UTF-8 text, see its line {line}\n"
-              "  save it as UTF-8", file=sys.stderr)  # fmt: skip
-        return ExitCode.WRONG_INPUT
+    except (TaskflowError, KeyboardInterrupt, ImportError, OSError, UnicodeDecodeError) as error:
+        said = _in_plain_words(error)
+        print(f"{options.command}: {said}", file=sys.stderr)
+        if (root / FILE_NAME).is_file():
+            _write(_broken_off(options.command, said, seconds=time.monotonic() - started), root)
+        return said.exit_code
     # Shown before it is written: a full disk must not take a verdict of minutes along.
     done = [_show(report, console), _write(report, root)]
     return report.exit_code if all(done) else report.exit_code or ExitCode.ENVIRONMENT
@@ -202,16 +207,67 @@ def _write(report: Report, root: Path) -> bool:
               f"  make {reporting.FOLDER}/ a folder that you may write to, with room on its disk",
               file=sys.stderr)  # fmt: skip
         return False
+    try:
+        reporting.tell_ci(report)
+    except OSError as error:  # the verdict stands all the same
+        print(f"{report.command}: {reporting.STEP_SUMMARY} cannot be written: {error.strerror}: "
+              f"{error.filename}", file=sys.stderr)  # fmt: skip
     return True
 
 
-def _broken_off(command: str, error: TaskflowError) -> Report:
+def _in_plain_words(error: BaseException) -> TaskflowError:
+    """What broke a run off, for a person."""
+    match error:
+        case TaskflowError():
+            return error
+        case ModuleNotFoundError():
+            return not_installed(error.name or str(error))
+        case UnicodeDecodeError():
+            line = error.object.count(b"\n", 0, error.start) + 1
+            return InputError(
+                f"a file of this project is no UTF-8 text, see its line {line}", "save it as UTF-8"
+            )
+        case OSError():
+            where = error.filename or f"somewhere below {tempfile.gettempdir()}"
+            reason = f"{error.strerror or error}: {where}"
+            known = trouble(reason)
+            hint = known.hint if known else "see that it is there and may be written to"
+            return EnvironmentTrouble(reason, hint)
+        case KeyboardInterrupt():
+            return Interrupted("interrupted; everything started was removed", "run it again")
+    return EnvironmentTrouble(str(error) or type(error).__name__)
+
+
+def _broken_off(command: str, error: TaskflowError, *, seconds: float) -> Report:
     """The report of a run that came to no verdict: an older one must not be taken for it."""
     report = Report(command)
-    measured, fix = error.message, error.hint
-    report.add([judge(f"{command}.run", "runs to its end", False, measured=measured, fix=fix)])
+    report.add(
+        [
+            judge(
+                f"{command}.run",
+                "runs to its end",
+                False,
+                expected="a verdict",
+                measured=error.message,
+                fix=error.hint or "mend what is said here and run it again",
+                seconds=seconds,
+            )
+        ]
+    )
     report.close()
     return report
+
+
+def _end_with_nox() -> None:
+    """Stop when nox is gone: a SIGTERM that it gets alone does not reach the sessions it started."""
+
+    def watch(nox: int) -> None:
+        while os.getppid() == nox:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if "NOX_CURRENT_SESSION" in os.environ and os.name == "posix":
+        threading.Thread(target=watch, args=(os.getppid(),), daemon=True).start()
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -45,7 +45,10 @@ class Log:
         the machine, such as a port that is taken, happens inside of the step.
         """
         own = "\n".join(_QUOTED.sub("", line) for line in self.builder)
-        return trouble(own) or trouble("\n".join(self.step[-_LAST_WORDS:]), of_step=True)
+        last = self.step[-_LAST_WORDS:]
+        if any("npm error" in line for line in last):
+            last = [*_reason(self.step), *last]
+        return trouble(own) or trouble("\n".join(last), of_step=True)
 
     def failure(self, output: str) -> tuple[str, str]:
         """What the builder says of the step that failed, and that step's words."""

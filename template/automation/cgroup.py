@@ -11,6 +11,7 @@ from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
 # What is asked for → the file's name in v1 and v2.
+_LOOKS = 50  # 10 ms apart, at a process that is just being replaced
 _FILES = {
     "peak": ("memory.max_usage_in_bytes", "memory.peak"),
     "usage": ("memory.usage_in_bytes", "memory.current"),
@@ -42,6 +43,17 @@ def proc_stat(pid: int) -> list[str]:
         return []
 
 
+def _has_program(pid: int) -> bool:
+    """Whether a process has a command line, as no zombie has, nor one that is just being replaced."""
+    for _ in range(_LOOKS):
+        if Path(f"/proc/{pid}/cmdline").read_bytes():
+            return True
+        if proc_stat(pid)[:1] in ([], ["Z"], ["X"]):
+            break
+        time.sleep(0.01)
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """A container's process 1, where this host can see it; every reading is None where it cannot."""
@@ -55,8 +67,7 @@ class Process:
         """The process with this ID; None when it is gone or lives in a virtual machine."""
         try:
             groups = Path(f"/proc/{pid}/cgroup").read_text() if pid else ""
-            # A zombie, or a thread of the kernel, has no command line.
-            if not groups or not Path(f"/proc/{pid}/cmdline").read_bytes():
+            if not groups or not _has_program(pid):
                 return None
         except OSError:
             return None

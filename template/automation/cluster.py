@@ -16,7 +16,7 @@ from automation.build import Image
 from automation.deploy import LOAD_VARIABLE, ReleaseTrouble
 from automation.drills import DRILLS, run
 from automation.engine import Engine
-from automation.errors import EnvironmentTrouble, InputError
+from automation.errors import EnvironmentTrouble, UsageError
 from automation.kubectl import Kubectl, choose
 from automation.model import Project
 from automation.namespace import Namespace
@@ -92,7 +92,7 @@ def _values(options: argparse.Namespace) -> list[Path]:
     paths = [path.absolute() for path in options.values]
     for path in paths:
         if not path.is_file():
-            raise InputError(f"--values {path}: no such file")
+            raise UsageError(f"--values {path}: no such file")
     return paths
 
 

@@ -9,9 +9,10 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from automation import composefile
 from automation.engine import Engine, substitutes
 from automation.errors import EnvironmentTrouble, InputError
 from automation.model import Project
@@ -84,10 +85,22 @@ def tail(text: str, *, follow: bool) -> str:
     return text
 
 
-def running(root: Path, project: Project, engine: Engine) -> bool:
-    """Whether a container of this project's compose stack is up."""
+def require_service(root: Path, name: str) -> None:
+    """Raise InputError unless the compose file has a service of this name."""
+    file = composefile.read(root)
+    if file and name not in (services := file.section("services")):
+        raise InputError(f"unknown service: {name}", f"{file.name} has: {', '.join(services)}")
+
+
+def own_ports(root: Path, project: Project, engine: Engine) -> set[int]:
+    """The host ports that this project's compose stack publishes now."""
     done = run([*command(engine), "ps", "--quiet"], cwd=root, env=environment(project), timeout=60)
-    return bool(done.stdout.strip())
+    found = set()
+    for id in done.stdout.split():
+        settings = (engine.inspect("container", id) or {}).get("NetworkSettings") or {}
+        for places in (settings.get("Ports") or {}).values():
+            found |= {int(place.get("HostPort") or 0) for place in places or []}
+    return found
 
 
 def published_ports(root: Path) -> dict[str, int]:
@@ -151,9 +164,11 @@ def _healthy(url: str) -> bool:
         return False
 
 
-def check_ports(root: Path) -> None:
-    """Raise EnvironmentTrouble when a port that compose.yaml publishes is taken."""
+def check_ports(root: Path, own: Collection[int] = ()) -> None:
+    """Raise EnvironmentTrouble when a port that compose.yaml publishes is taken, but by its `own` stack."""
     for variable, port in published_ports(root).items():
+        if port in own:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

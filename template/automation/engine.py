@@ -94,6 +94,13 @@ class Engine:
         """Whether BuildKit builds: two builds at a time gain by it and do not disturb each other."""
         return self.builder in {Builder.BUILDX, Builder.BUILDKIT}
 
+    def failure(self, done: Completed, *words: str | Path) -> EnvironmentTrouble:
+        """What made a client command fail, for a person."""
+        return trouble(done.stderr) or EnvironmentTrouble(
+            f"{self.name} {' '.join(map(str, words[:2]))} failed: {last_line(done.stderr)}",
+            "run it by hand to see more, or run the command again",
+        )
+
     def call(self, *words: str | Path, check: bool = True, timeout: float = 120) -> Completed:
         """Run one client command.
 
@@ -112,10 +119,7 @@ class Engine:
             if fault and (check or "engine stopped answering" in fault.message):
                 raise fault
             if check:
-                raise EnvironmentTrouble(
-                    f"{self.name} {' '.join(map(str, words[:2]))} failed: {last_line(done.stderr)}",
-                    "run it by hand to see more, or run the command again",
-                )
+                raise self.failure(done, *words)
         return done
 
     def inspect(self, kind: str, name: str) -> dict[str, Any] | None:

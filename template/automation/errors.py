@@ -48,6 +48,16 @@ class InputError(TaskflowError):
     exit_code = ExitCode.WRONG_INPUT
 
 
+class UsageError(InputError):
+    """The words of a command cannot be right; nothing ran, and what earlier runs reported stands."""
+
+
+class Interrupted(TaskflowError):
+    """A person, or whoever runs this, has stopped it."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
 class NoEngineError(TaskflowError):
     """Neither Docker nor Podman answers."""
 

@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from automation.errors import InputError
+from automation.errors import InputError, UsageError
 
 FILE_NAME = "taskflow.toml"
 
@@ -432,6 +432,10 @@ class Scan(_Entry):
     licences: Licences = Licences()
 
 
+# Written by the automation, removed by `invoke clean`, or somebody else's sources.
+_NOT_ITS_OWN = {"automation", "chart", "reports", ".nox", ".git", "node_modules"}
+
+
 class Project(_Entry):
     """The whole of taskflow.toml."""
 
@@ -456,6 +460,13 @@ class Project(_Entry):
         if both:
             raise _at("a container and a service share this name", "services", min(both))
         for name, container in self.containers.items():
+            folder = self.context(name)
+            if folder.split("/")[0] in _NOT_ITS_OWN:
+                raise _at(
+                    f"the folder {folder!r} is none for sources: other files are written or kept there; "
+                    "set context to another one",
+                    *("containers", name, *(["context"] if container.context else [])),
+                )
             for variable, target in container.connects.items():
                 if target == name:
                     raise _at(
@@ -481,10 +492,10 @@ class Project(_Entry):
         return self.containers[container].context or container
 
     def select(self, names: Sequence[str]) -> dict[str, Container]:
-        """The named containers, or all; raises InputError for an unknown name."""
+        """The named containers, or all; raises UsageError for an unknown name."""
         unknown = [name for name in names if name not in self.containers]
         if unknown:
-            raise InputError(
+            raise UsageError(
                 f"unknown container: {', '.join(unknown)}",
                 f"{FILE_NAME} has: {', '.join(self.containers)}",
             )

@@ -36,7 +36,8 @@ _TROUBLE = (
     _Fault(
         r"cannot connect to the docker daemon|error during connect|unable to connect to podman"
         r"|connection reset by peer.*docker|docker\.sock|rpc error.*transport is closing"
-        r"|error reading from server: EOF|failed to connect to the docker API",
+        r"|error reading from server: EOF|failed to connect to the docker API"
+        r"|server did not provide an image ID",
         "the container engine stopped answering",
         "start it again (`docker info` must work) and repeat the command; nothing else is needed",
     ),
@@ -55,7 +56,7 @@ _TROUBLE = (
         '"python:3.13-slim=mirror.example/python:3.13-slim"',
     ),
     _Fault(
-        r"temporary failure in name resolution|could not resolve host|network is unreachable"
+        r"temporary failure in name resolution|name or service not known|could not resolve host|network is unreachable"
         r"|npm error code (ECONNREFUSED|ECONNRESET|ETIMEDOUT)|\bEAI_AGAIN\b|\bENOTFOUND\b|dns error|failed to lookup address|no route to host"
         r"|failed to fetch|connection refused.*(index|simple)",
         "the network, or a package index, cannot be reached",

@@ -18,6 +18,7 @@ from rich.table import Table
 from automation.results import Report, Result, Status
 
 FOLDER = "reports"
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 _COMMANDS = (
     "lint",
     "build",
@@ -124,7 +125,7 @@ def _explanation(result: Result) -> list[tuple[str, str]]:
 
 
 def write(report: Report, folder: Path) -> None:
-    """Write reports/COMMAND.{json,xml,md}, refresh reports/summary.md, and tell the CI."""
+    """Write reports/COMMAND.{json,xml,md} and refresh reports/summary.md."""
     folder.mkdir(parents=True, exist_ok=True)
     markdown = _markdown(report)
     _replace(folder / f"{report.command}.json", _json(report))
@@ -138,10 +139,13 @@ def write(report: Report, folder: Path) -> None:
     if f"{report.command}.html" not in report.pages and not report.earlier:
         # An older run's page must not be taken for this one's.
         (folder / f"{report.command}.html").unlink(missing_ok=True)
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
+
+
+def tell_ci(report: Report) -> None:
+    """Add the report to the page that GitHub shows of a job, where there is one."""
+    if summary := os.environ.get(STEP_SUMMARY):
         with Path(summary).open("a", encoding="utf-8") as stream:
-            stream.write(markdown + "\n")
+            stream.write(_markdown(report) + "\n")
 
 
 def _replace(path: Path, text: str) -> None:

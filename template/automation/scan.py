@@ -23,6 +23,7 @@ from automation.results import Result, judge, skip
 from automation.toolenv import tool
 
 _SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
+_SECRET_CONFIG = Path(__file__).with_name("trivy-secret.yaml")
 _NO_DATABASE = re.compile(
     r"failed to download vulnerability DB|DB error|--skip-db-update", re.IGNORECASE
 )
@@ -40,7 +41,12 @@ def scan(
     """Every scan; `offline` leaves out vulnerabilities, and the result says so."""
     images = list(images)
     gate: set[str] = set(project.scan.severities)
-    reports.mkdir(parents=True, exist_ok=True)
+    try:
+        reports.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise EnvironmentTrouble(
+            f"{reports.name} is no folder", "remove it: reports are written there"
+        ) from None
     with ThreadPoolExecutor(max_workers=2) as pool:
         sources = pool.submit(_sources, root, gate)
         scanned = pool.map(
@@ -80,7 +86,16 @@ def _sources(root: Path, gate: set[str]) -> list[Result]:
     skipped = [word for pattern in _SKIPPED for word in ("--skip-dirs", pattern)]
     with tempfile.TemporaryDirectory() as folder:
         answer, error = trivy(
-            ["filesystem", "--scanners", "misconfig,secret", "--skip-check-update", *skipped, root],
+            [
+                "filesystem",
+                "--scanners",
+                "misconfig,secret",
+                "--secret-config",
+                _SECRET_CONFIG,
+                "--skip-check-update",
+                *skipped,
+                root,
+            ],
             Path(folder, "sources.json"),
         )
     if error:
@@ -181,11 +196,14 @@ def _image(
         layers = Path(folder, "layers")
         _unpack(archive, layers, set(known))
         files, files_error = trivy(
-            ["filesystem", "--scanners", "secret", layers], Path(folder, "layers.json")
+            ["filesystem", "--scanners", "secret", "--secret-config", _SECRET_CONFIG, layers],
+            Path(folder, "layers.json"),
         )
         error = error or files_error
         if error:
             raise EnvironmentTrouble(f"trivy failed on {image.tags[0]}: {last_line(error)}")
+        for target in answer.get("Results") or []:
+            target["Target"] = target["Target"].replace(str(archive), image.tags[0])
         secrets = _findings(answer, "Secrets", gate) + _findings(files, "Secrets", gate)
         seconds = time.monotonic() - started
         results = _judge_image(project, name, answer, secrets, gate, seconds)
@@ -312,7 +330,7 @@ def _vulnerabilities(
 
 
 def _sbom(name: str, output: Path, reports: Path) -> Result:
-    target = reports / f"sbom-{name}.cdx.json"
+    target = output.with_name(f"sbom-{name}.cdx.json")
     done = run(
         [tool("trivy"), "convert", "--quiet", "--format", "cyclonedx", "--output", target, output],
         timeout=120,
@@ -320,6 +338,7 @@ def _sbom(name: str, output: Path, reports: Path) -> Result:
     count = 0
     if done.returncode == 0:
         count = len(json.loads(target.read_text(encoding="utf-8")).get("components") or [])
+        shutil.copy(target, reports)
     return judge(
         "scan.sbom",
         "SBOM (CycloneDX)",

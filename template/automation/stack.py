@@ -24,6 +24,11 @@ OWNER_LABEL = "io.taskflow.smoke"
 KEPT_LABEL = "io.taskflow.smoke.kept"
 STREAM = "text/event-stream"
 NO_ANSWER = (OSError, http.client.HTTPException)
+_LAST_WORDS = 800  # characters
+_CANNOT_START = {
+    126,
+    127,
+}  # what a client exits with where the command is no program, or is not there
 TMP_SIZE = 64 * 10**6  # bytes
 
 
@@ -56,6 +61,7 @@ class Running:
     pid: int = 0
     launched: float = 0.0
     seconds_to_healthy: float | None = None
+    cannot_start: str = ""  # the engine's words, where its command is none
     cpu_to_healthy: float = 0.0  # seconds that its first thread ran until then, where that is known
 
     def connect(self, timeout: float) -> http.client.HTTPConnection:
@@ -87,7 +93,8 @@ class Running:
     def last_words(self) -> str:
         """The last line that the container wrote."""
         done = self.engine.call("logs", "--tail", "20", self.handle, check=False)
-        return last_line(done.stderr) or last_line(done.stdout)
+        said = last_line(done.stderr) or last_line(done.stdout)
+        return (self.cannot_start or said)[:_LAST_WORDS]
 
     def evaluate(self, code: dict[str, str], *arguments: str) -> Any:
         """Run one line of code with the image's own interpreter; its JSON answer.
@@ -321,7 +328,13 @@ class Stack:
             {t: self.handle(t) for t in model.connects.values() if t in self.urls}
         )
         running.launched = time.monotonic()
-        self.engine.call(*words, *options, image)
+        done = self.engine.call(*words, *options, image, check=False)
+        if done.returncode in _CANNOT_START:
+            # The image's own fault, and no reason to break off the checks of others.
+            said = [line for line in done.stderr.splitlines() if "exec" in line]
+            running.cannot_start = (said or [last_line(done.stderr)])[0]
+        elif done.returncode:
+            raise self.engine.failure(done, *words)
         return running
 
     def wait(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from automation.errors import InputError
+from automation.errors import UsageError
 
 OFFLINE = "TASKFLOW_OFFLINE"
 IF_CHANGED = "TASKFLOW_IF_CHANGED"
@@ -16,10 +16,10 @@ def switched_on(variable: str) -> bool:
     """What a variable of the environment says.
 
     Raises:
-        InputError: it is neither 1 nor 0, nor a word for one of them.
+        UsageError: it is neither 1 nor 0, nor a word for one of them.
     """
     given = os.environ.get(variable, "")
     try:
         return _WORDS[given.strip().lower()]
     except KeyError:
-        raise InputError(f"{variable} is {given!r}", "set it to 1 or 0") from None
+        raise UsageError(f"{variable} is {given!r}", "set it to 1 or 0") from None

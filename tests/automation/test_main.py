@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from automation import reporting
-from automation.__main__ import _console, _show, _write
+from automation.__main__ import _console, _in_plain_words, _show, _write
 from automation.build import inputs_digest
 from automation.errors import ExitCode, InputError
 from automation.model import load
@@ -44,8 +44,83 @@ def test_an_older_verdict_is_not_taken_for_a_run_that_broke_off(project: Path) -
     assert done.returncode == ExitCode.WRONG_INPUT
     report = json.loads((project / "reports/lint.json").read_text(encoding="utf-8"))
     assert report["verdict"] == "failed"
-    assert "taskflow.toml:1" in report["results"][0]["measured"]
+    (result,) = report["results"]
+    assert "taskflow.toml:1" in result["measured"]
+    assert result["expected"] and result["fix"]
     assert "✗" in (project / "reports/summary.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lint", "nobody"], "lint: unknown container: nobody"),
+        (["lint", "--ofline"], "usage: automation lint"),
+        (["smoke", "--only", "nothing"], "smoke: "),
+    ],
+)
+def test_wrong_words_leave_the_reports_alone(
+    words: list[str], said: str, project: Path, tmp_path: Path
+) -> None:
+    reporting.write(passed(words[0]), project / "reports")
+    before = {path.name: path.read_bytes() for path in (project / "reports").iterdir()}
+    summary = tmp_path / "summary.md"
+    done = automation(project, *words, GITHUB_STEP_SUMMARY=str(summary))
+    assert done.returncode == ExitCode.WRONG_INPUT
+    assert done.stderr.startswith(said)
+    assert {path.name: path.read_bytes() for path in (project / "reports").iterdir()} == before
+    assert not summary.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "hint", "code"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device: somewhere below", "free some space", ExitCode.ENVIRONMENT),
+        (PermissionError(13, "Permission denied", "/x"), "Permission denied: /x", "may be written to", ExitCode.ENVIRONMENT),
+        (UnicodeDecodeError("utf-8", b"a\n\xff", 2, 3, "no"), "see its line 2", "save it", ExitCode.WRONG_INPUT),
+        (KeyboardInterrupt(), "interrupted", "run it again", ExitCode.INTERRUPTED),
+        (ModuleNotFoundError("no x", name="x"), "x is not installed", "", ExitCode.ENVIRONMENT),
+    ],
+)  # fmt: skip
+def test_what_breaks_a_run_off_is_said_to_a_person(
+    error: BaseException, message: str, hint: str, code: ExitCode
+) -> None:
+    said = _in_plain_words(error)
+    assert message in said.message
+    assert hint in said.hint
+    assert said.exit_code == code
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there does nox leave its sessions behind")
+def test_a_session_does_not_outlive_nox() -> None:
+    """A SIGTERM that nox gets alone does not reach what it started."""
+    session = (
+        "import signal, sys, time\n"
+        "from automation.__main__ import _end_with_nox\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended'))\n"
+        "_end_with_nox()\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(120)\n"
+    )
+    nox = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {session!r}])"
+    environment = {
+        **os.environ, "PYTHONPATH": str(ROOT / "template"), "NOX_CURRENT_SESSION": "smoke"
+    }  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-c", nox], env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+        assert process.stdout.read() == "ended\n"
+
+
+def test_a_step_summary_that_cannot_be_written_takes_no_verdict_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "none" / "x"))
+    assert _write(passed(), tmp_path)
+    assert "lint: GITHUB_STEP_SUMMARY cannot be written: No such file" in capsys.readouterr().err
 
 
 def test_nothing_is_written_where_there_is_no_project(tmp_path: Path) -> None:

@@ -147,6 +147,8 @@ BAD = {
     "shared name": ("[services.database]", "[services.backend]", 22, "services.backend", "a container and a service share this name"),
     "context above": ('base = "', 'context = "../x"\nbase = "', 8, "containers.backend.context", "'../x' is not a folder inside the project"),
     "context from the root": ('base = "', 'context = "/srv"\nbase = "', 8, "containers.backend.context", "is not a folder inside"),
+    "context of the reports": ('base = "', 'context = "reports/api"\nbase = "', 8, "containers.backend.context", "'reports/api' is none for sources"),
+    "name of the chart's folder": ("[containers.backend]", "[containers.chart]\nkind = 'backend'\nbase = 'x:1'\nuser = '1:1'\nport = 1\nmemory = '20MB'\nhealth = { ready = '/', live = '/' }\nbudgets = { size-above-base = '1MB', start = '1s', stop = '1s' }\n[containers.backend]", 6, "containers.chart", "the folder 'chart' is none for sources"),
     "context of Windows": ('base = "', "context = 'a\\b'\nbase = \"", 8, "containers.backend.context", "is not a folder inside"),
     "health path": ('"/api/health",', '"api/health",', 12, "containers.backend.health.ready", "'api/health' is not a path"),
     "health URL": ('"/api/health",', '"http://localhost/",', 12, "containers.backend.health.ready", "is not a path"),

@@ -229,8 +229,8 @@ def test_the_step_summary_is_added_to(tmp_path: Path, monkeypatch: pytest.Monkey
     page = tmp_path / "step.md"
     page.write_text("before\n", encoding="utf-8")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
-    reporting.write(report(failed(NASTY)), tmp_path / "reports")
-    reporting.write(report(PASSED, command="build"), tmp_path / "reports")
+    reporting.tell_ci(report(failed(NASTY)))
+    reporting.tell_ci(report(PASSED, command="build"))
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n## ✗ lint")
     assert "\n## ✓ build" in text

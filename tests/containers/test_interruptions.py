@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -51,6 +52,8 @@ def test_an_interrupted_run_removes_what_it_started(
     assert process.returncode == ExitCode.INTERRUPTED, errors
     assert "interrupted" in errors
     assert "Traceback" not in errors
+    report = json.loads((service.folder / "reports/smoke.json").read_text("utf-8"))
+    assert "interrupted" in report["results"][0]["measured"], "an older verdict is not this run's"
     assert left_over(service.engine, service.project) == ""
 
 

@@ -185,6 +185,17 @@ def test_a_vulnerable_package_is_found(
     assert "CVE-2026-1001 mended 1.0, fixed in 2.0" in result.detail
 
 
+@pytest.mark.parametrize("name", ["test_key.py", "notes.md"])
+def test_a_secret_is_one_wherever_it_is(service: Service, name: str) -> None:
+    """By itself trivy leaves tests and Markdown out."""
+    for file in ("key.py", name):
+        (service.folder / file).write_text(PRIVATE_KEY + "\n")
+    replace("Dockerfile", "RUN chown", f"COPY key.py /app/{name}\nRUN chown")(service.folder)
+    results = run(service)
+    assert name in by_id(results, "scan.secrets").detail
+    assert name in by_id(results, "scan.image-secrets").detail
+
+
 def test_a_secret_that_a_later_layer_deletes_is_still_found(service: Service) -> None:
     (service.folder / "key.py").write_text(PRIVATE_KEY + "\n")
     replace("Dockerfile", "RUN chown", "COPY key.py ./\nRUN rm key.py && chown")(service.folder)

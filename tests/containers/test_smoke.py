@@ -16,7 +16,7 @@ from automation.results import Status, judge
 from automation.smoke.command import merged
 from automation.stack import remove_kept, sweep
 from tests.conftest import ROOT
-from tests.containers.conftest import Service, failed, fault, left_over, with_database
+from tests.containers.conftest import Service, failed, fault, left_over, replace, with_database
 from tests.release.conftest import Registry
 
 pytestmark = pytest.mark.engine
@@ -52,6 +52,16 @@ def test_a_crash_is_reported_with_the_last_words_of_the_container(service: Servi
     assert result.id == "smoke.start"
     assert result.measured == "ended with exit code 1"
     assert result.detail == "the disk is on fire"
+
+
+def test_a_program_that_is_not_there_is_the_images_fault(service_on_each: Service) -> None:
+    service = service_on_each
+    replace("Dockerfile", 'CMD ["python", "-u"', 'CMD ["nosuchprogram", "-u"')(service.folder)
+    (result,) = [result for result in service.smoke() if result.failed]
+    assert result.id == "smoke.start"
+    assert result.measured == "its command cannot be started"
+    assert "nosuchprogram" in result.detail
+    assert left_over(service.engine, service.project) == ""
 
 
 def test_what_did_not_start_is_not_passed_over_in_silence(service: Service) -> None:

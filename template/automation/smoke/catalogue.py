@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from automation.errors import InputError
+from automation.errors import UsageError
 from automation.model import Access, Container, Kind, Project
 from automation.results import Result, Status, judge
 
@@ -125,13 +125,13 @@ def select(only: Sequence[str]) -> frozenset[str]:
     """The IDs of the named groups and checks, all if none.
 
     Raises:
-        InputError: a name is neither a group nor a check.
+        UsageError: a name is neither a group nor a check.
     """
     wanted: set[str] = set()
     for name in only:
         found = {c.id for c in CHECKS if name in (c.group, c.id, PREFIX + c.id)}
         if not found:
-            raise InputError(
+            raise UsageError(
                 f"no smoke check or group is called {name!r}",
                 f"groups: {', '.join(GROUPS)}; `--list` names the checks",
             )

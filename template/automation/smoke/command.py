@@ -13,7 +13,7 @@ from rich.console import Console
 from automation import switches
 from automation.build import Image
 from automation.engine import Engine
-from automation.errors import EnvironmentTrouble, ExitCode, InputError
+from automation.errors import EnvironmentTrouble, ExitCode, UsageError
 from automation.model import Project
 from automation.progress import Progress
 from automation.reporting import FOLDER
@@ -54,10 +54,10 @@ def list_checks(given: argparse.Namespace, console: Console) -> int:
     """Print the listing, which takes no other option; an exit code.
 
     Raises:
-        InputError: something else was asked for, too.
+        UsageError: something else was asked for, too.
     """
     if given.containers or given.only or given.image:
-        raise InputError("--list names every check, and goes alone", "leave the other words out")
+        raise UsageError("--list names every check, and goes alone", "leave the other words out")
     for line in listing():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return ExitCode.OK
@@ -77,18 +77,18 @@ def plan(project: Project, names: Sequence[str], given: argparse.Namespace) -> P
     """Read the options.
 
     Raises:
-        InputError: an option names what does not exist, or two that exclude each other.
+        UsageError: an option names what does not exist, or two that exclude each other.
     """
     only = [name for part in given.only for name in part.split(",") if name]
     if given.only and not only:
-        raise InputError("--only names nothing", f"groups: {', '.join(GROUPS)}")
+        raise UsageError("--only names nothing", f"groups: {', '.join(GROUPS)}")
     if given.repeat < 1:
-        raise InputError(f"--repeat {given.repeat} is no number of runs", "write --repeat 20")
+        raise UsageError(f"--repeat {given.repeat} is no number of runs", "write --repeat 20")
     if given.keep and given.repeat > 1:
-        raise InputError("--keep and --repeat exclude each other", "keep one run's stack")
+        raise UsageError("--keep and --repeat exclude each other", "keep one run's stack")
     several = given.keep or given.repeat > 1
     if given.if_changed and several:
-        raise InputError(
+        raise UsageError(
             f"--if-changed and {'--keep' if given.keep else '--repeat'} exclude each other",
             "leave --if-changed out: both are for a run of now",
         )
@@ -97,7 +97,7 @@ def plan(project: Project, names: Sequence[str], given: argparse.Namespace) -> P
     judged = list(images) or names
     if not any(options.make(check, project, name) for check in CHECKS for name in judged):
         slow = all(BY_ID[id].full for id in options.only)
-        raise InputError(
+        raise UsageError(
             f"none of these checks is made of {', '.join(judged)}: {', '.join(only)}",
             "these are slow drills: add --full" if slow else "`--list` names the checks",
         )
@@ -118,31 +118,31 @@ def _images(project: Project, names: Sequence[str], given: Iterable[str]) -> dic
             fitting = [n for n in names if base == project.image(n).rpartition("/")[2]]
             candidates = fitting or names
             if len(candidates) != 1:
-                raise InputError(
+                raise UsageError(
                     f"--image {text}: for which container?",
                     f"write --image {names[0]}={text} (or {', '.join(names[1:])}=…)",
                 )
             container = candidates[0]
         if container not in project.containers or not reference:
-            raise InputError(
+            raise UsageError(
                 f"--image {text}: taskflow.toml has no container {container!r}"
                 if reference
                 else f"--image {text} names no image",
                 f"containers: {', '.join(project.containers)}",
             )
         if container not in names:
-            raise InputError(
+            raise UsageError(
                 f"--image {text} is for {container}, but only {', '.join(names)} was asked for",
                 f"leave the names out, or add {container}",
             )
         if container in found:
-            raise InputError(
+            raise UsageError(
                 f"--image names two images of {container}: {found[container]} and {reference}",
                 "judge one after the other",
             )
         found[container] = reference
     if found and (missing := [name for name in names if name not in found and set(names) != whole]):
-        raise InputError(
+        raise UsageError(
             f"--image gives no image of {', '.join(missing)}",
             f"add --image {missing[0]}=…, or leave {missing[0]} out",
         )
@@ -153,7 +153,15 @@ def fetch(engine: Engine, images: dict[str, str], progress: Progress) -> list[Im
     """The given images, pulled where they are not on this machine yet."""
     found = []
     for container, reference in images.items():
-        config = engine.provide(reference, progress.say)
+        try:
+            config = engine.provide(reference, progress.say)
+        except EnvironmentTrouble as error:
+            if "stopped answering" in error.message:
+                raise
+            raise EnvironmentTrouble(
+                f"the image {reference} can be had neither here nor from its registry",
+                f"correct its name: `{engine.client.name} images` lists what is here",
+            ) from None
         if config is None:
             raise EnvironmentTrouble(
                 f"{reference} was pulled, but {engine.name} does not know it by that name",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from automation.results import Result
 from automation.smoke import identity
 from automation.smoke.catalogue import unmeasurable, verdict
-from automation.smoke.lab import Lab, checks, excerpt, fate, until
+from automation.smoke.lab import KILLED, Lab, checks, excerpt, fate, until
 from automation.stack import Answer, Running
 
 _LONG = 8  # letters; a shorter value occurs by chance
@@ -30,14 +30,21 @@ def start(lab: Lab, running: Running) -> Result:
     name, budget = running.name, running.model.budgets.start
     seconds = running.seconds_to_healthy
     if seconds is None:
+        ended, said = fate(running), running.last_words()
         return verdict(
             "start",
             name,
             False,
             limit=f"{budget:g} s",
-            measured=fate(running) or "runs, but never answered 200",
-            detail=running.last_words(),
-            fix="the detail is the container's last line",
+            measured=ended or "runs, but never answered 200",
+            detail=said,
+            fix="raise memory in taskflow.toml, or have it load less before it listens"
+            if ended.startswith(KILLED)
+            else "correct CMD or ENTRYPOINT in its Dockerfile"
+            if running.cannot_start
+            else "mend what the container says in its last line, under detail"
+            if said
+            else f"have it listen on 0.0.0.0:{running.model.port} and answer {running.model.health.ready}",
         )
     for attempt in range(1, _ATTEMPTS):
         if seconds <= budget:

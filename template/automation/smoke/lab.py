@@ -175,6 +175,8 @@ def fate(running: Running, state: Mapping[str, object] | None = None) -> str:
     state = running.state() if state is None else state
     if state.get("Running"):
         return ""
+    if running.cannot_start:
+        return "its command cannot be started"
     limit = f"more than {megabytes(running.model.memory)} of memory"
     if state.get("OOMKilled"):
         return f"{KILLED}: {limit}"
