@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .system import Trouble, apt_install, available, is_root, last_line, run, say
+from .system import Trouble, apt_install, available, is_debian, is_root, last_line, run, say
 
 DOCKERD_LOG = Path("/var/log/dockerd.log")
 START_SECONDS = 60.0
@@ -24,6 +24,8 @@ NAME_PLUGINS = {
     "cni": ("golang-github-containernetworking-plugin-dnsname", Path("/usr/lib/cni/dnsname")),
     "netavark": ("aardvark-dns", Path("/usr/lib/podman/aardvark-dns")),
 }
+# The Debian package, and its program, for engines whose client has no compose command of its own.
+COMPOSE = {"docker": "docker-compose", "podman": "podman-compose"}
 LIMITED = """\
 # Written by provision: without CAP_SYS_RESOURCE no container may raise its limits.
 [containers]
@@ -67,7 +69,17 @@ def ensure(wanted: str = "") -> Engine:
     if found.kind == "podman":
         limit_podman()
         resolve_names(found.client)
+    have_compose(found)
     return found
+
+
+def have_compose(engine: Engine) -> None:
+    """Install what `invoke up` starts containers with, where that can be done here."""
+    name = COMPOSE[engine.kind]
+    if shutil.which(name) or run([engine.client, "compose", "version"]).returncode == 0:
+        return
+    if is_debian() and is_root():
+        apt_install([name], "the compose command")
 
 
 def find(wanted: str = "") -> tuple[Engine | None, str]:

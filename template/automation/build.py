@@ -89,7 +89,7 @@ def _arguments(
         created = datetime.fromtimestamp(int(newest), UTC)
     return {
         **_bases(project, name),
-        "TITLE": f"{project.name}-{name}",
+        "TITLE": f"{project.title} {name}",
         "VERSION": project.version,
         "REVISION": commit.text if commit else "unknown",
         "CREATED": created.strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -62,9 +62,14 @@ def _file(root: Path) -> Path:
 def compose(root: Path, project: Project, engine: Engine, words: Sequence[str]) -> int:
     """Run one compose command in the foreground; its exit code."""
     _file(root)
+    program = command(engine)
+    if program == ["podman-compose"]:
+        # Its older versions know fewer options, and none that this project cannot do without.
+        known = run([*program, words[0], "--help"], timeout=30).stdout
+        words = [word for word in words if word != "--remove-orphans" or word in known]
     try:
         return subprocess.call(
-            [*command(engine), *words], cwd=root, env={**os.environ, **environment(project)}
+            [*program, *words], cwd=root, env={**os.environ, **environment(project)}
         )
     except KeyboardInterrupt:
         return 130
