@@ -126,6 +126,12 @@ def test_what_a_step_said_long_before_it_failed_counts_no_more(builder: str) -> 
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
+def test_npm_says_why_first(builder: str) -> None:
+    usage = [f"npm error --option-{number}" for number in range(20)]
+    assert "ECONNREFUSED" in found(log(builder, "npm error code ECONNREFUSED", *usage))
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
 @pytest.mark.parametrize("words", ["no space left on device", "address already in use"])
 def test_the_words_of_the_instruction_are_nobodys_error(builder: str, words: str) -> None:
     assert found(log(builder, "3 failed", run=f"RUN ./check '{words}'")) == ""

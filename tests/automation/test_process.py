@@ -29,6 +29,7 @@ FAULTS = [
     (GONE, 'error during connect: Post "http://docker/v1.41/build": EOF'),
     (GONE, "failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF"),
     (GONE, "failed to solve: rpc error: code = Unavailable desc = transport is closing"),
+    (GONE, "cannot write /tmp/x/image-id because server did not provide an image ID"),
     (GONE, "Error: unable to connect to Podman socket: dial unix /run/podman/podman.sock: connect: no such file or directory"),
     (PORT, "docker: Error response from daemon: driver failed programming external connectivity on endpoint x: Bind for 127.0.0.1:8000 failed: port is already allocated."),
     (PORT, "Error response from daemon: Ports are not available: listen tcp4 127.0.0.1:3000: bind: address already in use"),
@@ -50,6 +51,7 @@ FAULTS = [
     (NETWORK, "#8 1.2 curl: (6) Could not resolve host: example.org"),
     (NETWORK, "#8 1.2   Caused by: dns error: failed to lookup address information: Try again"),
     (NETWORK, "connect: network is unreachable"),
+    (NETWORK, "#8 5.1 NewConnectionError: Failed to establish a new connection: [Errno -2] Name or service not known"),
 ]  # fmt: skip
 
 
