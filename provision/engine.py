@@ -79,7 +79,10 @@ def have_compose(engine: Engine) -> None:
     if shutil.which(name) or run([engine.client, "compose", "version"]).returncode == 0:
         return
     if is_debian() and is_root():
-        apt_install([name], "the compose command")
+        try:
+            apt_install([name], "the compose command")
+        except Trouble as trouble:  # all but `invoke up` works without
+            say(str(trouble))
 
 
 def find(wanted: str = "") -> tuple[Engine | None, str]:
