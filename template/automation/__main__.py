@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"{options.command}: {error}", file=sys.stderr)
         return error.exit_code
-    except (TaskflowError, KeyboardInterrupt, ImportError, OSError, UnicodeDecodeError) as error:
+    except _BREAKS_OFF as error:
         said = _in_plain_words(error)
         print(f"{options.command}: {said}", file=sys.stderr)
         if (root / FILE_NAME).is_file():
@@ -215,6 +215,10 @@ def _write(report: Report, root: Path) -> bool:
     return True
 
 
+# Nobody's bug here; anything else shows its traceback.
+_BREAKS_OFF = (TaskflowError, KeyboardInterrupt, ModuleNotFoundError, OSError, UnicodeDecodeError)
+
+
 def _in_plain_words(error: BaseException) -> TaskflowError:
     """What broke a run off, for a person."""
     match error:
@@ -233,9 +237,7 @@ def _in_plain_words(error: BaseException) -> TaskflowError:
             known = trouble(reason)
             hint = known.hint if known else "see that it is there and may be written to"
             return EnvironmentTrouble(reason, hint)
-        case KeyboardInterrupt():
-            return Interrupted("interrupted; everything started was removed", "run it again")
-    return EnvironmentTrouble(str(error) or type(error).__name__)
+    return Interrupted("interrupted; everything started was removed", "run it again")
 
 
 def _broken_off(command: str, error: TaskflowError, *, seconds: float) -> Report:

@@ -20,7 +20,7 @@ from automation.manifests import Object, check_manifests, check_metadata
 from automation.matrix import MATRIX, Case, Render, cases, digest, read
 from automation.model import Project
 from automation.process import Say, last_line
-from automation.results import Result, judge, skip
+from automation.results import Result, finds_nothing, skip
 from automation.scan import trivy
 
 WAIVERS = ".trivyignore.yaml"
@@ -98,14 +98,13 @@ def _nothing(
     passed: str = "nothing", started: float = 0.0,
 ) -> Result:  # fmt: skip
     """A check that passes when nothing was found: a line for each rule, with where it was broken."""
-    return judge(
+    return finds_nothing(
         id,
         title,
-        not found,
+        [f"{rule} {_first(places)}".strip() for rule, places in found.items()],
+        fix,
         expected=expected,
-        measured=f"{len(found)} found" if found else passed,
-        fix=fix,
-        detail="\n".join(f"{rule} {_first(places)}".strip() for rule, places in found.items()),
+        passed=passed,
         seconds=time.monotonic() - started if started else 0.0,
     )
 

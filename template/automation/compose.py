@@ -53,7 +53,8 @@ def environment(project: Project) -> dict[str, str]:
     }
 
 
-def _file(root: Path) -> Path:
+def _existing(root: Path) -> Path:
+    """The project's compose file; an InputError where there is none."""
     if not (root / FILE_NAME).is_file():
         raise InputError(f"there is no {FILE_NAME} here", "run this in the project's top folder")
     return root / FILE_NAME
@@ -61,7 +62,7 @@ def _file(root: Path) -> Path:
 
 def compose(root: Path, project: Project, engine: Engine, words: Sequence[str]) -> int:
     """Run one compose command in the foreground; its exit code."""
-    _file(root)
+    _existing(root)
     program = command(engine)
     if program == ["podman-compose"]:
         # Its older versions know fewer options, and none that this project cannot do without.
@@ -110,15 +111,10 @@ def own_ports(root: Path, project: Project, engine: Engine) -> set[int]:
 
 def published_ports(root: Path) -> dict[str, int]:
     """Variable (as in .env) → host port of every port that compose.yaml publishes."""
-    text = _file(root).read_text(encoding="utf-8")
+    text = _existing(root).read_text(encoding="utf-8")
     settings = dict(os.environ)
     if (root / ".env").is_file():
-        for line in (root / ".env").read_text(encoding="utf-8").splitlines():
-            key, equals, value = line.partition("=")
-            if equals and not key.lstrip().startswith("#"):
-                # A comment behind a value is none of it.
-                value = re.sub(r"\s#.*$", "", value).strip()
-                settings.setdefault(key.strip(), value.strip("\"'"))
+        settings = composefile.env_file((root / ".env").read_text(encoding="utf-8")) | settings
     found = re.findall(r"\$\{(\w+_PORT):-(\d+)\}", text)
     ports: dict[str, int] = {}
     for variable, default in found:

@@ -248,11 +248,16 @@ def environment(root: Path, entry: dict[str, Any]) -> tuple[dict[str, Any], bool
         except (OSError, ValueError):
             absent = True
             continue
-        for key, quoted, single, bare in _ENV_LINE.findall(text):
-            found[key] = single or _with_defaults(
-                quoted or re.split(r"(?:^|\s+)#", bare)[0].strip()
-            )
+        found |= env_file(text)
     return {**found, **named(entry.get("environment"))}, absent
+
+
+def env_file(text: str) -> dict[str, str]:
+    """The variables of a file such as .env; of what is stated twice the last, as compose takes it."""
+    return {
+        key: single or _with_defaults(quoted or re.split(r"(?:^|\s+)#", bare)[0].strip())
+        for key, quoted, single, bare in _ENV_LINE.findall(text)
+    }
 
 
 _ENV_LINE = re.compile(

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from automation import buildlog
 from automation.errors import (
+    EngineGone,
     EnvironmentTrouble,
     InputError,
     MachineTrouble,
@@ -105,7 +106,8 @@ class Engine:
         """Run one client command.
 
         Raises:
-            EnvironmentTrouble: the engine stopped answering, or (with `check`) the command failed.
+            EngineGone: it stopped answering.
+            EnvironmentTrouble: the command failed, unless `check` is off.
         """
         # Podman's monitor leaves a file called `oom` where it was started, once a limit was met.
         done = run(
@@ -115,11 +117,9 @@ class Engine:
             patience=_PATIENCE,
         )
         if done.returncode:
-            fault = trouble(done.stderr)
-            if fault and (check or "engine stopped answering" in fault.message):
+            fault = self.failure(done, *words)
+            if check or isinstance(fault, EngineGone):
                 raise fault
-            if check:
-                raise self.failure(done, *words)
         return done
 
     def inspect(self, kind: str, name: str) -> dict[str, Any] | None:

@@ -68,6 +68,10 @@ class EnvironmentTrouble(TaskflowError):
     """The machine, the network or a tool failed; nothing is wrong with the project."""
 
 
+class EngineGone(EnvironmentTrouble):
+    """The container engine stopped answering; nothing else that it is asked can be done."""
+
+
 class MachineTrouble(EnvironmentTrouble):
     """The engine or what it runs beside a container failed, whatever that container did."""
 

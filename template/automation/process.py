@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from automation.errors import EnvironmentTrouble
+from automation.errors import EngineGone, EnvironmentTrouble
 
 Completed = subprocess.CompletedProcess[str]
 Say = Callable[[str], None]  # takes a line that tells a person what goes on
@@ -24,6 +24,7 @@ class _Fault(NamedTuple):
     message: str
     hint: str
     met_by_steps: bool = False  # a program that a build runs can meet it too
+    error: type[EnvironmentTrouble] = EnvironmentTrouble
 
 
 _TROUBLE = (
@@ -40,6 +41,7 @@ _TROUBLE = (
         r"|server did not provide an image ID",
         "the container engine stopped answering",
         "start it again (`docker info` must work) and repeat the command; nothing else is needed",
+        error=EngineGone,
     ),
     _Fault(
         r"port is already allocated|address already in use",
@@ -75,7 +77,7 @@ def trouble(output: str, *, of_step: bool = False) -> EnvironmentTrouble | None:
         if of_step and not fault.met_by_steps:
             continue
         if match := re.search(fault.pattern, output, re.IGNORECASE):
-            return EnvironmentTrouble(f"{fault.message}: {line_at(match)}", fault.hint)
+            return fault.error(f"{fault.message}: {line_at(match)}", fault.hint)
     return None
 
 

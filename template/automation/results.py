@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -77,6 +77,24 @@ def judge(
         seconds=seconds,
         limit=limit,
         group=group,
+    )
+
+
+def finds_nothing(
+    id: str, title: str, findings: Sequence[str], fix: str, *, container: str = "",
+    expected: str = "nothing", passed: str = "nothing", seconds: float = 0.0,
+) -> Result:  # fmt: skip
+    """A check that passes when nothing was found; each finding is a line."""
+    return judge(
+        id,
+        title,
+        not findings,
+        container=container,
+        expected=expected,
+        measured=f"{len(findings)} found" if findings else passed,
+        detail="\n".join(findings),
+        fix=fix,
+        seconds=seconds,
     )
 
 

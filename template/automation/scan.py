@@ -19,7 +19,7 @@ from automation.engine import Engine, substitutes
 from automation.errors import EnvironmentTrouble
 from automation.model import Project
 from automation.process import last_line, run
-from automation.results import Result, judge, skip
+from automation.results import Result, finds_nothing, judge, skip
 from automation.toolenv import tool
 
 _SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
@@ -106,12 +106,12 @@ def _sources(root: Path, gate: set[str]) -> list[Result]:
     misconfigured = _findings(answer, "Misconfigurations", gate)
     secrets = _findings(answer, "Secrets", gate)
     return [
-        _finds_nothing(
+        finds_nothing(
             "scan.misconfiguration", "misconfiguration in the sources", misconfigured,
             "each line names a rule; change the file it names",
             expected=_nothing(gate), seconds=seconds,
         ),
-        _finds_nothing(
+        finds_nothing(
             "scan.secrets", "secrets in the sources", secrets,
             "take it out, and replace it where it is valid: whoever has the history has it",
         ),
@@ -121,23 +121,6 @@ def _sources(root: Path, gate: set[str]) -> list[Result]:
 def _nothing(gate: set[str]) -> str:
     order = ["LOW", "MEDIUM", "HIGH", "CRITICAL"]
     return "nothing " + " or ".join(severity for severity in order if severity in gate)
-
-
-def _finds_nothing(
-    id: str, title: str, findings: list[str], fix: str, *, container: str = "",
-    expected: str = "nothing", seconds: float = 0.0,
-) -> Result:  # fmt: skip
-    return judge(
-        id,
-        title,
-        not findings,
-        container=container,
-        expected=expected,
-        measured=f"{len(findings)} found" if findings else "nothing",
-        detail="\n".join(findings),
-        fix=fix,
-        seconds=seconds,
-    )
 
 
 def _findings(answer: Mapping[str, Any], kind: str, gate: set[str]) -> list[str]:
@@ -262,16 +245,16 @@ def _judge_image(
     licences = _licences(project, answer, gate)
     misconfigured = _findings(answer, "Misconfigurations", gate)
     return [
-        _finds_nothing(
+        finds_nothing(
             "scan.image-secrets", "secrets in the image", secrets,
             "keep it out of the build context and of ENV; replace it where it is valid",
             container=name, seconds=seconds,
         ),
-        _finds_nothing(
+        finds_nothing(
             "scan.image-misconfiguration", "misconfiguration of the image", misconfigured,
             "each line names a rule; mend the Dockerfile", container=name, expected=_nothing(gate),
         ),
-        _finds_nothing(
+        finds_nothing(
             "scan.licences", "licences of the application's packages", licences,
             "replace the package, or accept its licence with a reason: taskflow.toml, "
             '[scan.licences.accepted], "SPDX-ID" = "why"',

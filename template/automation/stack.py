@@ -25,10 +25,8 @@ KEPT_LABEL = "io.taskflow.smoke.kept"
 STREAM = "text/event-stream"
 NO_ANSWER = (OSError, http.client.HTTPException)
 _LAST_WORDS = 800  # characters
-_CANNOT_START = {
-    126,
-    127,
-}  # what a client exits with where the command is no program, or is not there
+# What a client exits with where the command is no program, or is not there.
+_CANNOT_START = {126, 127}
 TMP_SIZE = 64 * 10**6  # bytes
 
 

@@ -113,8 +113,11 @@ def listens_elsewhere(container: Container, words: list[str]) -> list[str]:
     """The options of a command by which its server listens on another port, or for itself alone."""
     found = []
     for option, value in _LISTENS.findall("\0".join(words)):
-        other = value.isdigit() and value != str(container.port)
-        if other if "port" in option or option == "-p" else _ITSELF.fullmatch(value):
+        if option in {"--port", "-p"}:
+            elsewhere = value.isdigit() and value != str(container.port)
+        else:
+            elsewhere = bool(_ITSELF.fullmatch(value))
+        if elsewhere:
             found.append(f"{option} {value}")
     return found
 

@@ -97,7 +97,7 @@ def check_dockerignore(root: Path, project: Project, name: str) -> list[Result]:
     return [
         level.check(
             "alone",
-            "the only file of its kind",
+            "no other ignore file beside it",
             path.name,
             shown([path.name, *others]),
             f"move its patterns to {path.name} and remove it: some engines read it instead, others do not",

@@ -85,8 +85,8 @@ def _dockerfile(
     known = {full_name(i) for i in (container.base, container.build_image, final.base)}
     strangers = {image for image in external if full_name(image) not in known}
     builders = {full_name(image) for image in external}
-    below = _below(stages)
-    taken = [s for item in final.instructions for s in _sources(item) if s.lower() not in below]
+    own = _own_stages(stages)
+    taken = [s for item in final.instructions for s in _sources(item) if s.lower() not in own]
     yield level.check(
         "stages",
         "multi-stage build from the declared images only",
@@ -176,16 +176,14 @@ def _dockerfile(
     )
 
 
-def _below(stages: list[Stage]) -> set[str]:
+def _own_stages(stages: list[Stage]) -> set[str]:
     """The names and numbers of the final stage and of those that it is built on."""
     found: set[str] = set()
-    named: str | None = stages[-1].name
-    while named is not None:
-        index = next((n for n, stage in enumerate(stages) if stage.name == named), None)
-        if index is None or named in found:
-            break
-        found |= {named, str(index)}
-        named = stages[index].image.lower()
+    stage: Stage | None = stages[-1]
+    while stage:
+        found |= {stage.name, str(stages.index(stage))}
+        parent = stage.image.lower()
+        stage = next((s for s in stages if s.name == parent and parent not in found), None)
     return found
 
 

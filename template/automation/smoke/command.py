@@ -13,7 +13,7 @@ from rich.console import Console
 from automation import switches
 from automation.build import Image
 from automation.engine import Engine
-from automation.errors import EnvironmentTrouble, ExitCode, UsageError
+from automation.errors import EngineGone, EnvironmentTrouble, ExitCode, UsageError
 from automation.model import Project
 from automation.progress import Progress
 from automation.reporting import FOLDER
@@ -155,9 +155,9 @@ def fetch(engine: Engine, images: dict[str, str], progress: Progress) -> list[Im
     for container, reference in images.items():
         try:
             config = engine.provide(reference, progress.say)
-        except EnvironmentTrouble as error:
-            if "stopped answering" in error.message:
-                raise
+        except EngineGone:
+            raise
+        except EnvironmentTrouble:
             raise EnvironmentTrouble(
                 f"the image {reference} can be had neither here nor from its registry",
                 f"correct its name: `{engine.client.name} images` lists what is here",
