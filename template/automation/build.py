@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -140,31 +139,29 @@ def _build_one(
         )
         return Image(name, results=[result])
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            built = engine.build(
-                root / project.context(name),
-                tags=tags,
-                arguments=_arguments(root, project, name, commit),
-                labels={INPUTS_LABEL: inputs_digest(root, project, name)},
-                iidfile=Path(folder, "image-id"),
-                on_step=lambda step: say(f"{name}: {step}"),
-                no_cache=no_cache,
-            )
-        except BuildFailed as error:
-            result = judge(
-                "build.image",
-                "image builds",
-                False,
-                container=name,
-                location=dockerfile,
-                expected="every step succeeds",
-                measured=error.message,
-                detail=error.hint,
-                fix="mend the step named above; its last lines are under detail",
-                seconds=time.monotonic() - started,
-            )
-            return Image(name, results=[result])
+    try:
+        built = engine.build(
+            root / project.context(name),
+            tags=tags,
+            arguments=_arguments(root, project, name, commit),
+            labels={INPUTS_LABEL: inputs_digest(root, project, name)},
+            on_step=lambda step: say(f"{name}: {step}"),
+            no_cache=no_cache,
+        )
+    except BuildFailed as error:
+        result = judge(
+            "build.image",
+            "image builds",
+            False,
+            container=name,
+            location=dockerfile,
+            expected="every step succeeds",
+            measured=error.message,
+            detail=error.hint,
+            fix="mend the step named above; its last lines are under detail",
+            seconds=time.monotonic() - started,
+        )
+        return Image(name, results=[result])
     seconds = time.monotonic() - started
     image = Image(name, built.image, tuple(tags))
     config = engine.image_config(built.image) or {}

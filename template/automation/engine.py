@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -217,11 +218,13 @@ class Engine:
         tags: Sequence[str],
         arguments: Mapping[str, str],
         labels: Mapping[str, str],
-        iidfile: Path,
         on_step: Say,
         no_cache: bool = False,
     ) -> Built:
         """Build `context`/Dockerfile.
+
+        The image's ID is asked of the engine, under a name that nobody else builds to: what
+        builders write by --iidfile is the config's digest, by which containerd's store finds nothing.
 
         Raises:
             EnvironmentTrouble: disk, network or engine failed.
@@ -230,7 +233,9 @@ class Engine:
         dockerfile = (context / "Dockerfile").read_text(encoding="utf-8", errors="surrogateescape")
         words: list[str | Path] = [self.client]
         words += ["buildx"] if self.builder is Builder.BUILDX else []
-        words += ["build", "--iidfile", iidfile, "--file", "-"]
+        repository = tags[0].rpartition(":")[0]
+        made = f"{repository}:build-{secrets.token_hex(6)}"
+        words += ["build", "--tag", made, "--file", "-"]
         environment: dict[str, str] = {}
         match self.builder:
             case Builder.BUILDX:
@@ -249,23 +254,25 @@ class Engine:
                 words += ["--force-rm"]
                 dockerfile = without_cache_mounts(dockerfile)
         words += ["--no-cache"] if no_cache else []
-        for tag in tags:
-            words += ["--tag", tag]
         for key, value in arguments.items():
             words += ["--build-arg", f"{key}={value}"]
         for key, value in labels.items():
             words += ["--label", f"{key}={value}"]
         words += [context]
         watch = buildlog.Steps(on_step)
-        code, output = stream(words, watch.see, env=environment, stdin=dockerfile)
-        if code or not iidfile.exists():
-            log = buildlog.read(output, buildkit=self.buildkit)
-            raise log.trouble() or BuildFailed(*log.failure(output))
-        return Built(
-            image="sha256:" + iidfile.read_text("ascii").strip().removeprefix("sha256:"),
-            steps=len(watch.steps),
-            cached=len(watch.steps & watch.cached),
-        )
+        try:
+            code, output = stream(words, watch.see, env=environment, stdin=dockerfile)
+            config = None if code else self.image_config(made)
+            if config is None:
+                log = buildlog.read(output, buildkit=self.buildkit)
+                raise log.trouble() or BuildFailed(*log.failure(output))
+            image = str(config["Id"])
+            for tag in tags:
+                self.call("tag", image, tag)
+        finally:
+            # The name only: the image keeps its tags.
+            self.call("image", "rm", "--no-prune", made, check=False)
+        return Built(image, len(watch.steps), len(watch.steps & watch.cached))
 
 
 class BuildFailed(TaskflowError):

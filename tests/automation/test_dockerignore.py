@@ -119,10 +119,9 @@ def test_the_same_files_as_a_real_build(engine: Engine, tmp_path: Path) -> None:
     (context / ".dockerignore").write_text("\n".join(lines), encoding="utf-8")
     built = engine.build(
         context,
-        tags=[],
+        tags=["taskflow-test/ignored:dev"],
         arguments={},
         labels={},
-        iidfile=tmp_path / "image-id",
         on_step=lambda _: None,
     )
     try:

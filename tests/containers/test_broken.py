@@ -67,7 +67,7 @@ class Family:
         self._tags.append(tag)
         built = self.engine.build(
             BROKEN / case, tags=[tag], arguments={"BASE_IMAGE": self.images[name].tags[0]},
-            labels={}, iidfile=self.folder / f"{case}.id", on_step=print,
+            labels={}, on_step=print,
         )  # fmt: skip
         return build.Image(name, built.image, (tag,))
 

@@ -58,15 +58,13 @@ def test_podman_gives_the_same_verdict(own: Path, each_engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("case", ["database.cut", "neon"])
-def test_a_broken_pool_or_probe_is_caught(
-    own: Path, engine: Engine, tmp_path: Path, case: str
-) -> None:
+def test_a_broken_pool_or_probe_is_caught(own: Path, engine: Engine, case: str) -> None:
     project = load(own / "taskflow.toml")
     (good,) = build.build(own, project, engine, ["backend"], print)
     tag = f"{project.image('backend')}:{case}"
     built = engine.build(
         BROKEN / case, tags=[tag], arguments={"BASE_IMAGE": good.tags[0]}, labels={},
-        iidfile=tmp_path / "id", on_step=print,
+        on_step=print,
     )  # fmt: skip
     image = build.Image("backend", built.image, (tag,))
     options = smoke.Options(smoke.select(["database", "neon"]))
