@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from automation.engine import Engine, find, substitutes
+from automation.layersizes import LayerSizes
 from automation.model import load
 from automation.stack import restrictions
 from bench import dependency, releases
@@ -52,7 +53,7 @@ def build(engine: Engine, folder: Path, tag: str, base: str, *, no_cache: bool =
 
 def above_base(engine: Engine, tag: str, base: str) -> float:
     """Megabytes (decimal) above the base image."""
-    sizes = [(engine.image_config(name) or {})["Size"] for name in (tag, base)]
+    sizes = [LayerSizes().total(engine, engine.image_config(name) or {}) for name in (tag, base)]
     return float(sizes[0] - sizes[1]) / 10**6
 
 

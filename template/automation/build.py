@@ -14,6 +14,7 @@ from automation import contract, git
 from automation.dockerignore import context_files
 from automation.engine import SUBSTITUTES_VARIABLE, BuildFailed, Engine, substitutes
 from automation.errors import InputError
+from automation.layersizes import LayerSizes
 from automation.model import Project, megabytes
 from automation.process import Say
 from automation.results import Result, judge
@@ -165,7 +166,8 @@ def _build_one(
     seconds = time.monotonic() - started
     image = Image(name, built.image, tuple(tags))
     config = engine.image_config(built.image) or {}
-    size = int(config.get("Size", 0))
+    sizes = LayerSizes(root)
+    size = sizes.total(engine, config)
     image.results.append(
         judge(
             "build.image",
@@ -178,14 +180,14 @@ def _build_one(
             seconds=seconds,
         )
     )
-    image.results.append(_size(project, engine, name, size))
+    image.results.append(_size(project, engine, name, size, sizes))
     image.results += contract.check_image(project, name, config)
     return image
 
 
-def _size(project: Project, engine: Engine, name: str, size: int) -> Result:
-    base = engine.image_config(_bases(project, name)["BASE_IMAGE"]) or {}
-    above = size - int(base.get("Size", 0))
+def _size(project: Project, engine: Engine, name: str, size: int, sizes: LayerSizes) -> Result:
+    base = engine.image_config(_bases(project, name)["BASE_IMAGE"])
+    above = size - (sizes.total(engine, base) if base else 0)
     budget = project.containers[name].budgets.size_above_base
     return judge(
         "build.size",

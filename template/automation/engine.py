@@ -138,9 +138,10 @@ class Engine:
             ) from None
 
     def image_config(self, name: str) -> dict[str, Any] | None:
-        """The image's OCI config (User, Env, Cmd, …) and `Id`, `Size` (bytes), `Layers`.
+        """The image's OCI config (User, Env, Cmd, …) and `Id`, `Layers`, `Os`, `Architecture`, `Created`.
 
-        The ID reads sha256:… for either engine.
+        The ID, sha256:…, is what this engine runs, saves and pushes the image by: the digest of its
+        manifest or index in containerd's store, of its config elsewhere. `Layers` are the diff IDs.
         """
         found = self.inspect("image", name)
         if found is None:
@@ -150,8 +151,8 @@ class Engine:
         beside = found.get("Healthcheck") or found.get("HealthCheck")
         config["Healthcheck"] = config.get("Healthcheck") or beside
         config["Id"] = "sha256:" + str(found["Id"]).removeprefix("sha256:")
-        config["Size"] = int(found["Size"])
         config["Layers"] = found.get("RootFS", {}).get("Layers") or []
+        config |= {key: str(found.get(key) or "") for key in ("Os", "Architecture", "Created")}
         return config
 
     def provide(self, image: str, say: Say) -> dict[str, Any] | None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from automation import archive
+from automation.archive import SavedImage
 from automation.build import Image
 from automation.engine import Engine, substitutes
 from automation.errors import EnvironmentTrouble
@@ -155,15 +156,15 @@ def _image(
     scanners = ["license", *([] if offline else ["vuln"])]
     base = project.containers[name].base
     known = (engine.image_config(substitutes().get(base, base)) or {}).get("Layers") or []
-    with tempfile.TemporaryDirectory() as folder:
-        # A file works with every engine; trivy reaches only some of them by itself.
-        archive = Path(folder, "image.tar")
-        engine.call("image", "save", "--output", archive, image.tags[0], timeout=600)
+    with tempfile.TemporaryDirectory() as folder, archive.saved(engine, image.id) as saved:
+        # trivy reaches only some engines by itself, and takes all layers to be packed like the first.
+        layout = Path(folder, "image")
+        saved.write_layout(layout)
         output = Path(folder, "image.json")
 
         def examine(scanners: list[str]) -> tuple[dict[str, Any], str]:
             return trivy(
-                ["image", "--input", archive, "--scanners", ",".join(scanners), "--list-all-pkgs",
+                ["image", "--input", layout, "--scanners", ",".join(scanners), "--list-all-pkgs",
                  "--image-config-scanners", "misconfig", "--skip-check-update",
                  *(["--offline-scan", "--skip-db-update"] if offline else [])],
                 output,
@@ -177,7 +178,7 @@ def _image(
             vulnerability_error, offline = error, True
             answer, error = examine(scanners[:-1])
         layers = Path(folder, "layers")
-        _unpack(archive, layers, set(known))
+        _unpack(saved, layers, set(known))
         files, files_error = trivy(
             ["filesystem", "--scanners", "secret", "--secret-config", _SECRET_CONFIG, layers],
             Path(folder, "layers.json"),
@@ -186,7 +187,7 @@ def _image(
         if error:
             raise EnvironmentTrouble(f"trivy failed on {image.tags[0]}: {last_line(error)}")
         for target in answer.get("Results") or []:
-            target["Target"] = target["Target"].replace(str(archive), image.tags[0])
+            target["Target"] = target["Target"].replace(str(layout), image.tags[0])
         secrets = _findings(answer, "Secrets", gate) + _findings(files, "Secrets", gate)
         seconds = time.monotonic() - started
         results = _judge_image(project, name, answer, secrets, gate, seconds)
@@ -195,43 +196,29 @@ def _image(
     return results
 
 
-def _unpack(archive: Path, folder: Path, known: set[str]) -> None:
+def _unpack(image: SavedImage, folder: Path, known: set[str]) -> None:
     """Unpack a saved image's config, and each layer but its base's into a folder of its own.
 
     trivy guesses from an image's history which layers are its base's and leaves them out of the
     search for secrets; where it guesses wrong it searches nothing. Files that a later layer
     deletes are still in the image, so the layers stay apart.
     """
-    with tarfile.open(archive) as image:
-
-        def read(name: str) -> IO[bytes]:
-            stream = image.extractfile(name)
-            if stream is None:
-                raise EnvironmentTrouble(f"{name} is missing from the saved image")
-            return stream
-
-        manifest = json.load(read("manifest.json"))[0]
-        config = json.load(read(manifest["Config"]))
-        identities = config["rootfs"]["diff_ids"]
-        folder.mkdir()
-        # The environment and the history are in the image as well.
-        (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
-        for number, (identity, name) in enumerate(zip(identities, manifest["Layers"], strict=True)):
-            if identity in known:
-                continue
-            target = folder / f"layer-{number}"
-            target.mkdir()
-            with tarfile.open(fileobj=read(name)) as layer:
-                for member in layer:
-                    path = target / member.name.lstrip("/")
-                    # Nothing that an image holds is written outside of the folder.
-                    if member.isfile() and ".." not in path.parts:
-                        path.parent.mkdir(parents=True, exist_ok=True)
-                        with (
-                            layer.extractfile(member) or BytesIO() as source,
-                            path.open("wb") as file,
-                        ):
-                            shutil.copyfileobj(source, file)
+    folder.mkdir()
+    # The environment and the history are in the image as well.
+    (folder / "config.json").write_text(json.dumps(image.config, indent=1), encoding="utf-8")
+    for number, layer in enumerate(image.layers):
+        if layer.identity in known:
+            continue
+        target = folder / f"layer-{number}"
+        target.mkdir()
+        with image.files(layer) as (files, _):
+            for member in files:
+                path = target / member.name.lstrip("/")
+                # Nothing that an image holds is written outside of the folder.
+                if member.isfile() and ".." not in path.parts:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    with files.extractfile(member) or BytesIO() as source, path.open("wb") as file:
+                        shutil.copyfileobj(source, file)
 
 
 def _judge_image(

@@ -18,6 +18,7 @@ from automation.errors import (
     MachineTrouble,
     NoEngineError,
 )
+from automation.layersizes import LayerSizes
 
 
 def client(folder: Path, name: str, script: str) -> Path:
@@ -262,7 +263,9 @@ def test_each_engine_answers_alike(each_engine: Engine) -> None:
     config = each_engine.image_config(base)
     assert config
     assert config["Id"].startswith("sha256:")
-    assert config["Size"] > 50_000_000
+    assert LayerSizes().total(each_engine, config) > 50_000_000
+    assert config["Os"] == "linux"
+    assert config["Architecture"]
     assert config["Layers"]
 
 

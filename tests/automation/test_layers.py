@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import random
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from automation.archive import opened
 from automation.model import load
 from automation.smoke import image
 from tests.conftest import SERVICE
@@ -41,7 +43,9 @@ def archive(
             for name, text in files.items():
                 _add(tar, name, text.encode())
         layer = stream.getvalue()
+    diff = f"sha256:{hashlib.sha256(layer).hexdigest()}"
     config = {
+        "rootfs": {"type": "layers", "diff_ids": [diff]},
         "history": [{"created_by": history}],
         "config": {"Env": [env] if env else [], "Labels": labels},
     }
@@ -62,9 +66,11 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 def verdict(path: Path, id: str) -> tuple[bool, str]:
     """Whether that check fails on the archive, and what it says."""
     model = load(SERVICE / "taskflow.toml").containers["backend"]
-    results = {result.id: result for result in image.files("backend", model, *image.walk(path))}
-    found = results[f"smoke.{id}"]
-    return found.failed, found.measured
+    with opened(path) as saved:
+        found = image.files("backend", model, image.walk(saved), saved.config)
+        results = {result.id: result for result in found}
+    result = results[f"smoke.{id}"]
+    return result.failed, result.measured
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 import stat
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from automation import contract
+from automation import archive, contract
+from automation.archive import SavedImage
 from automation.contract.secret import SECRET_NAME, URL_PASSWORD, is_secret
 from automation.engine import substitutes
+from automation.layersizes import LayerSizes
 from automation.model import Access, Container, megabytes
 from automation.results import Result
 from automation.smoke.catalogue import BY_ID, PREFIX, unmeasurable, verdict
@@ -81,36 +80,24 @@ _DEVELOPMENT = re.compile(
 
 @dataclass(slots=True)
 class Contents:
-    """What a walk over the layers found."""
+    """What a walk over the layers found; `sizes` are their bytes, by diff ID."""
 
     files: dict[str, tarfile.TarInfo] = field(default_factory=dict)  # as a container sees them
     caches: list[str] = field(default_factory=list)
     private: list[str] = field(default_factory=list)
     development: set[str] = field(default_factory=set)
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
-def walk(archive: Path) -> tuple[Contents, dict[str, Any]]:
-    """Search an archive of `docker save`; what it found, and the image's config document."""
+def walk(image: SavedImage) -> Contents:
+    """Search all layers of a saved image."""
     found = Contents()
-    with tarfile.open(archive) as outer:
-
-        def document(name: str) -> Any:
-            try:
-                stream = outer.extractfile(name)
-            except KeyError as error:
-                raise tarfile.ReadError(f"the archive has no {name}") from error
-            return json.load(stream) if stream else {}
-
-        manifest = document("manifest.json")[0]
-        for number, layer in enumerate(manifest["Layers"], 1):
-            # A layer that another one equals is a link to it.
-            stream = outer.extractfile(layer)
-            if stream is None:
-                continue
-            with tarfile.open(fileobj=stream) as inner:
-                for member in inner:
-                    _take(found, inner, member, number)
-        return found, dict(document(manifest["Config"]))
+    for number, layer in enumerate(image.layers, 1):
+        with image.files(layer) as (files, plain):
+            for member in files:
+                _take(found, files, member, number)
+            found.sizes[layer.identity] = plain.drain()
+    return found
 
 
 def _within(name: str) -> str:
@@ -187,20 +174,18 @@ def image(lab: Lab, name: str) -> Iterator[Result]:
     for result in contract.check_image(lab.project, name, config):
         id = "image." + result.id.removeprefix("contract.image.")
         yield replace(result, id=PREFIX + id, title=BY_ID[id].title, group="image", location="")
-    yield _size(lab, name, int(config.get("Size", 0)))
     layers = len(config.get("Layers") or [])
     yield verdict(
         "image.layers", name, layers <= MOST_LAYERS, measured=layers, limit=f"at most {MOST_LAYERS}"
     )
-    with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder, "image.tar")
-        lab.engine.call("save", "--output", archive, lab.images[name], timeout=600)
-        try:
-            found, document = walk(archive)
-        except tarfile.ReadError as error:  # Python reads zstd from 3.14 on
-            for id in FILE_CHECKS:
-                yield unmeasurable(id, name, f"Python cannot read a layer of it: {error}")
-            return
+    try:
+        with archive.saved(lab.engine, lab.images[name]) as saved:
+            found, document = walk(saved), saved.config
+    except archive.UnreadableImage as error:
+        for id in ("image.size", *FILE_CHECKS):
+            yield unmeasurable(id, name, error.message)
+        return
+    yield _size(lab, name, config, found.sizes)
     yield from files(name, lab.project.containers[name], found, document)
 
 
@@ -261,13 +246,16 @@ def _stated(step: str) -> Iterator[tuple[str, str]]:
         yield from _ARGUMENT.findall(words) if "=" in name else [(name, value.strip())]
 
 
-def _size(lab: Lab, name: str, size: int) -> Result:
+def _size(lab: Lab, name: str, config: dict[str, Any], known: dict[str, int]) -> Result:
     model = lab.project.containers[name]
     base = substitutes().get(model.base, model.base)
     found = lab.engine.image_config(base)
     if found is None:
         return unmeasurable("image.size", name, f"the base image {base} is not on this machine")
-    above, budget = size - int(found["Size"]), model.budgets.size_above_base
+    sizes = LayerSizes()
+    sizes.learn(known)
+    above = sizes.total(lab.engine, config) - sizes.total(lab.engine, found)
+    budget = model.budgets.size_above_base
     return verdict(
         "image.size",
         name,
