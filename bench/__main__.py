@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from automation import builder
 from automation.engine import Engine, find, substitutes
 from automation.layersizes import LayerSizes
 from automation.model import load
@@ -44,8 +45,8 @@ def render(folder: Path) -> float:
 def build(engine: Engine, folder: Path, tag: str, base: str, *, no_cache: bool = False) -> float:
     """Seconds of one build."""
     started = time.monotonic()
-    engine.build(
-        folder, tags=[tag], arguments={"BASE_IMAGE": base, "BUILDER_IMAGE": base}, labels={},
+    builder.build(
+        engine, folder, tags=[tag], arguments={"BASE_IMAGE": base, "BUILDER_IMAGE": base}, labels={},
         on_step=lambda _: None, no_cache=no_cache,
     )  # fmt: skip
     return time.monotonic() - started

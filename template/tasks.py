@@ -81,25 +81,30 @@ def run_compose(choice: str, *words: str) -> None:
     help={
         "container": "a name from taskflow.toml; may be repeated (default: all)",
         "no-cache": "build every step anew",
+        "pull": "ask for newer base images",
         **ENGINE,
     },
     iterable=["container"],
 )
 @spoken
-def build(_: Context, container: list[str], engine: str = "", no_cache: bool = False) -> None:
+def build(
+    _: Context, container: list[str], engine: str = "", no_cache: bool = False, pull: bool = False
+) -> None:
     """Build the images (tag dev, and sha-… when the work tree is clean)."""
-    build_images(container, engine, no_cache)
+    build_images(container, engine, no_cache, pull)
 
 
 def build_images(
-    container: list[str], choice: str, no_cache: bool = False
+    container: list[str], choice: str, no_cache: bool = False, pull: bool = False
 ) -> tuple[Engine, list[images.Image]]:
     """Build and print a line for each image; exit code 1 when one does not build."""
     found = project()
     selected = list(found.select(container))
     chosen = find(choice)
     print(chosen.description)
-    built = images.build(HERE, found, chosen, selected, print, no_cache=no_cache)
+    built = images.build(HERE, found, chosen, selected, print, no_cache=no_cache, pull=pull)
+    for line in images.notes(found, chosen, selected):
+        print(line)
     for image in built:
         first = image.results[0]
         print(f"{image.container}: {first.measured}" + (f"\n  {first.detail}" * bool(first.detail)))

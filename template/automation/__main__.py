@@ -68,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--engine", default="", metavar="ENGINE", help="docker, podman or a client's path"
         )
+        if name == "build":
+            command.add_argument("--pull", action="store_true", help="ask for newer base images")
         if name != "lint":
             command.add_argument("--no-cache", action="store_true", help="build every step anew")
         if name == "smoke":
@@ -131,7 +133,12 @@ def _with_images(
         smoke.judge_images(root, project, engine, images, wanted, report, progress)
         return
     # The engine's cache tells what is still good; a second build of the same sources is a look-up.
-    images = build.build(root, project, engine, names, say, no_cache=options.no_cache)
+    building = options.command == "build"
+    images = build.build(
+        root, project, engine, names, say,
+        no_cache=options.no_cache, pull=building and options.pull, export=building,
+    )  # fmt: skip
+    report.notes += build.notes(project, engine, names)
     report.images = {image.tags[0]: image.id for image in images if image.usable}
     if options.command == "build" or not all(image.usable for image in images):
         for image in images:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from automation import contract, git
+from automation import builder, contract, git
+from automation.builder import BuildFailed, Needs
 from automation.dockerignore import context_files
-from automation.engine import SUBSTITUTES_VARIABLE, BuildFailed, Engine, substitutes
-from automation.errors import InputError
+from automation.engine import SUBSTITUTES_VARIABLE, Engine, substitutes
+from automation.errors import EnvironmentTrouble, InputError
 from automation.layersizes import LayerSizes
 from automation.model import Project, megabytes
-from automation.process import Say
+from automation.process import Say, last_line
 from automation.results import Result, judge
 
 INPUTS_LABEL = "io.taskflow.inputs"
@@ -43,9 +45,11 @@ def inputs_digest(root: Path, project: Project, name: str) -> str:
     digest = hashlib.sha256()
     for path in [folder / "Dockerfile", *context_files(folder)]:
         digest.update(path.relative_to(folder).as_posix().encode())
+        digest.update(b"%o" % (path.lstat().st_mode & 0o111))
         digest.update(hashlib.sha256(_content(path)).digest())
-    for value in _bases(project, name).values():
-        digest.update(value.encode())
+    given = {**_bases(project, name), **project.containers[name].build.arguments}
+    for value in (*given.values(), *project.build.platforms):
+        digest.update(value.encode() + b"\0")
     return digest.hexdigest()
 
 
@@ -65,6 +69,94 @@ def _bases(project: Project, name: str) -> dict[str, str]:
         "BASE_IMAGE": instead.get(container.base, container.base),
         "BUILDER_IMAGE": instead.get(container.build_image, container.build_image),
     }
+
+
+def needs(
+    root: Path, project: Project, name: str, *, pull: bool = False, export: bool = False
+) -> Needs:
+    """What the build of a container needs beside its context; `export` writes the build cache out.
+
+    Raises:
+        InputError: a secret is not there.
+    """
+    secrets = project.containers[name].build.secrets
+    variables, files = {}, {}
+    for id, origin in secrets.items():
+        key = f"containers.{name}.build.secrets.{id}"
+        if origin.variable:
+            variables[id] = origin.variable
+            if not os.environ.get(origin.variable):
+                raise InputError(f"{key}: {origin.variable} is not set", "set it, and run again")
+        elif origin.file:
+            files[id] = path = (root / Path(origin.file).expanduser()).resolve()
+            if not path.is_file():
+                raise InputError(f"{key}: there is no file {path}", "write it, and run again")
+    return Needs(
+        variables=variables,
+        files=files,
+        platforms=project.build.platforms,
+        cache_from=_places(builder.CACHE_FROM, project.build.cache_from, name),
+        cache_to=_places(builder.CACHE_TO, project.build.cache_to, name) if export else (),
+        builder=project.build.builder,
+        bases=tuple(_bases(project, name).values()),
+        pull=pull,
+    )
+
+
+def _places(variable: str, stated: Sequence[str], name: str) -> tuple[str, ...]:
+    """Where a container's build cache is, as this machine (in its environment) or the project says."""
+    given = os.environ.get(variable)
+    places = stated if given is None else given.split()
+    return tuple(place.replace("{container}", name) for place in places)
+
+
+def notes(project: Project, engine: Engine, names: Iterable[str]) -> list[str]:
+    """What a report says about the images to build on, and what this engine's builder leaves out."""
+    names = list(names)
+    bases = [image for name in names for image in _bases(project, name).values()]
+    found = [line for image in dict.fromkeys(bases) if (line := age(engine, image))]
+    wanted = Needs(
+        cache_from=_places(builder.CACHE_FROM, project.build.cache_from, ""),
+        cache_to=_places(builder.CACHE_TO, project.build.cache_to, ""),
+        builder=project.build.builder,
+    )
+    return [*found, *builder.notes(wanted, engine)]
+
+
+def age(engine: Engine, image: str) -> str:
+    """How old an image that is here is, for a person; empty where it is not here or does not say."""
+    created = str((engine.image_config(image) or {}).get("Created") or "")
+    try:
+        # Some images are made as if in 1970, so that they are the same each time; that says nothing.
+        made = datetime.fromisoformat(created[:19]).replace(tzinfo=UTC)
+    except ValueError:
+        return ""
+    if made.year < 2000:
+        return f"{image} does not say when it was made"
+    days = (datetime.now(UTC) - made).days
+    old = "today" if days < 1 else f"{days} day{'s' if days > 1 else ''} ago"
+    return f"{image} was made {old} ({made:%Y-%m-%d})"
+
+
+def refresh(engine: Engine, image: str, platform: str, say: Say) -> None:
+    """Ask the registry for a newer one of this name.
+
+    What somebody put in the place of another image may be this machine's alone.
+
+    Raises:
+        EnvironmentTrouble: the registry cannot be asked.
+    """
+    say(f"asking for a newer {image}")
+    words = ["pull", "--quiet", *([f"--platform={platform}"] if platform else []), image]
+    done = engine.call(*words, check=False, timeout=600)
+    if done.returncode:
+        reason = last_line(done.stderr)
+        if image not in substitutes().values() or engine.image_config(image) is None:
+            raise EnvironmentTrouble(
+                f"no registry can be asked for a newer {image}: {reason}",
+                "check the network, or leave --pull out",
+            )
+        say(f"{image} stays as it is: {reason}")
 
 
 def substitution_notes(images: Iterable[str]) -> list[str]:
@@ -94,6 +186,7 @@ def _arguments(
         "REVISION": commit.text if commit else "unknown",
         "CREATED": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "SOURCE": project.source or "unknown",
+        **project.containers[name].build.arguments,
     }
 
 
@@ -105,15 +198,27 @@ def build(
     say: Say,
     *,
     no_cache: bool = False,
+    pull: bool = False,
+    export: bool = False,
 ) -> list[Image]:
-    """Build the named containers, side by side where the engine gains by it."""
+    """Build the named containers, side by side where the engine gains by it.
+
+    `pull` asks for newer base images first; `export` writes the build cache to `cache-to`.
+
+    Raises:
+        InputError: a secret or a builder is not there.
+        EnvironmentTrouble: a base image can be had nowhere, or the engine is in trouble.
+    """
     names = list(names)
-    wanted = {image for name in names for image in _bases(project, name).values()}
-    for image in sorted(wanted):
-        engine.provide(image, say)
+    needed = {name: needs(root, project, name, pull=pull, export=export) for name in names}
+    platform = ",".join(project.build.platforms[:1])
+    for image in sorted({image for each in needed.values() for image in each.bases}):
+        if pull:
+            refresh(engine, image, platform, say)
+        engine.provide(image, say, platform)
 
     def one(name: str) -> Image:
-        return _build_one(root, project, engine, name, say, no_cache)
+        return _build_one(root, project, engine, name, say, needed[name], no_cache)
 
     workers = len(names) if engine.buildkit else 1
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
@@ -121,7 +226,13 @@ def build(
 
 
 def _build_one(
-    root: Path, project: Project, engine: Engine, name: str, say: Say, no_cache: bool
+    root: Path,
+    project: Project,
+    engine: Engine,
+    name: str,
+    say: Say,
+    needed: Needs,
+    no_cache: bool,
 ) -> Image:
     commit = git.revision(root)
     tags = [f"{project.image(name)}:dev"]
@@ -141,13 +252,15 @@ def _build_one(
         return Image(name, results=[result])
     started = time.monotonic()
     try:
-        built = engine.build(
+        built = builder.build(
+            engine,
             root / project.context(name),
             tags=tags,
             arguments=_arguments(root, project, name, commit),
             labels={INPUTS_LABEL: inputs_digest(root, project, name)},
             on_step=lambda step: say(f"{name}: {step}"),
             no_cache=no_cache,
+            needs=needed,
         )
     except BuildFailed as error:
         result = judge(
@@ -175,13 +288,13 @@ def _build_one(
             True,
             container=name,
             expected=tags[0],
-            measured=f"{built.image[:19]}, {megabytes(size)}, {seconds:.1f} s, "
+            measured=f"{built.image[:19]}, {config['Platform']}, {megabytes(size)}, {seconds:.1f} s, "
             f"{built.cached} of {built.steps} steps cached",
             seconds=seconds,
         )
     )
     image.results.append(_size(project, engine, name, size, sizes))
-    image.results += contract.check_image(project, name, config)
+    image.results += contract.check_image(project, name, config, engine.platform)
     return image
 
 

@@ -100,6 +100,8 @@ def context_files(folder: Path) -> Iterator[Path]:
             relative = (base / name).relative_to(folder).as_posix()
             if (may_skip or name in {"node_modules", ".git"}) and excludes(patterns, relative):
                 folders.remove(name)
-        for name in sorted(files):
+        # A link to a folder is walked into by nobody: in the image it is the link.
+        links = [name for name in folders if (base / name).is_symlink()]
+        for name in sorted([*files, *links]):
             if not excludes(patterns, (base / name).relative_to(folder).as_posix()):
                 yield base / name

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
-import re
-import secrets
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,21 +16,18 @@ from tempfile import gettempdir
 from typing import Any
 from urllib.parse import urlsplit
 
-from automation import buildlog
 from automation.errors import (
     EngineGone,
     EnvironmentTrouble,
     InputError,
     MachineTrouble,
     NoEngineError,
-    TaskflowError,
 )
-from automation.process import Completed, Say, last_line, run, stream, trouble
+from automation.process import Completed, Say, last_line, run, trouble
 
 CHOICE_VARIABLE = "TASKFLOW_ENGINE"
 SUBSTITUTES_VARIABLE = "TASKFLOW_SUBSTITUTE_IMAGES"
 _REMOTE = {"tcp", "ssh", "http", "https"}
-ARGUMENTS_LABEL = "io.taskflow.arguments"
 # Seconds. A client killed midway leaves the server making what nobody then removes.
 _PATIENCE = 5.0
 _PAUSES = 5  # attempts
@@ -49,27 +43,20 @@ class Builder(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """A finished build: image ID, and how many of its steps came from the cache."""
-
-    image: str
-    steps: int
-    cached: int
-
-
-@dataclass(frozen=True, slots=True)
 class Engine:
-    """A client whose server answers."""
+    """A client whose server answers; `platform` is what it runs without emulating: linux/amd64."""
 
     name: str
     client: Path
     version: str
     builder: Builder
+    platform: str = ""
 
     @property
     def description(self) -> str:
         """One line for the report's head; says aloud what is degraded."""
-        text = f"engine: {self.name} {self.version} ({self.client}), built by {self.builder}"
+        runs = f" for {self.platform}" if self.platform else ""
+        text = f"engine: {self.name} {self.version}{runs} ({self.client}), built by {self.builder}"
         if self.builder is Builder.LEGACY:
             text += "; without cache mounts and parallel stages (install buildx to have them)"
         return text
@@ -138,7 +125,7 @@ class Engine:
             ) from None
 
     def image_config(self, name: str) -> dict[str, Any] | None:
-        """The image's OCI config (User, Env, Cmd, …) and `Id`, `Layers`, `Os`, `Architecture`, `Created`.
+        """The image's OCI config (User, Env, Cmd, …) and `Id`, `Layers`, `Platform`, `Created`.
 
         The ID, sha256:…, is what this engine runs, saves and pushes the image by: the digest of its
         manifest or index in containerd's store, of its config elsewhere. `Layers` are the diff IDs.
@@ -152,15 +139,26 @@ class Engine:
         config["Healthcheck"] = config.get("Healthcheck") or beside
         config["Id"] = "sha256:" + str(found["Id"]).removeprefix("sha256:")
         config["Layers"] = found.get("RootFS", {}).get("Layers") or []
-        config |= {key: str(found.get(key) or "") for key in ("Os", "Architecture", "Created")}
+        config["Created"] = str(found.get("Created") or "")
+        config["Platform"] = _platform(
+            found.get("Os"), found.get("Architecture"), found.get("Variant")
+        )
         return config
 
-    def provide(self, image: str, say: Say) -> dict[str, Any] | None:
+    def keeps_indexes(self) -> bool:
+        """Whether an image here may be one of several platforms, as containerd's store has it."""
+        if self.name != "docker":
+            return False
+        status = self.call("info", "--format", "{{json .DriverStatus}}").stdout
+        return "io.containerd.snapshotter" in status
+
+    def provide(self, image: str, say: Say, platform: str = "") -> dict[str, Any] | None:
         """The config of an image that is pulled where it is not here yet, as `image_config` has it."""
         found = self.image_config(image)
         if found is None:
             say(f"pulling {image}")
-            self.call("pull", image, timeout=600)
+            wanted = [f"--platform={platform}"] if platform else []
+            self.call("pull", *wanted, image, timeout=600)
             found = self.image_config(image)
         return found
 
@@ -212,97 +210,12 @@ class Engine:
             # The reference only: the image keeps its own.
             self.call("image", "rm", *images, check=False)
 
-    def build(
-        self,
-        context: Path,
-        *,
-        tags: Sequence[str],
-        arguments: Mapping[str, str],
-        labels: Mapping[str, str],
-        on_step: Say,
-        no_cache: bool = False,
-    ) -> Built:
-        """Build `context`/Dockerfile.
 
-        The image's ID is asked of the engine, under a name that nobody else builds to: what
-        builders write by --iidfile is the config's digest, by which containerd's store finds nothing.
-
-        Raises:
-            EnvironmentTrouble: disk, network or engine failed.
-            BuildFailed: an instruction of the Dockerfile failed.
-        """
-        dockerfile = (context / "Dockerfile").read_text(encoding="utf-8", errors="surrogateescape")
-        words: list[str | Path] = [self.client]
-        words += ["buildx"] if self.builder is Builder.BUILDX else []
-        repository = tags[0].rpartition(":")[0]
-        made = f"{repository}:build-{secrets.token_hex(6)}"
-        words += ["build", "--tag", made, "--file", "-"]
-        environment: dict[str, str] = {}
-        match self.builder:
-            case Builder.BUILDX:
-                # An attestation would make the image an index with an ID that changes every time.
-                words += ["--progress=plain", "--load", "--provenance=false"]
-            case Builder.BUILDKIT:
-                words += ["--progress=plain"]
-                environment["DOCKER_BUILDKIT"] = "1"
-            case Builder.BUILDAH:
-                # Only Docker's format keeps HEALTHCHECK; layers make the next build a short one.
-                words += ["--format=docker", "--layers"]
-                dockerfile = with_stated_arguments(dockerfile, arguments)
-            case Builder.LEGACY:
-                environment["DOCKER_BUILDKIT"] = "0"
-                # A step that fails would leave its container behind.
-                words += ["--force-rm"]
-                dockerfile = without_cache_mounts(dockerfile)
-        words += ["--no-cache"] if no_cache else []
-        for key, value in arguments.items():
-            words += ["--build-arg", f"{key}={value}"]
-        for key, value in labels.items():
-            words += ["--label", f"{key}={value}"]
-        words += [context]
-        watch = buildlog.Steps(on_step)
-        try:
-            code, output = stream(words, watch.see, env=environment, stdin=dockerfile)
-            config = None if code else self.image_config(made)
-            if config is None:
-                log = buildlog.read(output, buildkit=self.buildkit)
-                raise log.trouble() or BuildFailed(*log.failure(output))
-            image = str(config["Id"])
-            for tag in tags:
-                self.call("tag", image, tag)
-        finally:
-            # The name only: the image keeps its tags.
-            self.call("image", "rm", "--no-prune", made, check=False)
-        return Built(image, len(watch.steps), len(watch.steps & watch.cached))
-
-
-class BuildFailed(TaskflowError):
-    """An instruction failed; `message` names it and `hint` holds the end of its output."""
-
-
-def without_cache_mounts(dockerfile: str) -> str:
-    """The same Dockerfile for a builder that knows no cache mounts, which only save time."""
-    return re.sub(r"--mount=type=cache\S*\s*(\\\n\s*)?", "", dockerfile)
-
-
-def with_stated_arguments(dockerfile: str, arguments: Mapping[str, str]) -> str:
-    """The same Dockerfile with a label of the arguments' values before a stage's first use of them.
-
-    Buildah looks a LABEL or ENV up in its cache by its text alone, whatever its arguments hold; a
-    label that differs keeps it from taking an image of another version for this one.
-    """
-    digest = hashlib.sha256(repr(sorted(arguments.items())).encode()).hexdigest()[:12]
-    lines: list[str] = []
-    due = False
-    for line in dockerfile.splitlines(keepends=True):
-        word, _, rest = line.strip().partition(" ")
-        if word.upper() == "FROM":
-            due = True
-        elif due and word.upper() == "ARG" and re.split(r"[=\s]", rest.strip())[0] in arguments:
-            lines.append(f"LABEL {ARGUMENTS_LABEL}={digest}\n")
-            due = False
-        lines.append(line)
-    return "".join(lines)
+def _platform(system: object, architecture: object, variant: object = "") -> str:
+    """As OCI writes it: os/architecture[/variant], without the variant that every machine has."""
+    common = (architecture, variant) in {("arm64", "v8"), ("amd64", "v1")}
+    parts = [system or "linux", architecture or "unknown", "" if common else variant]
+    return "/".join(str(part) for part in parts if part)
 
 
 def substitutes() -> dict[str, str]:
@@ -355,16 +268,20 @@ def _ask(client: Path) -> Engine | None:
         # Podman answers to the name docker too, by a wrapper or through its socket.
         names = " ".join(str(part.get("Name")) for part in server.get("Components") or [])
         if "Podman" in names or "APIVersion" in server or "podman" in client.resolve().name:
-            return Engine("podman", client, str(server.get("Version", "")), Builder.BUILDAH)
+            platform = str(server.get("OsArch", ""))
+            return Engine(
+                "podman", client, str(server.get("Version", "")), Builder.BUILDAH, platform
+            )
         if not answer.get("Server"):
             return None
         version = str(server.get("Version", ""))
+        platform = _platform(server.get("Os"), server.get("Arch")) if server.get("Arch") else ""
         if run([client, "buildx", "version"], timeout=20).returncode == 0:
-            return Engine("docker", client, version, Builder.BUILDX)
+            return Engine("docker", client, version, Builder.BUILDX, platform)
         # From 23 on the client leaves BuildKit to the buildx plugin; before, it speaks it itself.
         major = int(str((answer.get("Client") or {}).get("Version", "0")).split(".")[0])
         builder = Builder.BUILDKIT if major < 23 else Builder.LEGACY
-        return Engine("docker", client, version, builder)
+        return Engine("docker", client, version, builder, platform)
     except (ValueError, AttributeError, TypeError):
         return None
 

@@ -72,6 +72,10 @@ class EngineGone(EnvironmentTrouble):
     """The container engine stopped answering; nothing else that it is asked can be done."""
 
 
+class RegistryTrouble(EnvironmentTrouble):
+    """A registry cannot be reached, or has no such image for whoever asks."""
+
+
 class MachineTrouble(EnvironmentTrouble):
     """The engine or what it runs beside a container failed, whatever that container did."""
 

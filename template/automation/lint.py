@@ -153,7 +153,7 @@ def _built(root: Path, project: Project, names: list[str], choice: str) -> list[
         image, reason = build.current_image(root, project, engine, name)
         if image:
             config = engine.image_config(image) or {}
-            results += contract.check_image(project, name, config)
+            results += contract.check_image(project, name, config, engine.platform)
         else:
             results.append(skip("contract.image", title, reason, container=name))
     return results

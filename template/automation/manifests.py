@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from automation.contract.level import Level, shown
-from automation.contract.secret import SECRET_NAME
 from automation.model import Access, Container, Project, megabytes
 from automation.results import Result
+from automation.secret import SECRET_NAME
 
 COMPONENT = "app.kubernetes.io/component"
 # Kinds that keep their pods running; a Job's or a test's pod ends by itself.

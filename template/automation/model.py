@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from automation.errors import InputError, UsageError
+from automation.secret import is_secret
 
 FILE_NAME = "taskflow.toml"
 
@@ -188,6 +189,26 @@ def _relative(value: str) -> str:
     return value
 
 
+def _file(value: str) -> str:
+    # A comma ends the path for --secret.
+    if not value.strip() or not value.isprintable() or set(value) & {",", '"'} or len(value) > 300:
+        raise ValueError(
+            f'{value[:80]!r} is not a file such as "~/.npmrc" (without comma or quote)'
+        )
+    return value
+
+
+def _cache_place(value: str) -> str:
+    fields = dict(part.partition("=")[::2] for part in value.split(","))
+    if not value.isprintable() or not ("type" in fields or re.fullmatch(IMAGE, value, re.ASCII)):
+        raise ValueError(
+            f'{value[:80]!r} is no place of a build cache such as "type=registry,ref=ghcr.io/acme/cache"'
+        )
+    if named := next((k for k, v in fields.items() if is_secret(k.upper(), v)), ""):
+        raise ValueError(f"{named} is a secret: leave it to the environment or to `docker login`")
+    return value
+
+
 def _plain_text(value: str) -> str:
     """A value of a variable: neither ENV nor an engine's file of variables can hold two lines."""
     if re.search(r"[\x00-\x1f\x7f]", value) or len(value) > 4096:
@@ -279,6 +300,19 @@ HttpPath = Annotated[str, AfterValidator(_http_path)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 
 
+CachePlace = Annotated[
+    str,
+    AfterValidator(_cache_place),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "examples": ["type=registry,ref=ghcr.io/acme/cache:{container}", "type=gha"],
+            "description": "As buildx takes it; {container} stands for the container's name.",
+        }
+    ),
+]
+
+
 class Kind(StrEnum):
     """What starts a container, which interpreter it has and what health means."""
 
@@ -343,6 +377,72 @@ class Volume(_Entry):
     access: Access
 
 
+class Origin(_Entry):
+    """Where a value is when an image is built: a variable of whoever builds it, or a file."""
+
+    variable: Variable | None = None
+    file: Annotated[str, AfterValidator(_file)] | None = Field(
+        default=None, description="Relative to the project, absolute, or from ~ on."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.variable is None) == (self.file is None):
+            raise ValueError('must name a variable or a file, e.g. { variable = "NPM_TOKEN" }')
+        return self
+
+
+class ContainerBuild(_Entry):
+    """What the build of an image needs beside its context."""
+
+    arguments: dict[Variable, Annotated[str, AfterValidator(_plain_text)]] = Field(
+        default={}, description="Further build arguments (ARG); they stay in the image's history."
+    )
+    secrets: dict[
+        Annotated[str, _matching(r"[A-Za-z0-9][\w.-]{0,99}", "an ID such as npmrc")], Origin
+    ] = Field(default={}, description="For RUN --mount=type=secret,id=…; nothing of them stays.")
+
+    @model_validator(mode="after")
+    def _arguments_are_free(self) -> Self:
+        for name, value in self.arguments.items():
+            if name in _OWN_ARGUMENTS:
+                raise _at("is set by every build already", "arguments", name)
+            if is_secret(name, value):
+                raise _at(
+                    "would stay in the image's history: make it one of `secrets`, and mount it by "
+                    "RUN --mount=type=secret", "arguments", name,
+                )  # fmt: skip
+        return self
+
+
+_OWN_ARGUMENTS = {
+    "BASE_IMAGE", "BUILDER_IMAGE", "TITLE", "VERSION", "REVISION", "CREATED", "SOURCE",
+}  # fmt: skip
+
+
+class Build(_Entry):
+    """How all images are built: for what platforms, by which builder, with what cache."""
+
+    platforms: tuple[
+        Annotated[
+            str,
+            _matching(r"linux/[a-z0-9]+(/v[0-9]+)?", "a platform such as linux/amd64"),
+        ],
+        ...,
+    ] = Field(default=(), description="The engine's own if none is named.")
+    builder: Annotated[str, _matching(r"[\w.-]{0,128}", "the name of a builder")] = Field(
+        default="", description="One of `docker buildx ls`; the current one when left out."
+    )
+    cache_from: tuple[CachePlace, ...] = ()
+    cache_to: tuple[CachePlace, ...] = ()
+
+    @model_validator(mode="after")
+    def _platforms_differ(self) -> Self:
+        if twice := _twice([*self.platforms]):
+            raise _at(twice, "platforms")
+        return self
+
+
 class Budgets(_Entry):
     """Limits a build or a smoke test holds the container to (bytes, seconds)."""
 
@@ -370,6 +470,7 @@ class Container(_Entry):
     )
     volumes: tuple[Volume, ...] = ()
     budgets: Budgets
+    build: ContainerBuild = ContainerBuild()
 
     @property
     def build_image(self) -> str:
@@ -452,6 +553,7 @@ class Project(_Entry):
     )
     containers: dict[Label, Container] = Field(min_length=1)
     services: dict[Label, Service] = {}
+    build: Build = Build()
     scan: Scan = Scan()
 
     @model_validator(mode="after")

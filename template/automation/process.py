@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from automation.errors import EngineGone, EnvironmentTrouble
+from automation.errors import EngineGone, EnvironmentTrouble, RegistryTrouble
 
 Completed = subprocess.CompletedProcess[str]
 Say = Callable[[str], None]  # takes a line that tells a person what goes on
@@ -56,6 +56,7 @@ _TROUBLE = (
         "a base image can be had neither here nor from its registry",
         "check the network, or name another image for it with TASKFLOW_SUBSTITUTE_IMAGES="
         '"python:3.13-slim=mirror.example/python:3.13-slim"',
+        error=RegistryTrouble,
     ),
     _Fault(
         r"temporary failure in name resolution|name or service not known|could not resolve host|network is unreachable"

@@ -295,7 +295,7 @@ def _vulnerabilities(
         expected=f"{_nothing(gate)} with a fix",
         measured=f"{len(mendable)} with a fix, {len(found) - len(mendable)} without",
         detail="\n".join(mendable),
-        fix="update the package or the base image, and build again",
+        fix="update the package, or ask for a newer base image: `nox -s build -- --pull`; then scan again",
     )
 
 

@@ -377,7 +377,9 @@ GOOD_CONFIG: dict[str, Any] = {
         for name in ("title", "version", "revision", "created", "source", "base.name")
     },
     "Volumes": None,
+    "Platform": "linux/amd64",
 }
+NATIVE = "linux/amd64"
 ENV = GOOD_CONFIG["Env"]
 
 
@@ -419,6 +421,7 @@ IMAGE = {
     "the database": ImageFault("run-time-environment", "Env", [*ENV, "DATABASE_URL=x"], "nothing baked in", "DATABASE_URL", frozenset({"image.secrets"})),
     "empty labels": ImageFault("labels", "Labels", {"org.opencontainers.image.title": ""}, "all set", "empty: title, version"),
     "no labels": ImageFault("labels", "Labels", None, "all set", "empty: title"),
+    "another machine's": ImageFault("platform", "Platform", "linux/arm64", "linux/amd64", "linux/arm64"),
     "a nameless volume": ImageFault("volumes", "Volumes", {"/app/data": {}}, "nothing", "/app/data"),
 }  # fmt: skip
 
@@ -1017,7 +1020,7 @@ def model_of(root: Path) -> Project:
 
 
 def test_a_good_image_passes(sample: Path) -> None:
-    assert failures(check_image(model_of(sample), "backend", GOOD_CONFIG)) == {}
+    assert failures(check_image(model_of(sample), "backend", GOOD_CONFIG, NATIVE)) == {}
 
 
 @pytest.mark.parametrize("case", IMAGE)
@@ -1025,7 +1028,7 @@ def test_a_fault_in_an_image(case: str, sample: Path) -> None:
     fault = IMAGE[case]
     config = {**copy.deepcopy(GOOD_CONFIG), fault.key: fault.value}
     found = assert_found(
-        failures(check_image(model_of(sample), "backend", config)),
+        failures(check_image(model_of(sample), "backend", config, NATIVE)),
         f"image.{fault.check}",
         fault.expected,
         fault.measured,
@@ -1035,7 +1038,7 @@ def test_a_fault_in_an_image(case: str, sample: Path) -> None:
 
 
 def test_an_image_without_any_config_fails_everything_it_can(sample: Path) -> None:
-    results = check_image(model_of(sample), "backend", {})
+    results = check_image(model_of(sample), "backend", {}, NATIVE)
     harmless = {"run-time-environment", "secrets", "volumes"}
     assert {r.id.rpartition(".")[2] for r in results if not r.failed} == harmless
 
@@ -1050,7 +1053,7 @@ def test_an_image_without_any_config_fails_everything_it_can(sample: Path) -> No
     ],
 )
 def test_every_check_has_a_fault_that_it_finds(level: str, faults: set[str], sample: Path) -> None:
-    results = checked(sample) + check_image(model_of(sample), "backend", GOOD_CONFIG)
+    results = checked(sample) + check_image(model_of(sample), "backend", GOOD_CONFIG, NATIVE)
     prefix = f"contract.{level}."
     emitted = {r.id.removeprefix(prefix) for r in results if r.id.startswith(prefix)}
     assert emitted

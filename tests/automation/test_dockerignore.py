@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from automation import dockerignore
+from automation import builder, dockerignore
 from automation.engine import Engine
 
 
@@ -117,7 +117,8 @@ def test_the_same_files_as_a_real_build(engine: Engine, tmp_path: Path) -> None:
         lines += [under(f"r{index}", line) for line in text.splitlines()]
     (context / "Dockerfile").write_text('FROM scratch\nCOPY . /\nCMD ["x"]\n', encoding="utf-8")
     (context / ".dockerignore").write_text("\n".join(lines), encoding="utf-8")
-    built = engine.build(
+    built = builder.build(
+        engine,
         context,
         tags=["taskflow-test/ignored:dev"],
         arguments={},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from automation import build, smoke
+from automation import build, builder, smoke
 from automation.engine import Engine
 from automation.model import load
 from automation.results import Result, Status
@@ -65,9 +66,11 @@ class Family:
         """The image of a case, on top of the one in order."""
         tag = f"{self.project.image(name)}:{case}"
         self._tags.append(tag)
-        built = self.engine.build(
-            BROKEN / case, tags=[tag], arguments={"BASE_IMAGE": self.images[name].tags[0]},
+        stated = (BROKEN / case / "Dockerfile").read_text("utf-8")
+        built = builder.build(
+            self.engine, BROKEN / case, tags=[tag], arguments={"BASE_IMAGE": self.images[name].tags[0]},
             labels={}, on_step=print,
+            needs=builder.Needs(platforms=re.findall(r"^# Platform: (\S+)", stated, re.MULTILINE)),
         )  # fmt: skip
         return build.Image(name, built.image, (tag,))
 

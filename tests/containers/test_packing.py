@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from automation import archive, scan, smoke
+from automation import archive, builder, scan, smoke
 from automation.engine import Engine, substitutes
 from automation.layersizes import LayerSizes
 from tests.containers.conftest import Service, failed
@@ -71,8 +71,8 @@ def test_the_size_is_that_of_the_plain_layers(service_on_each: Service) -> None:
         f"FROM {image.tags[0]}\nUSER 0:0\nRUN head -c 2000000 /dev/zero >/a\nRUN head -c 2000000 /dev/zero >/b\n"
     )
     tag = f"{service.project.image('backend')}:big"
-    built = service.engine.build(
-        service.folder / "big", tags=[tag], arguments={}, labels={}, on_step=print
+    built = builder.build(
+        service.engine, service.folder / "big", tags=[tag], arguments={}, labels={}, on_step=print
     )
     try:
         config = service.engine.image_config(built.image)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from automation import build, smoke
+from automation import build, builder, smoke
 from automation.engine import Engine
 from automation.errors import ExitCode
 from automation.model import load
@@ -62,8 +62,8 @@ def test_a_broken_pool_or_probe_is_caught(own: Path, engine: Engine, case: str) 
     project = load(own / "taskflow.toml")
     (good,) = build.build(own, project, engine, ["backend"], print)
     tag = f"{project.image('backend')}:{case}"
-    built = engine.build(
-        BROKEN / case, tags=[tag], arguments={"BASE_IMAGE": good.tags[0]}, labels={},
+    built = builder.build(
+        engine, BROKEN / case, tags=[tag], arguments={"BASE_IMAGE": good.tags[0]}, labels={},
         on_step=print,
     )  # fmt: skip
     image = build.Image("backend", built.image, (tag,))

@@ -21,9 +21,9 @@ from automation.contract.container import (
     starts_shell,
 )
 from automation.contract.level import Level, shown
-from automation.contract.secret import TOKEN, URL_PASSWORD, is_secret
 from automation.model import Access, Container, Project, megabytes
 from automation.results import Result, skip
+from automation.secret import TOKEN, URL_PASSWORD, is_secret
 
 
 def check_compose(root: Path, project: Project, names: Iterable[str]) -> list[Result]:

@@ -20,10 +20,10 @@ from automation.contract.container import (
     starts_shell,
 )
 from automation.contract.level import Level, not_text, shown
-from automation.contract.secret import COMMAND_PASSWORD, SECRET_NAME, TOKEN, is_secret, redacted
 from automation.dockerfile import Instruction, Stage, parse
 from automation.model import Container, Project
 from automation.results import Result
+from automation.secret import COMMAND_PASSWORD, SECRET_NAME, TOKEN, is_secret, redacted
 
 
 def check_dockerfile(root: Path, project: Project, name: str) -> list[Result]:

@@ -15,16 +15,35 @@ from automation.contract.container import (
     starts_shell,
 )
 from automation.contract.level import Level, shown
-from automation.contract.secret import is_secret
 from automation.model import Container, Project
 from automation.results import Result
+from automation.secret import is_secret
 
 
-def check_image(project: Project, name: str, config: Mapping[str, Any]) -> list[Result]:
-    """A built image's config (as `Engine.image_config` gives it) against the model."""
+def check_image(
+    project: Project, name: str, config: Mapping[str, Any], native: str
+) -> list[Result]:
+    """A built image's config (as `Engine.image_config` gives it) against the model.
+
+    `native` is the engine's platform, which an image has unless the model says otherwise.
+    """
     container = project.containers[name]
     level = Level("image", name, project.image(name))
-    return list(_image(level, container, config))
+    return [*_image(level, container, config), _platform(level, project, config, native)]
+
+
+def _platform(level: Level, project: Project, config: Mapping[str, Any], native: str) -> Result:
+    wanted = project.build.platforms or ((native,) if native else ())
+    measured = str(config.get("Platform") or "")
+    return level.check(
+        "platform",
+        "image platform",
+        " or ".join(wanted) or "any",
+        measured,
+        "build it for that platform, or name the other one in taskflow.toml: "
+        f'[build] platforms = ["{measured}"]',
+        passed=not wanted or measured in wanted,
+    )
 
 
 def _image(level: Level, container: Container, config: Mapping[str, Any]) -> Iterator[Result]:

@@ -69,6 +69,7 @@ CHECKS = (
     Check("image", "image.run-time-environment", "run-time variables left open", "nothing baked in", "remove the ENV: one image serves every environment"),
     Check("image", "image.secrets", "no secret in ENV", "no variable named like a secret has a value", "remove the ENV, rotate the secret, pass it when the container runs"),
     Check("image", "image.labels", "image labels", "all set", "`nox -s build` sets them; the Dockerfile must declare them"),
+    Check("image", "image.platform", "image platform", "as in taskflow.toml, or else the engine's own", "build it for that platform, or name the other one in taskflow.toml: [build] platforms"),
     Check("image", "image.volumes", "no anonymous volume", "none", "remove VOLUME: it makes a nameless writable volume on every start"),
     Check("image", "image.size", "size above the base image", "within budgets.size-above-base", "`docker history` shows which layer grew; leave out what the service does not read"),
     Check("image", "image.layers", "layers", "few enough to pull and mount fast", "join RUN and COPY steps that change together"),

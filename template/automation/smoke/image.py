@@ -12,11 +12,11 @@ from typing import Any
 
 from automation import archive, contract
 from automation.archive import SavedImage
-from automation.contract.secret import SECRET_NAME, URL_PASSWORD, is_secret
 from automation.engine import substitutes
 from automation.layersizes import LayerSizes
 from automation.model import Access, Container, megabytes
 from automation.results import Result
+from automation.secret import SECRET_NAME, URL_PASSWORD, is_secret
 from automation.smoke.catalogue import BY_ID, PREFIX, unmeasurable, verdict
 from automation.smoke.lab import Lab, checks
 
@@ -171,7 +171,7 @@ FILE_CHECKS = (
 def image(lab: Lab, name: str) -> Iterator[Result]:
     """Judge the image without running it."""
     config = lab.engine.image_config(lab.images[name]) or {}
-    for result in contract.check_image(lab.project, name, config):
+    for result in contract.check_image(lab.project, name, config, lab.engine.platform):
         id = "image." + result.id.removeprefix("contract.image.")
         yield replace(result, id=PREFIX + id, title=BY_ID[id].title, group="image", location="")
     layers = len(config.get("Layers") or [])
