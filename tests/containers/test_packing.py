@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from automation import archive, builder, scan, smoke
+from automation import archive, build, builder, scan, smoke
 from automation.engine import Engine, substitutes
 from automation.layersizes import LayerSizes
 from tests.containers.conftest import Service, failed
@@ -60,6 +60,32 @@ def test_the_verdict_is_the_same_whatever_packs_the_layers(
     )
     assert failed(found) == set()
     assert json.loads((reports / "sbom-backend.cdx.json").read_text("utf-8"))["components"]
+
+
+def test_an_image_with_attestations_is_judged_by_what_runs(service: Service) -> None:
+    """As buildx makes one unless told otherwise: an index, with a manifest for unknown/unknown."""
+    engine = service.engine
+    if not engine.keeps_indexes():
+        pytest.skip("this store keeps no index, and so no attestation")
+    plain = service.build()
+    tag = f"{service.project.image('backend')}:attested"
+    (service.folder / "attested").mkdir()
+    (service.folder / "attested" / "Dockerfile").write_text(f"FROM {plain.tags[0]}\n")
+    words = ["buildx", "build", "--quiet", "--provenance=mode=max", "--tag", tag]
+    engine.call(*words, service.folder / "attested", timeout=300)
+    try:
+        config = engine.image_config(tag) or {}
+        assert (
+            "index" in engine.call("image", "inspect", "--format={{json .Descriptor}}", tag).stdout
+        )
+        assert config["Layers"] == (engine.image_config(plain.id) or {})["Layers"]
+        with archive.saved(engine, config["Id"]) as saved:
+            assert [layer.identity for layer in saved.layers] == config["Layers"]
+        attested = build.Image("backend", config["Id"], (tag,))
+        options = smoke.Options(smoke.select(["image", "identity"]))
+        assert failed(smoke.smoke(service.project, engine, [attested], print, options)) == set()
+    finally:
+        engine.call("image", "rm", "--force", tag, check=False)
 
 
 def test_the_size_is_that_of_the_plain_layers(service_on_each: Service) -> None:
