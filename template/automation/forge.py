@@ -26,12 +26,13 @@ class Forge:
         data = None if body is None else json.dumps(body).encode()
         headers = {**self.headers, "Content-Type": "application/json"}
         answer = send(method, f"{self.url}/releases{path}", data, headers)
-        if answer.status == 429 or answer.status >= 500:
+        if answer.troubled:
             raise EnvironmentTrouble(f"{self.name} answers {answer.status}", "try again: --resume")
         if answer.status not in {200, 201, 404}:
             said = answer.body.decode(errors="replace")[:200]
             raise Refused(f"{self.name} answers {answer.status}: {said}", "does the token suffice?")
-        return answer.status, json.loads(answer.body or b"{}")
+        # Not found may come as a page.
+        return answer.status, {} if answer.status == 404 else answer.json()
 
     def url_of(self, tag: str) -> str:
         """The page of a tag's release; empty when there is none."""

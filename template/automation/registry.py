@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import json
 import os
 import re
-import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from automation.engine import Engine
-from automation.errors import EnvironmentTrouble, Refused
+from automation.errors import EnvironmentTrouble, InputError, Refused
 from automation.model import names_host
 from automation.process import Say, last_line, masked, run
 
@@ -54,9 +54,31 @@ def retried(action: Callable[[], _Value], say: Say) -> _Value:
 class Answer:
     """A registry's answer."""
 
+    host: str
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def digest(self) -> str:
+        """The digest of the body, by which a registry knows a manifest."""
+        return f"sha256:{hashlib.sha256(self.body).hexdigest()}"
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the other side asks for patience: too many requests, or a fault of its own."""
+        return self.status == 429 or self.status >= 500
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; raises EnvironmentTrouble for a proxy's page and the like."""
+        try:
+            return dict(json.loads(self.body))
+        except (ValueError, TypeError):
+            said = masked(" ".join(self.body.decode(errors="replace").split())[:80])
+            raise EnvironmentTrouble(
+                f"{self.host} answers {self.status} with something else than JSON: {said}",
+                "is there a proxy between? Try again",
+            ) from None
 
 
 @dataclass(slots=True)
@@ -89,12 +111,43 @@ class Repository:
     def digest(self, reference: str) -> str:
         """The digest of a tag's manifest; empty when there is no such tag."""
         answer = self._manifest(reference)
-        return f"sha256:{hashlib.sha256(answer.body).hexdigest()}" if answer else ""
+        return answer.digest if answer else ""
 
     def manifest(self, reference: str) -> dict[str, Any]:
         """The manifest of a tag or digest; empty when there is none."""
         answer = self._manifest(reference)
-        return dict(json.loads(answer.body)) if answer else {}
+        return answer.json() if answer else {}
+
+    def require(self, image: str, reference: str) -> str:
+        """The digest a tag has, once it is found to lead to that image and to no other.
+
+        Engines know an image by the digest of its index or manifest (containerd's store) or of its
+        config (overlay2, Podman).
+
+        Raises:
+            Refused: something else is there.
+        """
+        answer = self._manifest(reference)
+        digest, held = (answer.digest, answer.json()) if answer else ("", {})
+        parts = {part["digest"]: part.get("platform") or {} for part in held.get("manifests", ())}
+        # BuildKit gives its attestations a platform that no machine has, so that none takes them.
+        images = {part: of for part, of in parts.items() if of.get("os") != "unknown"}
+        manifests = {part: self.manifest(part) for part in images} or {digest: held}
+        names = [
+            {digest, part, (manifest.get("config") or {}).get("digest")}
+            for part, manifest in manifests.items()
+        ]
+        if len(names) == 1 and image in names[0]:
+            return digest
+        there = digest or "nothing"
+        if images:
+            known = (f"{of.get('os')}/{of.get('architecture')}" for of in images.values())
+            there += f", an index of images for {', '.join(known)},"
+        raise Refused(
+            f"{self.name}:{reference} is not the image tested: {image} was pushed, {there} is there",
+            "someone else pushes this tag, or the registry changes what it is sent; see who, then "
+            "push again",
+        )
 
     def copy(self, digest: str, tag: str) -> None:
         """Give the manifest of `digest` one more tag: the same bytes, nothing is uploaded."""
@@ -127,7 +180,7 @@ class Repository:
         message = f"{self.name} {what}: {answer.status} {said}"
         if answer.status in {401, 403}:
             raise Refused(message, f"docker login {self.host} (or podman login), as who may push")
-        if answer.status == 429 or answer.status >= 500:
+        if answer.troubled:
             raise EnvironmentTrouble(message, "the registry is in trouble; try again")
         raise Refused(message, "the registry's log says more")
 
@@ -178,9 +231,14 @@ class Repository:
         query |= {"service": fields["service"]} if "service" in fields else {}
         url = f"{fields.get('realm', '')}?{urllib.parse.urlencode(query)}"
         answer = send("GET", url, headers={"Authorization": basic} if basic else {})
+        if answer.troubled:
+            raise EnvironmentTrouble(
+                f"{answer.host} answers {answer.status} in place of a token for {self.name}",
+                "the registry is in trouble; try again",
+            )
         if answer.status != 200:
             return ""
-        data = json.loads(answer.body)
+        data = answer.json()
         return f"Bearer {data.get('token') or data.get('access_token', '')}"
 
 
@@ -189,15 +247,17 @@ def send(
 ) -> Answer:
     """One request; an error status is an answer too, only silence raises."""
     request = urllib.request.Request(url, body, {**(headers or {})}, method=method)
+    host = urllib.parse.urlsplit(url).netloc
     try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return Answer(reply.status, _lower(reply.headers), reply.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return Answer(error.code, _lower(error.headers), error.read())
-    except (OSError, ssl.SSLError) as error:
+        try:
+            reply = urllib.request.urlopen(request, timeout=60)
+        except urllib.error.HTTPError as error:
+            reply = error
+        with reply:
+            return Answer(host, reply.status, _lower(reply.headers), reply.read())
+    # A body that is cut short is no OSError.
+    except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        host = urllib.parse.urlsplit(url).netloc
         raise EnvironmentTrouble(
             f"{host} cannot be reached: {masked(str(reason))}",
             "check network, name and certificate (SSL_CERT_FILE) and try again",
@@ -221,18 +281,29 @@ def credentials(host: str) -> tuple[str, str] | None:
     for file in files:
         if not file.is_file():
             continue
-        data = json.loads(file.read_text("utf-8") or "{}")
-        for name in names:
-            stored = data.get("auths", {}).get(name, {}).get("auth", "")
-            if stored:
-                user, _, secret = base64.b64decode(stored).decode().partition(":")
-                return user, secret
-            helper = data.get("credHelpers", {}).get(name) or data.get("credsStore", "")
-            if helper:
-                done = run([f"docker-credential-{helper}", "get"], stdin=name, timeout=60)
-                if done.returncode == 0:
-                    found = json.loads(done.stdout)
-                    return str(found["Username"]), str(found["Secret"])
+        try:
+            for name in names:
+                if found := _stored(json.loads(file.read_text("utf-8") or "{}"), name):
+                    return found
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise InputError(
+                f"{file} (or the credential helper that it names) holds no logins that can be read",
+                "docker login (or podman login) writes it anew",
+            ) from None
+    return None
+
+
+def _stored(data: dict[str, Any], name: str) -> tuple[str, str] | None:
+    stored = data.get("auths", {}).get(name, {}).get("auth", "")
+    if stored:
+        user, _, secret = base64.b64decode(stored).decode().partition(":")
+        return user, secret
+    helper = data.get("credHelpers", {}).get(name) or data.get("credsStore", "")
+    if helper:
+        done = run([f"docker-credential-{helper}", "get"], stdin=name, timeout=60)
+        if done.returncode == 0:
+            found = json.loads(done.stdout)
+            return str(found["Username"]), str(found["Secret"])
     return None
 
 
@@ -245,8 +316,10 @@ def push(engine: Engine, image: str, repository: Repository, tag: str) -> str:
     """
     name = f"{repository.name}:{tag}"
     engine.call("tag", image, name)
-    insecure = ["--tls-verify=false"] if engine.name == "podman" and repository.plain_http else []
-    done = engine.call("push", *insecure, name, check=False, timeout=1800)
+    # Set to zstd, Podman would convert an image in Docker's format, and so change its config.
+    words = ["--compression-format=gzip"] if engine.name == "podman" else []
+    words += ["--tls-verify=false"] if engine.name == "podman" and repository.plain_http else []
+    done = engine.call("push", *words, name, check=False, timeout=1800)
     if done.returncode:
         said = masked(last_line(done.stderr or done.stdout))
         if re.search(
@@ -254,13 +327,7 @@ def push(engine: Engine, image: str, repository: Repository, tag: str) -> str:
         ):
             raise Refused(f"{name} was refused: {said}", f"{engine.name} login {repository.host}")
         raise EnvironmentTrouble(f"{name} was not pushed: {said}", "the registry must answer")
-    digest = repository.digest(tag)
-    if image not in {digest, repository.manifest(tag).get("config", {}).get("digest")}:
-        raise Refused(
-            f"{name} is not the image tested: {image} was pushed, {digest or 'nothing'} is there",
-            "someone else pushes this tag; see who, then push again",
-        )
-    return digest
+    return repository.require(image, tag)
 
 
 def publish(repository: Repository, digest: str, tag: str, *, fixed: bool) -> None:

@@ -24,6 +24,7 @@ import pytest
 
 from automation import helm
 from automation.engine import Engine
+from automation.registry import Repository
 from provision.system import apt_install
 from tests.conftest import ROOT, SERVICE, git
 
@@ -152,6 +153,14 @@ def make_registry(_programs: None, tmp_path: Path) -> Iterator[Callable[..., Reg
 def registry(make_registry: Callable[..., Registry]) -> Registry:
     """A registry that asks for nothing."""
     return make_registry()
+
+
+def identity(engine: Engine, there: Repository, reference: str) -> str:
+    """What the registry holds under a tag, as this engine's store calls that image."""
+    store = engine.call("info", "--format", "{{json .}}").stdout
+    if "io.containerd.snapshotter" in store:
+        return there.digest(reference)
+    return str(there.manifest(reference)["config"]["digest"])
 
 
 def login(registry: Registry, folder: Path, *, password: str = PASSWORD) -> str:

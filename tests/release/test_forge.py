@@ -28,6 +28,7 @@ class Api(ThreadingHTTPServer):
         self.releases: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[str, str, str]] = []
         self.status = 0
+        self.absent: object = {"message": "Not Found"}
 
     @property
     def url(self) -> str:
@@ -39,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         found = self.server.releases.get(self.path.rsplit("/", 1)[1])
-        self.answer(200 if found else 404, found or {"message": "Not Found"})
+        self.answer(200 if found else 404, found or self.server.absent)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -51,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append((self.command, self.path, token))
         self.send_response(self.server.status or status)
         self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
+        self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
 
     def log_message(self, *_: object) -> None:
         pass
@@ -111,6 +112,8 @@ def test_a_release_is_made_once(
         monkeypatch.setenv(name, value)
     found = forge.find(repository, "origin")
     assert found
+    # What is not there may be answered with a page.
+    api.absent = b"<html>Not found</html>"
     for _ in range(2):
         found.publish("v1.3.0-rc.1", "the notes", stable=False, latest=False)
     (release,) = api.releases.values()

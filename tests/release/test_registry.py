@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from automation import registry as client
 from automation.engine import Engine
-from automation.errors import EnvironmentTrouble, Refused, TaskflowError
-from tests.release.conftest import USER, Registry, login
+from automation.errors import EnvironmentTrouble, InputError, Refused, TaskflowError
+from tests.release.conftest import USER, Registry, identity, login
 
 pytestmark = pytest.mark.engine
 Tiny = Callable[[], str]
@@ -40,12 +44,119 @@ def test_push_copy_and_look(registry: Registry, engine: Engine, tiny: Tiny) -> N
     assert registry.uploads == []
     image = tiny()
     digest = client.push(engine, image, there, "sha-1")
-    assert there.manifest(digest)["config"]["digest"] == image
+    assert identity(engine, there, digest) == image
     client.publish(there, digest, "1.0.0", fixed=True)
     client.publish(there, digest, "latest", fixed=False)
     assert registry.tags == dict.fromkeys(
         ("acme/app:1.0.0", "acme/app:latest", "acme/app:sha-1"), digest
     )
+    # Who pulls that digest has the image that was pushed.
+    engine.call("image", "rm", "--force", image)
+    name = f"{there.name}@{digest}"
+    engine.call("pull", *["--tls-verify=false"] * (engine.name == "podman"), name)
+    assert (engine.image_config(name) or {})["Id"] == image
+
+
+def test_a_tag_leads_to_the_image_pushed_and_to_no_other(
+    registry: Registry, engine: Engine, tiny: Tiny
+) -> None:
+    there = client.Repository(f"{registry.host}/acme/app")
+    image, other = tiny(), tiny()
+    digests = [client.push(engine, one, there, "sha-1") for one in (image, other)]
+    assert there.require(other, "sha-1") == digests[1]
+    with pytest.raises(Refused, match=f"{image} was pushed, {digests[1]} is there"):
+        there.require(image, "sha-1")
+    with pytest.raises(Refused, match="nothing is there"):
+        there.require(image, "sha-2")
+
+    def index(tag: str, *platforms: str) -> str:
+        """An index of those two images, made as other tools make it."""
+        parts = []
+        for digest, platform in zip(digests, platforms, strict=True):
+            answer = client.send("GET", f"http://{registry.host}/v2/acme/app/manifests/{digest}",
+                                 headers={"Accept": client._MANIFESTS})  # fmt: skip
+            os, architecture = platform.split("/")
+            parts.append({
+                "mediaType": answer.headers["content-type"], "digest": digest,
+                "size": len(answer.body), "platform": {"os": os, "architecture": architecture},
+            })  # fmt: skip
+        kind = "application/vnd.oci.image.index.v1+json"
+        body = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": parts}).encode()
+        url = f"http://{registry.host}/v2/acme/app/manifests/{tag}"
+        assert client.send("PUT", url, body, {"Content-Type": kind}).status == 201
+        return there.digest(tag)
+
+    # An engine knows the image by the index itself, by what is in it, or by its config.
+    attested = index("attested", "linux/amd64", "unknown/unknown")
+    for known in (attested, image, digests[0]):
+        assert there.require(known, "attested") == attested
+    several = index("several", "linux/amd64", "linux/arm64")
+    for known in (several, image, digests[0]):
+        with pytest.raises(Refused, match="an index of images for linux/amd64, linux/arm64, is"):
+            there.require(known, "several")
+    with pytest.raises(Refused):
+        there.require(digests[1], "attested")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"Content-Length: 100\r\n\r\n{", "cannot be reached: IncompleteRead"),
+        (b"\r\n<html>Log in</html>", "with something else than JSON: <html>Log in</html>"),
+        (b"\r\n[]]", "with something else than JSON"),
+    ],
+)
+def test_half_an_answer_and_a_proxys_page_are_trouble(answer: bytes, said: str) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.wfile.write(b"HTTP/1.0 200 OK\r\n" + answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        there = client.Repository(f"127.0.0.1:{server.server_port}/acme/app")
+        there._base = f"http://{there.host}"
+        with pytest.raises(EnvironmentTrouble) as caught:
+            there.manifest("1.0.0")
+        server.shutdown()
+    assert said in caught.value.message
+
+
+def test_a_token_that_is_not_to_be_had_now_is_trouble(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            token = self.path.startswith("/token")
+            self.send_response(503 if token else 401)
+            realm = f"http://{self.headers['Host']}/token"
+            self.send_header("WWW-Authenticate", f'Bearer realm="{realm}",service="it"')
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        there = client.Repository(f"127.0.0.1:{server.server_port}/acme/app")
+        there._base = f"http://{there.host}"
+        with pytest.raises(EnvironmentTrouble, match="503 in place of a token"):
+            there.digest("1.0.0")
+        server.shutdown()
+
+
+@pytest.mark.parametrize("text", ["{", '{"auths": {"ghcr.io": {"auth": "//"}}}', "[]"])
+def test_logins_that_cannot_be_read_are_named(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=re.escape(str(tmp_path / "config.json"))):
+        client.credentials("ghcr.io")
 
 
 def test_a_released_tag_does_not_move_and_latest_does(

@@ -14,7 +14,7 @@ from automation import registry as client
 from automation.contract import LABEL_PREFIX
 from automation.engine import Engine
 from tests.conftest import git, with_images
-from tests.release.conftest import Shop, remove_images
+from tests.release.conftest import Shop, identity, remove_images
 
 pytestmark = pytest.mark.engine
 STEPS = ("prepare", "gate", "branch", "tag", "promote", "push", "upload-orders", "upload-stock",
@@ -44,7 +44,7 @@ def whole(shop: Shop, engine: Engine, version: str = "1.3.0") -> None:
         image = journal["images"][name]
         repository = client.Repository(f"{shop.registry.host}/acme/{shop.name}-{name}")
         # What is released is what was tested, and it says so itself.
-        assert repository.manifest(version)["config"]["digest"] == image["id"]
+        assert identity(engine, repository, version) == image["id"]
         labels = (engine.image_config(image["id"]) or {})["Labels"]
         assert labels[f"{LABEL_PREFIX}version"] == version
         assert labels[f"{LABEL_PREFIX}revision"] == commit
