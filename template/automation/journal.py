@@ -42,8 +42,11 @@ class Journal:
                 data = json.loads(path.read_text("utf-8"))
             except (OSError, ValueError) as error:
                 raise InputError(f"{path} cannot be read: {error}", "mend or remove it") from None
-            if data.get("state") == RUNNING:
-                return cls(path, data)
+            if not isinstance(data, dict) or data.get("state") != RUNNING:
+                continue
+            if not isinstance(data.get("plan"), dict) or not isinstance(data.get("steps"), dict):
+                raise InputError(f"{path} lacks its plan or its steps", "mend or remove it")
+            return cls(path, data)
         return None
 
     def write(self) -> None:

@@ -17,6 +17,7 @@ from automation import forge, reporting
 from automation.errors import EnvironmentTrouble, ExitCode, InputError, NoEngineError, TaskflowError
 from automation.git import Repository
 from automation.journal import ABORTED, DONE, Journal, lock
+from automation.model import FILE_NAME
 from automation.process import masked
 from automation.release_git import Branch, Gate, Prepare, Push, Tag
 from automation.release_images import Package, Promote, Publish, PushChart, Upload
@@ -82,7 +83,7 @@ def settle(
             f"an unfinished release keeps its plan: invoke release --{word}",
         )
     with _alone(root):
-        made = _unfinished(root)
+        made = _unfinished(root, whole=not abort)
         return _abort(made, "--abort") if abort else _resume(made, options.push, yes)
 
 
@@ -95,7 +96,7 @@ def release(root: Path, product: Product, options: Options, *, dry_run: bool, ye
     with _alone(root):
         if unfinished := Journal.unfinished(root / reporting.FOLDER):
             raise InputError(
-                f"the release {unfinished.data['plan']['version']} is unfinished",
+                f"the {unfinished.path.stem.replace('-', ' ', 1)} is unfinished",
                 "invoke release --resume goes on with it, --abort takes it back",
             )
         plan, results = look(root, product, options)
@@ -133,8 +134,13 @@ def _resume(made: Release, push: bool, yes: bool) -> int:
 def _abort(made: Release, why: str) -> int:
     """Take back what this release wrote here; say what remains elsewhere."""
     made.remove_checkout()
-    remains: list[str] = []
-    for step in reversed(steps(made)):
+    known = steps(made)
+    # Another version's, or what this environment has no token for.
+    remains = [
+        f"perhaps what {step} did: that cannot be looked at from here"
+        for step in made.journal.data["steps"].keys() - {step.id for step in known}
+    ]
+    for step in reversed(known):
         if made.journal.started(step.id):
             remains += step.undo()
     shutil.rmtree(made.folder, ignore_errors=True)
@@ -145,11 +151,11 @@ def _abort(made: Release, why: str) -> int:
     return ExitCode.OK
 
 
-def _unfinished(root: Path) -> Release:
+def _unfinished(root: Path, *, whole: bool) -> Release:
     journal = Journal.unfinished(root / reporting.FOLDER)
     if journal is None:
         raise InputError("there is no unfinished release", "invoke release --dry-run plans one")
-    return Release(root, Plan.of(journal.data["plan"]), journal, say)
+    return Release(root, Plan.of(journal.data["plan"], whole=whole), journal, say)
 
 
 def _run(made: Release) -> int:
@@ -184,15 +190,17 @@ def _run(made: Release) -> int:
     journal.state(DONE)
     print(made.plan.tag)
     for image in made.images.values():
-        print(
-            f"{image['repository']}:{made.plan.version}"
-            + f"@{image['digest']}" * ("digest" in image)
-        )
+        digest = f"@{image['digest']}" if "digest" in image else ""
+        print(f"{image['repository']}:{made.plan.version}{digest}")
+    if made.images and not made.plan.product.registry:
+        say(f"the images are on this machine alone: {FILE_NAME} names no registry to push to")
     return ExitCode.OK
 
 
 def _show(plan: Plan, actions: Sequence[Step], journal: Journal | None = None) -> None:
-    table = Table(title=f"release {plan.version} after {plan.previous or 'none'}", box=None)
+    title = f"release {plan.version} after {plan.previous or 'none'}"
+    title += f" for {plan.platform}" if plan.platform else ""
+    table = Table(title=title, box=None)
     for heading in ("", "step", "what", "why"):
         table.add_column(heading, overflow="fold")
     for step in actions:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from automation import changelog, engine, reporting, versionfiles
-from automation.contract import LABEL_PREFIX
 from automation.errors import EnvironmentTrouble, ExitCode, Refused, TaskflowError
 from automation.git import Repository
 from automation.process import last_line, masked, stream
+from automation.release_plan import PLATFORM_VARIABLE
 from automation.release_steps import Step, sha256
+from automation.tagging import require_labels
 from automation.toolenv import gate_python
 from automation.versions import Version
 
@@ -70,7 +72,7 @@ class Gate(Step):
     id = "gate"
 
     def describe(self) -> tuple[str, str]:
-        names = ", ".join(command[-1] for command in self.plan.product.gate)
+        names = ", ".join(_name(command) for command in self.plan.product.gate)
         return f"in a checkout of that commit: {names}", "what is released is what passed"
 
     def do(self) -> None:
@@ -83,7 +85,7 @@ class Gate(Step):
         with release.checkout(release.commit) as tree:
             folder = tree / reporting.FOLDER
             for words in self.plan.product.gate:
-                name = words[-1]
+                name = _name(words)
                 release.say(f"{name} …")
                 code, output = stream([python, *words], lambda _: None, cwd=tree, env=env)
                 if code == ExitCode.CHECK_FAILED:
@@ -110,14 +112,15 @@ class Gate(Step):
             image = ids.pop()
             if ids:
                 raise Refused(f"{name} was built twice meanwhile", "let nothing else build it")
-            labels = (self.release.engine.image_config(image) or {}).get("Labels") or {}
-            says = [labels.get(f"{LABEL_PREFIX}{key}") for key in ("version", "revision")]
-            if says != [self.plan.version, self.release.commit]:
+            engine, plan = self.release.engine, self.plan
+            config = require_labels(engine, image, name, plan.version, self.release.commit)
+            platform = f"{config['Os']}/{config['Architecture']}"
+            if platform != plan.platform:
                 raise Refused(
-                    f"the image of {name} says that it is {' of '.join(map(str, says))}",
-                    "its Dockerfile must label it with VERSION and REVISION",
+                    f"the image of {name} is for {platform}, and the plan was for {plan.platform}",
+                    f"{PLATFORM_VARIABLE}, the builder or its Dockerfile's FROM --platform says so",
                 )
-            found[name] = {"id": image, "repository": repository}
+            found[name] = {"id": image, "repository": repository, "platform": platform}
         return found
 
     def broken(self) -> str:
@@ -126,7 +129,13 @@ class Gate(Step):
             for name, image in self.release.images.items()
             if self.release.engine.image_config(image["id"]) is None
         ]
-        return f"the tested image of {', '.join(gone)} is gone" if gone else ""
+        where = "was DOCKER_HOST or DOCKER_CONTEXT another when it was tested?"
+        return f"the tested image of {', '.join(gone)} is gone ({where})" if gone else ""
+
+
+def _name(command: Sequence[str]) -> str:
+    """What a command of the gate is called: its last word that is no option."""
+    return [word for word in command if not word.startswith("-")][-1]
 
 
 def _verdict(report: dict[str, Any]) -> dict[str, Any]:

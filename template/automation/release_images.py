@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from automation import helm, registry, versionfiles
-from automation.errors import EnvironmentTrouble, Refused
+from automation.errors import EnvironmentTrouble, Refused, TaskflowError
 from automation.helm import CHART
+from automation.model import FILE_NAME
 from automation.process import masked, run, trouble
 from automation.release_steps import Release, Step, remaining, sha256
 
@@ -21,7 +22,10 @@ class Promote(Step):
 
     def describe(self) -> tuple[str, str]:
         names = (f"{name}:{self.plan.version}" for name in self.plan.product.images.values())
-        return f"tag the tested images {', '.join(names)}", "by their IDs: nothing is built again"
+        why = "by their IDs: nothing is built again"
+        if not self.plan.product.registry:
+            why += f"; pushed nowhere, as {FILE_NAME} names no registry"
+        return f"tag the tested images {', '.join(names)}", why
 
     def do(self) -> None:
         for image in self.release.images.values():
@@ -29,12 +33,19 @@ class Promote(Step):
             self.release.engine.call("tag", image["id"], name)
 
     def undo(self) -> list[str]:
-        engine = self.release.engine
-        for image in self.release.images.values():
-            for tag in (self.plan.version, self.release.sha_tag):
-                name = f"{image['repository']}:{tag}"
-                if (engine.image_config(name) or {}).get("Id") == image["id"]:
+        tags = (self.plan.version, self.release.sha_tag)
+        given = {
+            f"{image['repository']}:{tag}": image["id"]
+            for image in self.release.images.values()
+            for tag in tags
+        }
+        try:
+            engine = self.release.engine
+            for name, image in given.items():
+                if (engine.image_config(name) or {}).get("Id") == image:
                     engine.call("image", "rm", "--no-prune", name, check=False)
+        except TaskflowError as error:
+            return [f"perhaps {name}, here: {error.message}" for name in given]
         return []
 
 

@@ -84,6 +84,7 @@ class Attest(Step):
                     "internalParameters": {
                         "verdicts": data["verdicts"], "sbom": data["sbom"],
                         "imageIds": {name: image["id"] for name, image in release.images.items()},
+                        "platforms": {name: one["platform"] for name, one in release.images.items()},
                     },
                     "resolvedDependencies": [
                         {"uri": source, "digest": {"gitCommit": release.commit}}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from automation import helm, registry, versionfiles
+from automation.engine import Engine
 from automation.engine import find as find_engine
-from automation.errors import InputError, Refused, TaskflowError
+from automation.errors import EnvironmentTrouble, InputError, Refused, TaskflowError
 from automation.git import UNSHALLOW, Remote, Repository, checkout_hint
 from automation.helm import CHART
 from automation.model import Project
@@ -19,6 +22,9 @@ from automation.results import Result, judge, skip
 from automation.versions import Bump, Version, demanded, image_tags
 
 AUTO = "auto"
+PLATFORM_VARIABLE = "DOCKER_DEFAULT_PLATFORM"
+# As the kernel calls them, and as images do.
+_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
 _Value = TypeVar("_Value")
 
 
@@ -72,7 +78,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything a release needs to know; kept in the journal, so that a resumed one obeys it too."""
+    """Everything a release needs to know; kept in the journal, so that a resumed one obeys it too.
+
+    `engine` is the client's path; `platform` is what the images are for, as os/architecture.
+    """
 
     version: str
     previous: str
@@ -84,6 +93,7 @@ class Plan:
     tags: list[str]
     files: list[str]
     engine: str
+    platform: str
     product: Product
 
     @property
@@ -92,9 +102,37 @@ class Plan:
         return Version.parse(self.version).tag
 
     @classmethod
-    def of(cls, data: dict[str, Any]) -> Plan:
-        """As the journal kept it."""
-        return cls(**data | {"product": Product(**data["product"])})
+    def of(cls, data: dict[str, Any], *, whole: bool = True) -> Plan:
+        """As the journal kept it; without `whole`, as far as it takes to take a release back.
+
+        Raises:
+            InputError: another version of the automation kept it.
+        """
+        product = dict(data.get("product") or {})
+        if whole and (data.keys() != _names(cls) or product.keys() != _names(Product)):
+            raise InputError(
+                "another version of this automation began the release",
+                "invoke release --abort takes it back; that version alone can --resume it",
+            )
+        known = {name: product[name] for name in _names(Product) & product.keys()}
+        kept = {"product": Product(**{"declared": "", "gate": ()} | known)}
+        try:
+            return cls(**_DISPENSABLE | {n: data[n] for n in _names(cls) & data.keys()} | kept)
+        except TypeError as error:
+            raise InputError(
+                f"the journal of the release lacks what --abort goes by: {error}",
+                "take back by hand what it says was done, and remove it",
+            ) from None
+
+
+# What a release is taken back without.
+_DISPENSABLE: dict[str, Any] = {
+    "previous": "", "reason": "", "push": True, "tags": [], "files": [], "engine": "", "platform": "",
+}  # fmt: skip
+
+
+def _names(kind: type[Plan] | type[Product]) -> set[str]:
+    return {one.name for one in fields(kind)}
 
 
 class _Checks:
@@ -153,6 +191,9 @@ def look(root: Path, product: Product, options: Options) -> tuple[Plan | None, l
         if product.images
         else None
     )
+    platform = ""
+    if engine:
+        platform = check("platform", "one platform to build for", partial(_platform, engine)) or ""
     if options.push and version:
         for name in product.pushed:
             check("registry", f"{name} can be pushed", partial(_pushable, name, version))
@@ -172,9 +213,33 @@ def look(root: Path, product: Product, options: Options) -> tuple[Plan | None, l
         push=options.push,
         tags=image_tags(version, released),
         files=versionfiles.find(root, product.folders),
-        engine=engine.name if engine else "",
+        engine=str(engine.client.absolute()) if engine else "",
+        platform=platform,
         product=product,
     ), check.results
+
+
+def _platform(engine: Engine) -> str:
+    """What this engine builds for: its own platform, or the one that the environment asks for."""
+    asked = os.environ.get(PLATFORM_VARIABLE, "") if engine.name == "docker" else ""
+    if "," in asked:
+        raise Refused(f"{PLATFORM_VARIABLE} is {asked}", "a release is of one platform: name one")
+    if asked:
+        words = asked.lower().split("/")
+        system, architecture = words[:2] if len(words) > 1 else ["linux", words[0]]
+    else:
+        try:
+            answer = json.loads(engine.call("version", "--format", "{{json .}}").stdout)
+            server = answer.get("Server") or answer["Client"]
+            # Podman says both in one word.
+            both = server.get("OsArch") or f"{server['Os']}/{server['Arch']}"
+            system, architecture = both.split("/")[:2]
+        except (ValueError, KeyError):
+            raise EnvironmentTrouble(
+                f"{engine.client} does not say what platform it builds for",
+                f"{engine.client} version",
+            ) from None
+    return f"{system}/{_ARCHITECTURES.get(architecture, architecture)}"
 
 
 def _clean(repository: Repository) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from automation import build, registry
+from automation.contract import LABEL_PREFIX
 from automation.engine import Engine
-from automation.errors import InputError
-from automation.git import UNSHALLOW, Repository, revision
+from automation.errors import InputError, Refused
+from automation.git import UNSHALLOW, Repository, Revision, revision
 from automation.model import FILE_NAME, Project
 from automation.process import Say
 from automation.versions import Version, development, image_tags, legal
@@ -28,13 +30,39 @@ def tags(root: Path, project: Project) -> list[str]:
             "this clone is shallow: the last release cannot be told from it", UNSHALLOW
         )
     here = repository.versions(merged="HEAD")
-    exact = [version for version, sha in here.items() if sha == commit.sha]
-    if exact and not commit.dirty:
-        return [*image_tags(max(exact), repository.versions()), commit.tag]
+    if released := _released(repository, commit):
+        return [*image_tags(released, repository.versions()), commit.tag]
     last = max(here, default=None)
     commits = repository.commits(since=here[last] if last else "")
     found = [development(last, Version.parse(project.version), commits, commit.sha), commit.tag]
     return [legal(f"{tag}-dirty") for tag in found] if commit.dirty else found
+
+
+def _released(repository: Repository, commit: Revision) -> Version | None:
+    """The version that this commit was released as."""
+    here = repository.versions(merged="HEAD")
+    exact = [version for version, sha in here.items() if sha == commit.sha]
+    return max(exact, default=None) if not commit.dirty else None
+
+
+def require_labels(
+    engine: Engine, image: str, container: str, version: str, commit: str
+) -> dict[str, Any]:
+    """The config of an image whose labels say that it is this version, of this commit.
+
+    Raises:
+        Refused: they say something else.
+    """
+    config = engine.image_config(image) or {}
+    labels = config.get("Labels") or {}
+    says = [labels.get(f"{LABEL_PREFIX}{key}") for key in ("version", "revision")]
+    if says != [version, commit]:
+        raise Refused(
+            f"the image of {container} says that it is {' of '.join(map(str, says))}, and not "
+            f"{version} of {commit}",
+            "build it again; its Dockerfile must label it with VERSION and REVISION",
+        )
+    return config
 
 
 def tag(root: Path, project: Project, engine: Engine, say: Say, *, push: bool) -> list[str]:
@@ -42,9 +70,13 @@ def tag(root: Path, project: Project, engine: Engine, say: Say, *, push: bool) -
 
     Raises:
         InputError: an image is not built from these sources, or a dirty one would be pushed.
-        Refused: the registry says no, or has a released version with another digest.
+        Refused: an image is labelled as another version's or commit's, the registry says no, or it
+            has a released version with another digest.
     """
     names = tags(root, project)
+    commit = revision(root)
+    assert commit is not None
+    version = str(_released(Repository.at(root), commit) or project.version)
     if push and names[0].endswith("-dirty"):
         raise InputError("the work tree is dirty, and such images are not pushed", "git status")
     if push and not project.registry:
@@ -54,6 +86,7 @@ def tag(root: Path, project: Project, engine: Engine, say: Say, *, push: bool) -
         images[container], reason = build.current_image(root, project, engine, container)
         if not images[container]:
             raise InputError(f"the image of {container} is {reason}", "invoke build")
+        require_labels(engine, images[container], container, version, commit.text)
     done = []
     for container, image in images.items():
         name = project.image(container)
