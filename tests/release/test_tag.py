@@ -121,6 +121,25 @@ def test_tag_and_push(service: Path, engine: Engine, registry: Registry) -> None
     assert registry.tags == before
 
 
+def test_an_image_of_another_commit_or_version_gets_no_tag_of_this_one(
+    service: Path, engine: Engine, registry: Registry
+) -> None:
+    """The sources are the same, so nothing asks for another build; its labels tell."""
+    toml = service / "taskflow.toml"
+    toml.write_text(f'registry = "{registry.host}/acme"\n' + toml.read_text())
+    commit(service, "feat: a")
+    build.build(service, load(toml), engine, ["backend"], print)
+    git(service, "commit", "--quiet", "--allow-empty", "--message", "docs: more")
+    for push in (False, True):
+        with pytest.raises(Refused, match=r"says that it is 1\.2\.3 of \w+, and not 1\.2\.3 of"):
+            tagging.tag(service, load(toml), engine, print, push=push)
+    build.build(service, load(toml), engine, ["backend"], print)
+    git(service, "tag", "v1.2.4")
+    with pytest.raises(Refused, match=r"says that it is 1\.2\.3 of \w+, and not 1\.2\.4 of"):
+        tagging.tag(service, load(toml), engine, print, push=True)
+    assert registry.tags == {}
+
+
 def test_a_released_image_is_not_replaced(
     service: Path, engine: Engine, registry: Registry
 ) -> None:
