@@ -179,7 +179,9 @@ def release(
         sys.exit(
             releases.settle(HERE, options, abort=abort, resume=resume, dry_run=dry_run, yes=yes)
         )
-    gate = tuple(("-m", "automation", name) for name in ("lint", "build", "scan", "smoke"))
+    # What is released stands on the base images of the day.
+    commands = (("lint",), ("build", "--pull"), ("scan",), ("smoke",))
+    gate = tuple(("-m", "automation", *words) for words in commands)
     product = release_plan.Product.of(HERE, project(), gate)
     sys.exit(releases.release(HERE, product, options, dry_run=dry_run, yes=yes))
 
