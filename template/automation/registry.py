@@ -137,7 +137,8 @@ class Repository:
             {digest, part, (manifest.get("config") or {}).get("digest")}
             for part, manifest in manifests.items()
         ]
-        if len(names) == 1 and image in names[0]:
+        # An index of several images is the one tested only where it is that very index.
+        if image == digest or (len(names) == 1 and image in names[0]):
             return digest
         there = digest or "nothing"
         if images:

@@ -206,7 +206,10 @@ def _show(plan: Plan, actions: Sequence[Step], journal: Journal | None = None) -
     for step in actions:
         mark = "✓" if journal and journal.finished(step.id) else "·"
         table.add_row(mark, step.id, *(escape(masked(text)) for text in step.describe()))
-    Console(width=reporting.width()).print(table)
+    console = Console(width=reporting.width())
+    console.print(table)
+    for line in plan.notes:
+        console.print(escape(line), highlight=False, soft_wrap=True)
 
 
 def _consent(plan: Plan, yes: bool) -> None:

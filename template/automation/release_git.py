@@ -114,8 +114,8 @@ class Gate(Step):
                 raise Refused(f"{name} was built twice meanwhile", "let nothing else build it")
             engine, plan = self.release.engine, self.plan
             config = require_labels(engine, image, name, plan.version, self.release.commit)
-            platform = f"{config['Os']}/{config['Architecture']}"
-            if platform != plan.platform:
+            platform = config["Platform"]
+            if platform not in plan.platform.split(", "):
                 raise Refused(
                     f"the image of {name} is for {platform}, and the plan was for {plan.platform}",
                     f"{PLATFORM_VARIABLE}, the builder or its Dockerfile's FROM --platform says so",

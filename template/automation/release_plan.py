@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
@@ -10,21 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from automation import helm, registry, versionfiles
-from automation.engine import Engine
+from automation import build, helm, registry, versionfiles
+from automation.engine import Engine, substitutes
 from automation.engine import find as find_engine
 from automation.errors import EnvironmentTrouble, InputError, Refused, TaskflowError
 from automation.git import UNSHALLOW, Remote, Repository, checkout_hint
 from automation.helm import CHART
-from automation.model import Project
+from automation.model import FILE_NAME, Project
 from automation.process import masked
 from automation.results import Result, judge, skip
 from automation.versions import Bump, Version, demanded, image_tags
 
 AUTO = "auto"
 PLATFORM_VARIABLE = "DOCKER_DEFAULT_PLATFORM"
-# As the kernel calls them, and as images do.
-_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
 _Value = TypeVar("_Value")
 
 
@@ -43,6 +40,8 @@ class Product:
     images: dict[str, str] = field(default_factory=dict)
     registry: str = ""
     chart: str = ""
+    platforms: Sequence[str] = ()
+    bases: Sequence[str] = ()
 
     @classmethod
     def of(cls, root: Path, project: Project, gate: Sequence[Sequence[str]]) -> Product:
@@ -56,6 +55,8 @@ class Product:
             images={name: project.image(name) for name in project.containers},
             registry=project.registry,
             chart=f"{project.registry}/charts/{project.name}" if has_chart else "",
+            platforms=project.build.platforms,
+            bases=sorted({one.base for one in project.containers.values()}),
         )
 
     @property
@@ -80,7 +81,8 @@ class Options:
 class Plan:
     """Everything a release needs to know; kept in the journal, so that a resumed one obeys it too.
 
-    `engine` is the client's path; `platform` is what the images are for, as os/architecture.
+    `engine` is the client's path; `platform` is what the images are for, as os/architecture;
+    `notes` are lines for whoever agrees to it.
     """
 
     version: str
@@ -94,6 +96,7 @@ class Plan:
     files: list[str]
     engine: str
     platform: str
+    notes: list[str]
     product: Product
 
     @property
@@ -128,6 +131,7 @@ class Plan:
 # What a release is taken back without.
 _DISPENSABLE: dict[str, Any] = {
     "previous": "", "reason": "", "push": True, "tags": [], "files": [], "engine": "", "platform": "",
+    "notes": [],
 }  # fmt: skip
 
 
@@ -192,8 +196,11 @@ def look(root: Path, product: Product, options: Options) -> tuple[Plan | None, l
         else None
     )
     platform = ""
+    notes: list[str] = []
     if engine:
-        platform = check("platform", "one platform to build for", partial(_platform, engine)) or ""
+        about = partial(_platform, engine, product.platforms)
+        platform = check("platform", "it is known what machines the images are for", about) or ""
+        notes = _ages(engine, product.bases)
     if options.push and version:
         for name in product.pushed:
             check("registry", f"{name} can be pushed", partial(_pushable, name, version))
@@ -215,31 +222,32 @@ def look(root: Path, product: Product, options: Options) -> tuple[Plan | None, l
         files=versionfiles.find(root, product.folders),
         engine=str(engine.client.absolute()) if engine else "",
         platform=platform,
+        notes=notes,
         product=product,
     ), check.results
 
 
-def _platform(engine: Engine) -> str:
-    """What this engine builds for: its own platform, or the one that the environment asks for."""
-    asked = os.environ.get(PLATFORM_VARIABLE, "") if engine.name == "docker" else ""
-    if "," in asked:
-        raise Refused(f"{PLATFORM_VARIABLE} is {asked}", "a release is of one platform: name one")
-    if asked:
-        words = asked.lower().split("/")
-        system, architecture = words[:2] if len(words) > 1 else ["linux", words[0]]
-    else:
-        try:
-            answer = json.loads(engine.call("version", "--format", "{{json .}}").stdout)
-            server = answer.get("Server") or answer["Client"]
-            # Podman says both in one word.
-            both = server.get("OsArch") or f"{server['Os']}/{server['Arch']}"
-            system, architecture = both.split("/")[:2]
-        except (ValueError, KeyError):
-            raise EnvironmentTrouble(
-                f"{engine.client} does not say what platform it builds for",
-                f"{engine.client} version",
-            ) from None
-    return f"{system}/{_ARCHITECTURES.get(architecture, architecture)}"
+def _platform(engine: Engine, stated: Sequence[str]) -> str:
+    """What the images will be for: what taskflow.toml says, or else this engine's own platform."""
+    if stated:
+        return ", ".join(stated)
+    asked = os.environ.get(PLATFORM_VARIABLE, "")
+    if asked and engine.name == "docker" and asked.lower() != engine.platform:
+        raise Refused(
+            f"{PLATFORM_VARIABLE} is {asked}, this engine is {engine.platform}, and {FILE_NAME} says nothing",
+            f'say what is released: [build] platforms = ["{engine.platform}"]',
+        )
+    if not engine.platform:
+        raise EnvironmentTrouble(
+            f"{engine.client} does not say what platform it builds for", f"{engine.client} version"
+        )
+    return engine.platform
+
+
+def _ages(engine: Engine, bases: Sequence[str]) -> list[str]:
+    instead = substitutes()
+    here = [build.age(engine, instead.get(image, image)) for image in bases]
+    return [f"{line}; its registry is asked for a newer one" for line in here if line]
 
 
 def _clean(repository: Repository) -> str:
