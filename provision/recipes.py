@@ -11,17 +11,16 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from .archive import Config
 from .host import CA_BUNDLE
 from .system import Trouble, must, say
 
 SUITE = "trixie"  # the Debian release that carries Python 3.13 and PostgreSQL 17
 BIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-ENTRYPOINT = Path(__file__).with_name("postgres-entrypoint.sh").read_text()
+ENTRYPOINT = "usr/local/bin/docker-entrypoint.sh"
+HERE = Path(__file__).parent
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-Config = dict[str, Any]  # the `config` part of an image, as the OCI specification has it
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,13 @@ def _node(root: Path, version: str) -> Config:
         (local / "bin" / tool).symlink_to(f"../lib/node_modules/npm/bin/{tool}-cli.js")
     # The official image has this user; a project that uses it should not break here.
     must("node user", ["chroot", root, "useradd", "--uid", "1000", "--create-home", "node"])
+    (root / ENTRYPOINT).chmod(0o755)
     full = archives[0].removeprefix(f"node-linux-{arch}-").removesuffix(".tgz")
-    return {"Env": [f"PATH={BIN}", f"NODE_VERSION={full}"], "Cmd": ["node"]}
+    return {
+        "Env": [f"PATH={BIN}", f"NODE_VERSION={full}"],
+        "Entrypoint": ["docker-entrypoint.sh"],
+        "Cmd": ["node"],
+    }
 
 
 def _npm(folder: Path) -> list[object]:
@@ -119,7 +123,7 @@ def _postgres(root: Path, version: str) -> Config:
         (root / f".{path}").mkdir(exist_ok=True)
         os.chown(root / f".{path}", 70, 70)
         (root / f".{path}").chmod(mode)
-    (root / "usr/local/bin/docker-entrypoint.sh").chmod(0o755)
+    (root / ENTRYPOINT).chmod(0o755)
     path = f"PATH=/usr/lib/postgresql/{version}/bin:{BIN}"
     return {
         "Env": [path, "LANG=C.UTF-8", f"PG_MAJOR={version}", f"PGDATA={data}"],
@@ -133,7 +137,11 @@ def _postgres(root: Path, version: str) -> Config:
 
 RECIPES = {
     "python": Recipe(("python3.13", "python3.13-venv"), _python, "3.13"),
-    "node": Recipe(("libatomic1", "libstdc++6"), _node),
+    "node": Recipe(
+        ("libatomic1", "libstdc++6"),
+        _node,
+        seed={ENTRYPOINT: (HERE / "node-entrypoint.sh").read_text()},
+    ),
     "postgres": Recipe(
         ("postgresql-17",),
         _postgres,
@@ -146,7 +154,7 @@ RECIPES = {
             "lib/postgresql/*/lib/bitcode/*",
         ),
         seed={
-            "usr/local/bin/docker-entrypoint.sh": ENTRYPOINT,
+            ENTRYPOINT: (HERE / "postgres-entrypoint.sh").read_text(),
             # Keeps the package from making a cluster of its own, which takes seconds.
             "etc/postgresql-common/createcluster.conf": "create_main_cluster = false\n",
         },

@@ -16,14 +16,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import host
-from .recipes import ARCHITECTURES, BIN, SUITE, Config, parse
+from . import archive, host
+from .archive import Config
+from .recipes import ARCHITECTURES, BIN, SUITE, parse
 from .system import Trouble, apt_install, is_root, last_line, must, run, say, stop_all
 
 WANTED = ("python:3.13-slim", "node:24-alpine", "postgres:17-alpine")
 PREFIX = "taskflow-standin/"
-LABEL = "io.taskflow.stand-in"
-LAYOUT = 2  # of the image archive; a new number makes every stand-in anew
+COMMENT = "stand-in, recipe "  # in the image's history, before the recipe's hash
+LAYOUT = 3  # of the image archive; a new number makes every stand-in anew
 PULL_SECONDS = 20.0
 KEEP_OUT = ("share/doc/*", "share/man/*", "share/locale/*", "share/info/*", "share/lintian/*")
 
@@ -62,14 +63,14 @@ def recipe_hash(name: str) -> str:
 def _missing(engine: Sequence[str], digests: dict[str, str]) -> dict[str, str]:
     """Images not here under their own name: "" = current stand-in, "stale" or "absent"."""
     asked = [*digests, *map(stand_in, digests)]
-    form = "{{json .RepoTags}} {{json .Config.Labels}}"
+    form = "{{json .RepoTags}} {{json .Comment}}"
     # One call for all: the engine prints those it has and fails for the rest.
     out = run([*engine, "image", "inspect", "--format", form, *asked]).stdout.decode()
     found: dict[str, str] = {}
     for line in filter(None, out.splitlines()):
         tags, end = json.JSONDecoder().raw_decode(line)
-        labels = json.loads(line[end:]) or {}
-        found |= {tag: labels.get(f"{LABEL}.recipe", "") for tag in tags or ()}
+        recipe = json.loads(line[end:]).removeprefix(COMMENT)
+        found |= dict.fromkeys(tags or (), recipe)
     here = {_short(tag): recipe for tag, recipe in found.items()}
     missing = {}
     for name, digest in digests.items():
@@ -135,41 +136,33 @@ def _make(engine: Sequence[str], name: str, digest: str) -> None:
         must(f"{name}: mmdebstrap", [*argv, SUITE, root, *host.mirrors(SUITE)])
         config = recipe.fill(root, version)
         config["Env"] += host.introduce(root)
-        config["Labels"] = {LABEL: "true", f"{LABEL}.recipe": digest}
         (root / "etc/apt/apt.conf.d/99mmdebstrap").unlink(missing_ok=True)  # the host's proxies
         for rubbish in ("var/cache/apt", "var/lib/apt/lists", "var/log", "var/cache/debconf"):
             shutil.rmtree(root / rubbish, ignore_errors=True)
             (root / rubbish).mkdir(parents=True)
-        _load(engine, root, stand_in(name), config)
+        _load(engine, root, stand_in(name), config, digest)
     say(f"{stand_in(name)} is ready")
 
 
-def _load(engine: Sequence[str], root: Path, target: str, config: Config) -> None:
+def _load(engine: Sequence[str], root: Path, target: str, config: Config, digest: str) -> None:
     """Hand the engine an image archive: `import` would not take a stop signal."""
-    with tempfile.TemporaryDirectory(dir=root.parent) as folder:
-        layer = Path(folder, "layer.tar")
-        pack = ["tar", "-C", root, "--numeric-owner", "--exclude=./dev/*", "-cf", layer, "."]
-        must(f"{target}: tar", pack)
-        with layer.open("rb") as stream:
-            diff_id = hashlib.file_digest(stream, "sha256").hexdigest()
-        now = datetime.now(UTC).isoformat()
-        image = {
-            "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
-            "os": "linux",
-            "created": now,
-            # Buildah counts the layers against the history before it builds on an image.
-            "history": [{"created": now, "created_by": "stand-in"}],
-            "config": config,
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff_id}"]},
-        }
-        manifest = [{"Config": "config.json", "RepoTags": [target], "Layers": [layer.name]}]
-        Path(folder, "config.json").write_text(json.dumps(image))
-        Path(folder, "manifest.json").write_text(json.dumps(manifest))
-        archive = root.parent / "image.tar"
-        names = ["config.json", "manifest.json", layer.name]
-        must(f"{target}: tar", ["tar", "-C", folder, "-cf", archive, *names])
+    path = root.parent / "image.tar"
+    layers = {
+        "Debian packages": ("--exclude=./dev/*", "--exclude=./usr/local/*", "."),
+        "/usr/local": ("./usr/local",),
+    }
+    archive.write(
+        path,
+        f"docker.io/{target}",
+        root,
+        layers,
+        config,
+        architecture=ARCHITECTURES.get(platform.machine(), platform.machine()),
+        created=datetime.now(UTC).isoformat(),
+        comment=COMMENT + digest,
+    )
     run([*engine, "image", "rm", target])  # an older one would stay behind without a name
-    must(f"{target}: load", [*engine, "load", "--input", archive])
+    must(f"{target}: load", [*engine, "load", "--input", path])
 
 
 @contextmanager

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
 import json
+import platform
 import subprocess
+import tarfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from automation.engine import Engine
+from provision import archive, host, recipes, standins
 from provision import engine as engines
-from provision import host, standins
 from provision.recipes import parse
 from provision.system import Trouble
 
@@ -27,7 +34,7 @@ def client(program: Program, images: dict[str, str], *, pull: int = 1) -> Path:
 have = {images!r}
 if words[:2] == ["image", "inspect"]:
     for tag in [tag for tag in words[4:] if tag in have]:
-        print(json.dumps([tag]), json.dumps({{{standins.LABEL + ".recipe"!r}: have[tag]}}))
+        print(json.dumps([tag]), json.dumps({standins.COMMENT!r} + have[tag]))
     sys.exit(any(tag not in have for tag in words[4:]))
 if words[0] == "pull":
     print("no such host", file=sys.stderr)
@@ -121,6 +128,83 @@ def test_an_image_learns_the_machines_indexes_but_no_password(
     assert "secret" not in json.dumps(variables)
 
 
+# --- the archive that an engine loads -----------------------------------------------------------
+
+
+@pytest.fixture
+def image_archive(tmp_path: Path) -> Path:
+    """An image of two files in two layers, whose name no other test uses."""
+    for name in ("root/etc/a", "root/usr/local/b"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(name)
+    path = tmp_path / "image.tar"
+    archive.write(
+        path, f"docker.io/taskflow-test/{uuid.uuid4().hex[:8]}:1", tmp_path / "root",
+        {"one": ("./etc",), "two": ("./usr",)}, {"StopSignal": "SIGINT"},
+        architecture=recipes.ARCHITECTURES.get(platform.machine(), platform.machine()),
+        created="2026-01-02T03:04:05Z", comment="by hand",
+    )  # fmt: skip
+    return path
+
+
+def test_an_archive_holds_what_a_registry_would_serve(image_archive: Path) -> None:
+    """An index of an image with compressed layers and of how it was made, in OCI's media types."""
+    with tarfile.open(image_archive) as tar:
+        files = {
+            name: tar.extractfile(name)
+            for name in tar.getnames()
+            if not tar.getmember(name).isdir()
+        }
+        content = {name: file.read() for name, file in files.items() if file}
+
+    def blob(descriptor: dict[str, Any]) -> bytes:
+        algorithm, _, digest = descriptor["digest"].partition(":")
+        found = content[f"blobs/{algorithm}/{digest}"]
+        assert hashlib.sha256(found).hexdigest() == digest
+        assert len(found) == descriptor["size"]
+        return found
+
+    (named,) = json.loads(content["index.json"])["manifests"]
+    assert named["mediaType"] == "application/vnd.oci.image.index.v1+json"
+    ours, statement = json.loads(blob(named))["manifests"]
+    assert statement["platform"] == {"architecture": "unknown", "os": "unknown"}
+    assert statement["annotations"]["vnd.docker.reference.digest"] == ours["digest"]
+    manifests = [json.loads(blob(descriptor)) for descriptor in (ours, statement)]
+    assert {one["mediaType"] for one in (ours, statement, *manifests)} == {
+        "application/vnd.oci.image.manifest.v1+json"
+    }
+    layers = manifests[0]["layers"]
+    assert {layer["mediaType"] for layer in layers} == {
+        "application/vnd.oci.image.layer.v1.tar+gzip"
+    }
+    config = json.loads(blob(manifests[0]["config"]))
+    assert config["rootfs"]["diff_ids"] == [
+        f"sha256:{hashlib.sha256(gzip.decompress(blob(layer))).hexdigest()}" for layer in layers
+    ]
+    assert "Labels" not in config["config"]
+
+
+@pytest.mark.engine
+def test_an_engine_keeps_it_as_a_pulled_image(image_archive: Path, engine: Engine) -> None:
+    with tarfile.open(image_archive) as tar:
+        (named,) = json.load(tar.extractfile("index.json") or io.BytesIO())["manifests"]
+    name = named["annotations"]["org.opencontainers.image.ref.name"]
+    engine.call("load", "--input", image_archive)
+    try:
+        (found,) = json.loads(engine.call("image", "inspect", name).stdout)
+        assert found["Created"].startswith("2026-01-02T03:04:05")
+        assert found["Comment"] == "by hand"
+        assert found["Config"]["StopSignal"] == "SIGINT"
+        assert not found["Config"].get("Labels")
+        assert len(found["RootFS"]["Layers"]) == 2
+        # Only containerd's store keeps the manifest itself, and calls the image by it.
+        if "Descriptor" in found:
+            assert found["Id"] == named["digest"]
+            assert found["Descriptor"]["mediaType"] == named["mediaType"]
+    finally:
+        engine.call("image", "rm", name)
+
+
 # --- the images themselves: whichever are here, official ones or stand-ins -------------------
 
 
@@ -167,6 +251,7 @@ def test_node_is_where_the_official_image_has_it(images: tuple[str, dict[str, st
         f"/usr/local/bin/{name}" for name in ("node", "npm", "npx")
     ]
     assert run(*here, "node", "--print", "process.version").startswith("v24.")
+    assert run(*here, "--print", "process.version").startswith("v24.")
     assert run(*here, "npm", "--version")
 
 
