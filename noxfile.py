@@ -37,14 +37,14 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Pass the tests, on real containers where an engine answers (arguments go to pytest)."""
+    """Pass the tests, on the container engines that answer (arguments go to pytest)."""
     install(
         session, LOCKS / "test.txt",
         *(AUTOMATION / f"requirements{part}.txt" for part in ("", "-lint", "-scan", "-chart")),
     )  # fmt: skip
     # Most of the time is the containers', not ours: two workers a core would only queue.
-    words = ["pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs]
-    session.run(*words, interrupt_timeout=60, terminate_timeout=60)
+    words = ["-n", "auto", "--dist", "loadgroup", *session.posargs]
+    session.run("python", "-m", "tests", *words, interrupt_timeout=60, terminate_timeout=60)
 
 
 @nox.session(default=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,12 +12,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .system import Trouble, apt_install, available, is_debian, is_root, last_line, run, say
+from .system import Trouble, apt_install, available, is_debian, is_root, last_line, must, run, say
 
 DOCKERD_LOG = Path("/var/log/dockerd.log")
 START_SECONDS = 60.0
 LIMITS = Path("/etc/containers/containers.conf.d/50-taskflow.conf")
+DOCKERD_PID = Path("/var/run/docker.pid")
 SYSTEMD = Path("/run/systemd/system")
+# Where the dockerd of this machine listens, and where packages install programs.
+OWN = ("", "unix:///var/run/docker.sock", "unix:///run/docker.sock")
+SYSTEM_PATH = [
+    f"{prefix}/{bin}" for prefix in ("/usr/local", "/usr", "") for bin in ("sbin", "bin")
+]
 STATUS = Path("/proc/self/status")
 CAP_SYS_RESOURCE = 24
 # Podman's network backend: the Debian package that resolves names on its networks, and its file.
@@ -46,7 +53,16 @@ class Engine:
 def ensure(wanted: str = "") -> Engine:
     """The engine asked for ("" = any, docker, podman, or a client's path), made if need be."""
     found, reason = find(wanted)
-    if not wanted and (found is None or found.kind == "podman") and _dockerd_is_idle():
+    no_docker = wanted in ("", "docker") and (found is None or found.kind == "podman")
+    if no_docker and (address := elsewhere()):
+        if found is None:
+            raise Trouble(
+                f"Docker at {address} does not answer: {reason}\n"
+                "Start it, or unset DOCKER_HOST and run `docker context use default` to have "
+                "this machine's own."
+            )
+        say(f"Docker at {address} does not answer; taking Podman")
+    elif no_docker and not wanted and _dockerd_is_idle():
         # Whoever installed dockerd meant it to be used; Podman stays for where it does not start.
         try:
             _install_docker(fallback=False)
@@ -71,6 +87,49 @@ def ensure(wanted: str = "") -> Engine:
         resolve_names(found.client)
     have_compose(found)
     return found
+
+
+def elsewhere() -> str:
+    """The address of the Docker that DOCKER_HOST or a context names; "" = this machine's own.
+
+    Only Linux has one of its own that could be started.
+    """
+    if sys.platform != "linux":
+        return ""
+    form = ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+    address = os.environ.get("DOCKER_HOST", "")
+    for client in _clients("docker"):
+        done = run([client, *form], timeout=30)
+        if done.returncode == 0:
+            address = done.stdout.decode().strip()
+            break
+    return "" if address in OWN else address
+
+
+def come_home() -> None:
+    """Make `docker` mean this machine's own, in this process and those that it starts."""
+    for variable in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
+        os.environ.pop(variable, None)
+    if elsewhere():  # by `docker context use`
+        os.environ["DOCKER_CONTEXT"] = "default"
+    # A Docker that was put beside the machine's own brings its programs along.
+    os.environ["PATH"] = os.pathsep.join(
+        folder
+        for folder in os.get_exec_path()
+        if folder in SYSTEM_PATH
+        or not any(shutil.which(name, path=folder) for name in ("docker", "dockerd"))
+    )
+
+
+def stop_docker() -> None:
+    """End this machine's own dockerd, and wait for its end."""
+    if SYSTEMD.is_dir():
+        must("systemctl stop docker", ["systemctl", "stop", "docker.socket", "docker"])
+        return
+    os.kill(int(DOCKERD_PID.read_text()), signal.SIGTERM)
+    deadline = time.monotonic() + START_SECONDS
+    while DOCKERD_PID.exists() and time.monotonic() < deadline:
+        time.sleep(0.3)
 
 
 def have_compose(engine: Engine) -> None:

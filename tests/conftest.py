@@ -12,8 +12,7 @@ from pathlib import Path
 import copier
 import pytest
 
-import provision
-from automation.engine import SUBSTITUTES_VARIABLE, Engine, find, substitutes
+from automation.engine import Engine, find, substitutes
 from automation.errors import NoEngineError
 
 ROOT = Path(__file__).parent.parent
@@ -92,6 +91,21 @@ def project(sample: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sample, tmp_path / "project"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare how the run for a further engine is asked for."""
+    parser.addoption(
+        "--each-engine", action="store_true", help="only what every engine has to pass"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the shorter set, which `-m` would do as well if it were not the caller's own."""
+    if config.getoption("--each-engine"):
+        chosen = [item for item in items if item.get_closest_marker("each_engine")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
@@ -104,31 +118,15 @@ def pytest_runtest_makereport(
     return report
 
 
-def with_images(name: str = "") -> Engine:
-    """The engine of that name (or the best), with the base images or stand-ins for them.
-
-    Provisions only where `bootstrap.py --provision` allowed it; without an engine, skips.
-    """
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The engine of this run, with the base images or stand-ins for them; without one, skips."""
     try:
-        if os.environ.get("TASKFLOW_PROVISION"):
-            os.environ[SUBSTITUTES_VARIABLE] = provision.provision(name)[SUBSTITUTES_VARIABLE]
-        found = find(name)
-    except (NoEngineError, provision.Trouble) as error:
+        found = find()
+    except NoEngineError as error:
         pytest.skip(f"needs a container engine: {error}")
     instead = substitutes()
     missing = [image for image in BASES if found.image_config(instead.get(image, image)) is None]
     if missing:
         pytest.skip(f"{found.name} lacks {', '.join(missing)}: pull them, or use --provision")
     return found
-
-
-@pytest.fixture(scope="session")
-def engine() -> Engine:
-    """A working engine that has the base images or stand-ins for them."""
-    return with_images()
-
-
-@pytest.fixture(scope="session", params=["docker", "podman"])
-def each_engine(request: pytest.FixtureRequest) -> Engine:
-    """Both engines in turn."""
-    return with_images(request.param)

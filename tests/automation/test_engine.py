@@ -255,41 +255,43 @@ def test_an_engine_that_dies_midway_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-def test_each_engine_answers_alike(each_engine: Engine) -> None:
-    assert each_engine.image_config("taskflow-nowhere:1") is None
-    assert each_engine.inspect("container", "taskflow-nowhere") is None
+@pytest.mark.each_engine
+def test_each_engine_answers_alike(engine: Engine) -> None:
+    assert engine.image_config("taskflow-nowhere:1") is None
+    assert engine.inspect("container", "taskflow-nowhere") is None
     with pytest.raises(EnvironmentTrouble):
-        each_engine.call("container", "start", "taskflow-nowhere")
+        engine.call("container", "start", "taskflow-nowhere")
     base = substitutes().get("python:3.13-slim", "python:3.13-slim")
-    config = each_engine.image_config(base)
+    config = engine.image_config(base)
     assert config
     assert config["Id"].startswith("sha256:")
-    assert LayerSizes().total(each_engine, config) > 50_000_000
-    assert config["Platform"] == each_engine.platform != ""
+    assert LayerSizes().total(engine, config) > 50_000_000
+    assert config["Platform"] == engine.platform != ""
     assert config["Created"]
     assert config["Layers"]
 
 
 @pytest.mark.engine
-def test_a_pause_that_the_kernel_refuses_at_first(each_engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.each_engine
+def test_a_pause_that_the_kernel_refuses_at_first(engine: Engine, tmp_path: Path) -> None:
     """The client refuses once and then again and again; the container is a real one."""
-    name = f"taskflow-paused-{os.getpid()}-{each_engine.name}"
+    name = f"taskflow-paused-{os.getpid()}-{engine.name}"
     base = substitutes().get("python:3.13-slim", "python:3.13-slim")
-    busy = f"echo 'unable to freeze' >&2; exit 1; fi\nexec {each_engine.client} \"$@\""
+    busy = f"echo 'unable to freeze' >&2; exit 1; fi\nexec {engine.client} \"$@\""
     once = f'if [ "$1" = pause ] && [ ! -e {tmp_path}/asked ]; then touch {tmp_path}/asked; {busy}'
-    first = replace(each_engine, client=client(tmp_path / "once", each_engine.name, once))
+    first = replace(engine, client=client(tmp_path / "once", engine.name, once))
     never = f'if [ "$1" = pause ]; then {busy}'
-    always = replace(each_engine, client=client(tmp_path / "never", each_engine.name, never))
-    each_engine.call("run", "--detach", "--name", name, base, "sleep", "60")
+    always = replace(engine, client=client(tmp_path / "never", engine.name, never))
+    engine.call("run", "--detach", "--name", name, base, "sleep", "60")
     try:
         first.pause(name)
         first.unpause(name)
         first.unpause(name)
         with pytest.raises(MachineTrouble, match="unable to freeze"):
             always.pause(name)
-        each_engine.call("kill", name)
+        engine.call("kill", name)
         with pytest.raises(EnvironmentTrouble) as caught:
             first.pause(name)
         assert not isinstance(caught.value, MachineTrouble)
     finally:
-        each_engine.call("rm", "--force", name, check=False)
+        engine.call("rm", "--force", name, check=False)

@@ -17,7 +17,7 @@ from automation.engine import Engine
 from automation.errors import ExitCode
 from automation.kubectl import Kubectl
 from tests.cluster.conftest import failed, left_over, rehearse, small
-from tests.conftest import Render, with_images
+from tests.conftest import Render
 from tests.containers.conftest import replace
 
 pytestmark = pytest.mark.xdist_group("cluster")
@@ -49,14 +49,15 @@ def test_the_sample_passes_every_check(render: Render, tmp_path: Path, kubectl: 
     assert left_over(kubectl, "rehearsed") == []
 
 
-def test_a_frontend_alone_is_asked_by_node_and_podman_serves_as_well(
-    render: Render, tmp_path: Path, kubectl: Kubectl
+@pytest.mark.each_engine
+def test_a_frontend_alone_is_asked_by_node(
+    render: Render, tmp_path: Path, kubectl: Kubectl, engine: Engine
 ) -> None:
     """Without Python in any image and without a database; what does not apply says why."""
     project = render(tmp_path / "alone", containers="frontend", slug="alone")
     (project / "values.yaml").write_text("defaults: {preStopSleepSeconds: 2}\n")
     drills = ("policy", "upgrade", "database", "memory")
-    results = rehearse(project, with_images("podman"), *drills)
+    results = rehearse(project, engine, *drills)
     assert failed(results) == set(), [result for result in results if result.failed]
     (skipped,) = (result for result in results if not result.measured)
     assert (skipped.id, skipped.detail) == ("cluster.database", "no container needs a database")

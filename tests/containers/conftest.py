@@ -14,7 +14,7 @@ from automation import build, smoke
 from automation.engine import Engine
 from automation.model import Project, load
 from automation.results import Result
-from tests.conftest import ROOT, SERVICE, Render, git, with_images
+from tests.conftest import ROOT, SERVICE, Render, git
 from tests.release.conftest import _programs, make_registry, registry  # noqa: F401
 
 # The same in each run of this clone, for the build cache; another's in another clone.
@@ -78,20 +78,6 @@ class Service:
         """Remove the image; not its layers, which another test may be building on."""
         image = f"{self.project.image('backend')}:dev"
         self.engine.call("image", "rm", "--force", "--no-prune", image, check=False)
-
-
-@pytest.fixture
-def service_on_each(tmp_path: Path, each_engine: Engine) -> Iterator[Service]:
-    """The service, still in order, on Docker and on Podman."""
-    found = Service(Path(shutil.copytree(SERVICE, tmp_path / "service")), each_engine)
-    yield found
-    found.remove()
-
-
-@pytest.fixture(scope="session")
-def podman() -> Engine:
-    """Podman alone."""
-    return with_images("podman")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ ENGINES_FAULT = {
 ELSEWHERE = {"database.cut", "neon"}
 CASES = sorted(path.parent.name for path in BROKEN.glob("*/Dockerfile"))
 ON_PAGE = {name for name in CASES if "# On: page" in (BROKEN / name / "Dockerfile").read_text()}
-PODMANS = (
+ON_EACH_ENGINE = {
     "image.private",
     "image.user",
     "healthcheck",
@@ -39,7 +39,7 @@ PODMANS = (
     "database.back",
     "memory",
     "two-backends",
-)
+}
 
 
 class Family:
@@ -90,21 +90,11 @@ class Family:
         self.engine.call("image", "rm", "--force", "--no-prune", *self._tags, check=False)
 
 
-Make = Callable[[Engine], Family]
-
-
 @pytest.fixture(scope="session")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
-    made: dict[str, Family] = {}
-
-    def of(engine: Engine) -> Family:
-        if engine.name not in made:
-            made[engine.name] = Family(tmp_path_factory.mktemp("family"), engine)
-        return made[engine.name]
-
-    yield of
-    for family in made.values():
-        family.remove()
+def family(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[Family]:
+    made = Family(tmp_path_factory.mktemp("family"), engine)
+    yield made
+    made.remove()
 
 
 def assert_caught(family: Family, case: str) -> None:
@@ -124,21 +114,21 @@ def assert_only(results: list[Result], case: str) -> None:
     assert result.group
 
 
-@pytest.mark.parametrize("case", sorted(set(CASES) - ELSEWHERE))
-def test_docker_catches_it(make: Make, engine: Engine, case: str) -> None:
-    assert_caught(make(engine), case)
-
-
-@pytest.mark.parametrize("case", PODMANS)
-def test_podman_catches_the_same(make: Make, podman: Engine, case: str) -> None:
-    assert_caught(make(podman), case)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.each_engine] if case in ON_EACH_ENGINE else [])
+        for case in sorted(set(CASES) - ELSEWHERE)
+    ],
+)
+def test_it_is_caught(family: Family, case: str) -> None:
+    assert_caught(family, case)
 
 
 @pytest.mark.parametrize("case", ENGINES_FAULT)
 def test_an_engine_that_runs_it_otherwise_is_caught(
-    make: Make, engine: Engine, case: str, tmp_path: Path
+    family: Family, engine: Engine, case: str, tmp_path: Path
 ) -> None:
-    family = make(engine)
     client = tmp_path / "docker"
     client.write_text(
         '#!/bin/sh\nfor word; do shift; case "$word" in '

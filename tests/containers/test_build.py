@@ -9,21 +9,30 @@ import pytest
 from automation import build, contract
 from automation.engine import Builder, Engine
 from automation.errors import EnvironmentTrouble, ExitCode
-from tests.conftest import git, with_images
+from tests.conftest import git
 from tests.containers.conftest import Service, failed, replace
 
 pytestmark = pytest.mark.engine
 
 
-def test_an_image_in_order_passes(service_on_each: Service) -> None:
-    image = service_on_each.build()
+def docker(service: Service) -> Engine:
+    """The engine, where it has a legacy builder."""
+    if service.engine.name != "docker":
+        pytest.skip("only Docker has a legacy builder")
+    return service.engine
+
+
+@pytest.mark.each_engine
+def test_an_image_in_order_passes(service: Service) -> None:
+    image = service.build()
     assert failed(image.results) == set()
     assert image.id.startswith("sha256:")
 
 
-def test_the_same_sources_give_the_same_image(service_on_each: Service) -> None:
-    first = service_on_each.build()
-    second = service_on_each.build()
+@pytest.mark.each_engine
+def test_the_same_sources_give_the_same_image(service: Service) -> None:
+    first = service.build()
+    second = service.build()
     assert second.id == first.id
     steps = second.results[0].measured.rsplit(", ", 1)[1].split()
     assert steps[0] == steps[2], second.results[0].measured
@@ -47,9 +56,9 @@ def test_a_failing_step_is_named_with_its_output(service: Service) -> None:
     assert "out of luck" in result.detail
 
 
-def test_a_steps_own_words_are_not_the_engines(service_on_each: Service) -> None:
+@pytest.mark.each_engine
+def test_a_steps_own_words_are_not_the_engines(service: Service) -> None:
     """A port that is taken within a step is no port of this machine; a disk that is full is."""
-    service = service_on_each
     words = "Error: address already in use"
     replace("Dockerfile", "RUN mkdir data", f"RUN echo {words} && exit 7")(service.folder)
     image = service.build()
@@ -61,7 +70,7 @@ def test_a_steps_own_words_are_not_the_engines(service_on_each: Service) -> None
 
 
 def test_the_legacy_builders_words_are_told_from_a_steps(service: Service) -> None:
-    engine = with_images("docker")
+    engine = docker(service)
     words = f"address already in use by {uuid.uuid4()}"
     replace("Dockerfile", "RUN mkdir data", f"RUN echo {words} && exit 7")(service.folder)
     service.engine = Engine("docker", engine.client, engine.version, Builder.LEGACY)
@@ -125,9 +134,9 @@ def test_lint_knows_whether_the_image_is_of_these_sources(service: Service) -> N
     assert build.current_image(service.folder, project, service.engine, "backend")[0] == ""
 
 
-def test_the_labels_carry_version_and_revision(service_on_each: Service) -> None:
+@pytest.mark.each_engine
+def test_the_labels_carry_version_and_revision(service: Service) -> None:
     """Also those of a second commit, whose image comes from the cache in all but its labels."""
-    service = service_on_each
     git(service.folder, "init", "--quiet")
     for number in range(2):
         (service.folder / "notes.txt").write_text(str(number))
@@ -142,7 +151,7 @@ def test_the_labels_carry_version_and_revision(service_on_each: Service) -> None
 
 
 def test_the_legacy_builder_works_without_cache_mounts(service: Service) -> None:
-    engine = with_images("docker")  # only Docker has one
+    engine = docker(service)
     replace("Dockerfile", "RUN mkdir", "RUN --mount=type=cache,target=/root/.cache \\\n    mkdir")(
         service.folder
     )

@@ -28,16 +28,16 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def project(own: Path, each_engine: Engine, tmp_path: Path) -> Iterator[Path]:
+def project(own: Path, engine: Engine, tmp_path: Path) -> Iterator[Path]:
     """A copy of the sample that publishes free ports; nothing of it is left."""
     try:
-        compose.command(each_engine)
+        compose.command(engine)
     except EnvironmentTrouble as error:
         pytest.skip(f"{error.message}: {error.hint}")
     folder = Path(shutil.copytree(own, tmp_path / "up", ignore=shutil.ignore_patterns(".git")))
     (folder / ".env").write_text(f"FRONTEND_PORT={free_port()}\nBACKEND_PORT={free_port()}\n")
     yield folder
-    compose.compose(folder, load(folder / "taskflow.toml"), each_engine, ["down", "--volumes"])
+    compose.compose(folder, load(folder / "taskflow.toml"), engine, ["down", "--volumes"])
 
 
 def invoke(folder: Path, engine: Engine, *words: str) -> subprocess.CompletedProcess[str]:
@@ -55,8 +55,8 @@ def containers(engine: Engine, folder: Path) -> dict[str, str]:
     return dict(line.split() for line in lines.splitlines())
 
 
-def test_a_stack_comes_up_stays_up_and_goes(project: Path, each_engine: Engine) -> None:
-    engine = each_engine
+@pytest.mark.each_engine
+def test_a_stack_comes_up_stays_up_and_goes(project: Path, engine: Engine) -> None:
     up = invoke(project, engine, "up")
     assert up.returncode == ExitCode.OK, up.stdout + up.stderr
     urls = dict(line.split(": ") for line in up.stdout.splitlines() if ": http" in line)

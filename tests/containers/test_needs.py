@@ -41,10 +41,10 @@ def everything(engine: Engine, image: str) -> str:
     return history + engine.call("image", "inspect", image).stdout
 
 
+@pytest.mark.each_engine
 def test_secrets_reach_a_step_and_nothing_else(
-    service_on_each: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    service = service_on_each
     told = tmp_path / "arguments"
     client = tmp_path / "client" / service.engine.client.name
     client.parent.mkdir()
@@ -67,10 +67,10 @@ def test_secrets_reach_a_step_and_nothing_else(
     assert "REGISTRY_TOKEN" in told.read_text()
 
 
+@pytest.mark.each_engine
 def test_a_step_that_prints_a_secret_is_not_quoted(
-    service_on_each: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service = service_on_each
     step = f"{HOLDS} && cat /run/secrets/token /run/secrets/npmrc && exit 7"
     with_secrets(service, step, monkeypatch)
     (result,) = service.build().results
@@ -80,13 +80,14 @@ def test_a_step_that_prints_a_secret_is_not_quoted(
     assert TOKEN[::-1] not in said
 
 
+@pytest.mark.each_engine
 def test_another_secret_builds_nothing_anew(
-    service_on_each: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_secrets(service_on_each, HOLDS, monkeypatch)
-    first = service_on_each.build()
+    with_secrets(service, HOLDS, monkeypatch)
+    first = service.build()
     monkeypatch.setenv("REGISTRY_TOKEN", "another-value")
-    assert service_on_each.build().id == first.id
+    assert service.build().id == first.id
 
 
 @pytest.mark.parametrize("missing", ["REGISTRY_TOKEN", "npmrc"])
@@ -111,8 +112,8 @@ def test_secrets_need_a_builder_that_has_them(
         service.build()
 
 
-def test_another_argument_makes_another_image(service_on_each: Service) -> None:
-    service = service_on_each
+@pytest.mark.each_engine
+def test_another_argument_makes_another_image(service: Service) -> None:
     replace(
         "Dockerfile", "RUN mkdir data", "ARG FLAVOUR\nRUN mkdir data && echo $FLAVOUR >flavour"
     )(service.folder)
@@ -128,10 +129,10 @@ def test_another_argument_makes_another_image(service_on_each: Service) -> None:
     assert service.build().id != first.id
 
 
+@pytest.mark.each_engine
 def test_a_proxy_is_passed_on_and_leaves_no_trace(
-    service_on_each: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = service_on_each
     proxy = f"http://me:{TOKEN}@proxy.example:3128"
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     monkeypatch.setenv("no_proxy", "localhost,.example")

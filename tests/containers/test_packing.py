@@ -88,9 +88,9 @@ def test_an_image_with_attestations_is_judged_by_what_runs(service: Service) -> 
         engine.call("image", "rm", "--force", tag, check=False)
 
 
-def test_the_size_is_that_of_the_plain_layers(service_on_each: Service) -> None:
+@pytest.mark.each_engine
+def test_the_size_is_that_of_the_plain_layers(service: Service) -> None:
     """Twice the same 2,000,000 bytes, which gzip brings to next to nothing."""
-    service = service_on_each
     image = service.build()
     (service.folder / "big").mkdir()
     (service.folder / "big" / "Dockerfile").write_text(

@@ -34,11 +34,21 @@ def automation(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("words", [["lint"], ["build"], ["scan", "--offline"], ["smoke"]], ids=str)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["lint"],
+        pytest.param(["build"], marks=pytest.mark.each_engine),
+        ["scan", "--offline"],
+        pytest.param(["smoke"], marks=pytest.mark.each_engine),
+    ],
+    ids=str,
+)
 def test_each_command_passes_and_reports(own: Path, engine: Engine, words: list[str]) -> None:
     done = automation(own, *words)
     assert done.returncode == ExitCode.OK, done.stdout + done.stderr
-    assert engine.description in done.stdout or words == ["lint"]
+    said = " ".join(done.stdout.split())  # a table's lines end where the terminal's do
+    assert engine.description in said or words == ["lint"]
     report = json.loads((own / "reports" / f"{words[0]}.json").read_text(encoding="utf-8"))
     assert report["verdict"] == "passed"
     assert {result["container"] for result in report["results"]} >= {"backend", "frontend"}
@@ -46,15 +56,7 @@ def test_each_command_passes_and_reports(own: Path, engine: Engine, words: list[
         assert (own / "reports" / f"{words[0]}.{ending}").stat().st_size > 200
     if words[0] in {"build", "smoke"}:
         assert len(report["images"]) == 2
-
-
-def test_podman_gives_the_same_verdict(own: Path, each_engine: Engine) -> None:
-    project = load(own / "taskflow.toml")
-    images = build.build(own, project, each_engine, project.containers, print)
-    results = [result for image in images for result in image.results]
-    results += smoke.smoke(project, each_engine, images, print)
-    assert failed(results) == set(), [result for result in results if result.failed]
-    assert left_over(each_engine, project) == ""
+    assert left_over(engine, load(own / "taskflow.toml")) == ""
 
 
 @pytest.mark.parametrize("case", ["database.cut", "neon"])

@@ -88,10 +88,10 @@ def by_id(results: list[Result], id: str) -> Result:
     return found
 
 
+@pytest.mark.each_engine
 def test_a_service_in_order_passes_and_says_what_offline_left_out(
-    service_on_each: Service,
+    service: Service,
 ) -> None:
-    service = service_on_each
     results = run(service)
     assert failed(results) == set()
     # Each has a fault that it finds: in the table, and the last below.

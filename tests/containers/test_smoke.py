@@ -30,8 +30,8 @@ def automation(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_a_service_in_order_passes_every_check(service_on_each: Service) -> None:
-    service = service_on_each
+@pytest.mark.each_engine
+def test_a_service_in_order_passes_every_check(service: Service) -> None:
     with_database(service.folder)
     results = service.smoke()
     assert failed(results) == set(), [(r.id, r.measured) for r in results if r.failed]
@@ -54,8 +54,8 @@ def test_a_crash_is_reported_with_the_last_words_of_the_container(service: Servi
     assert result.detail == "the disk is on fire"
 
 
-def test_a_program_that_is_not_there_is_the_images_fault(service_on_each: Service) -> None:
-    service = service_on_each
+@pytest.mark.each_engine
+def test_a_program_that_is_not_there_is_the_images_fault(service: Service) -> None:
     replace("Dockerfile", 'CMD ["python", "-u"', 'CMD ["nosuchprogram", "-u"')(service.folder)
     (result,) = [result for result in service.smoke() if result.failed]
     assert result.id == "smoke.start"
@@ -86,9 +86,10 @@ def test_an_odd_document_of_routes_breaks_nothing(service: Service) -> None:
     assert failed(service.smoke("load", "clock", "tmp-full")) == set()
 
 
-def test_a_leak_is_reported_as_killed_for_memory(service_on_each: Service) -> None:
-    fault("leak")(service_on_each.folder)
-    (memory,) = (r for r in service_on_each.smoke("load") if r.id == "smoke.memory")
+@pytest.mark.each_engine
+def test_a_leak_is_reported_as_killed_for_memory(service: Service) -> None:
+    fault("leak")(service.folder)
+    (memory,) = (r for r in service.smoke("load") if r.id == "smoke.memory")
     assert memory.failed
     assert memory.measured.startswith("killed")
     assert memory.measured.endswith("more than 100.0 MB of memory")

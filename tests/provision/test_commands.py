@@ -21,7 +21,7 @@ ALL_HERE = """
 if words[0] == "info":
     print('{"ServerVersion":"20.10"}')
 for tag in words[4:] if words[:2] == ["image", "inspect"] else ():
-    print(json.dumps([tag]), "null")
+    print(json.dumps([tag]), json.dumps(""))
 """
 
 

@@ -22,7 +22,9 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A PATH with two folders of our own on it and nothing else."""
     folders = [tmp_path / "first", tmp_path / "second"]
     monkeypatch.setenv("PATH", ":".join(map(str, folders)))
-    monkeypatch.delenv("TASKFLOW_ENGINE", raising=False)
+    for variable in ("TASKFLOW_ENGINE", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
+        monkeypatch.setenv(variable, "")  # and as it was when the test is over
+        monkeypatch.delenv(variable)
     return tmp_path
 
 
@@ -113,6 +115,48 @@ def test_podman_is_taken_where_docker_does_not_start(
     program("docker", SILENT, "first")
     program("dockerd", "sys.exit(1)", "first")
     assert engine.ensure() == engine.Engine("podman", str(podman))
+
+
+@pytest.mark.usefixtures("dockerd")
+@pytest.mark.parametrize("wanted", ["", "docker"])
+def test_no_daemon_is_started_where_the_client_asks_another(program: Program, wanted: str) -> None:
+    """Whether DOCKER_HOST or a context says so: the client knows."""
+    program("docker", f'if words[0] == "context": print("tcp://far:1")\nelse: {SILENT}', "first")
+    own = program("dockerd", "", "first")
+    with pytest.raises(
+        Trouble, match=r"tcp://far:1 does not answer: Cannot connect.*\nStart it, or unset"
+    ):
+        engine.ensure(wanted)
+    assert not own.with_name("dockerd.calls").exists()
+
+
+def test_the_machines_own_docker_is_found_behind_another(
+    dockerd: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is started, used and stopped, whatever the environment named before."""
+    other = program("docker", ANSWERS, "first")
+    program("dockerd", "", "first")
+    socket, pid = dockerd / "socket", dockerd / "pid"
+    asked = f"os.environ.get('DOCKER_HOST') is None and os.path.exists({str(socket)!r})"
+    own = program("docker", f"if {asked}: {ANSWERS}\nelse: {SILENT}", "second")
+    program(
+        "dockerd",
+        "import signal\n"
+        f"files = [pathlib.Path({str(pid)!r}), pathlib.Path({str(socket)!r})]\n"
+        "def end(*_): [file.unlink() for file in files]; sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "[file.write_text(str(os.getpid())) for file in files]\n"
+        "time.sleep(30)",
+        "second",
+    )
+    monkeypatch.setattr(engine, "DOCKERD_PID", pid)
+    monkeypatch.setattr(engine, "SYSTEM_PATH", [str(own.parent)])
+    monkeypatch.setenv("DOCKER_HOST", "unix:///elsewhere.sock")
+    assert engine.ensure() == engine.Engine("docker", str(other))
+    engine.come_home()
+    assert engine.ensure("docker") == engine.Engine("docker", str(own))
+    engine.stop_docker()
+    assert engine.find("docker")[0] is None
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import platform
 import subprocess
 import tarfile
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from automation.engine import Engine
-from provision import archive, host, recipes, standins
+from provision import ENGINE, archive, host, recipes, standins
 from provision import engine as engines
 from provision.recipes import parse
 from provision.system import Trouble
@@ -185,6 +186,7 @@ def test_an_archive_holds_what_a_registry_would_serve(image_archive: Path) -> No
 
 
 @pytest.mark.engine
+@pytest.mark.each_engine
 def test_an_engine_keeps_it_as_a_pulled_image(image_archive: Path, engine: Engine) -> None:
     with tarfile.open(image_archive) as tar:
         (named,) = json.load(tar.extractfile("index.json") or io.BytesIO())["manifests"]
@@ -211,7 +213,7 @@ def test_an_engine_keeps_it_as_a_pulled_image(image_archive: Path, engine: Engin
 @pytest.fixture(scope="module")
 def images() -> tuple[str, dict[str, str]]:
     """The client, and what stands for each wanted image."""
-    found, reason = engines.find()
+    found, reason = engines.find(os.environ.get(ENGINE, ""))
     assert found, reason
     names = standins.WANTED
     return found.client, {name: name for name in names} | standins.ensure_images(

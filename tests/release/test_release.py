@@ -13,8 +13,8 @@ import yaml
 from automation import registry as client
 from automation.contract import LABEL_PREFIX
 from automation.engine import Engine
-from tests.conftest import git, with_images
-from tests.release.conftest import Shop, identity, remove_images
+from tests.conftest import git
+from tests.release.conftest import Shop, identity
 
 pytestmark = pytest.mark.engine
 STEPS = ("prepare", "gate", "branch", "tag", "promote", "push", "upload-orders", "upload-stock",
@@ -67,6 +67,7 @@ def test_the_dry_run_is_the_plan_and_changes_nothing(shop: Shop) -> None:
     assert stopped.stdout == dry.stdout, "what is asked about is the very plan"
 
 
+@pytest.mark.each_engine
 def test_a_release_and_what_it_leaves(shop: Shop, engine: Engine) -> None:
     (shop.folder / "reports").mkdir()
     token = "hunter2-hunter2"
@@ -151,14 +152,3 @@ def test_a_maintenance_release_leaves_latest_alone(ready: Shop) -> None:
     assert done.returncode == 0, done.stderr
     assert "release 1.2.4 after 1.2.3" in done.stdout
     assert "point 1.2.4, 1.2, 1 to" in done.stdout
-
-
-def test_podman_releases_too(shop: Shop) -> None:
-    """The same images from Podman: tested, pushed and pinned by what they are."""
-    podman = with_images("podman")
-    try:
-        done = shop.invoke("--yes", "--engine=podman")
-        assert done.returncode == 0, done.stderr
-        whole(shop, podman)
-    finally:
-        remove_images(podman, shop.name)
