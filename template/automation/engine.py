@@ -14,8 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
-from urllib.parse import urlsplit
 
+from automation import endpoint
 from automation.errors import (
     EngineGone,
     EnvironmentTrouble,
@@ -27,7 +27,6 @@ from automation.process import Completed, Say, last_line, run, trouble
 
 CHOICE_VARIABLE = "TASKFLOW_ENGINE"
 SUBSTITUTES_VARIABLE = "TASKFLOW_SUBSTITUTE_IMAGES"
-_REMOTE = {"tcp", "ssh", "http", "https"}
 # Seconds. A client killed midway leaves the server making what nobody then removes.
 _PATIENCE = 5.0
 _PAUSES = 5  # attempts
@@ -51,6 +50,7 @@ class Engine:
     version: str
     builder: Builder
     platform: str = ""
+    endpoint: str = ""
 
     @property
     def description(self) -> str:
@@ -63,20 +63,18 @@ class Engine:
 
     @property
     def host(self) -> str:
-        """Where published ports answer: this machine, or the one that DOCKER_HOST names (in CI: dind)."""
-        variable = "DOCKER_HOST" if self.name == "docker" else "CONTAINER_HOST"
-        url = urlsplit(os.environ.get(variable, ""))
-        return (url.hostname or "127.0.0.1") if url.scheme in _REMOTE else "127.0.0.1"
+        """Where published ports answer: this machine, or the one that the engine runs on (in CI: dind)."""
+        return endpoint.host(self.endpoint)
 
     @property
     def publishing(self) -> str:
         """The address to publish ports on, so that they answer at `host` and no wider than need be."""
-        return "0.0.0.0" if self.remote else "127.0.0.1"
+        return endpoint.publishing(self.host)
 
     @property
     def remote(self) -> bool:
         """Whether the containers run on another machine, whose processes cannot be seen from here."""
-        return self.host not in {"127.0.0.1", "localhost"}
+        return self.host != endpoint.HERE
 
     @property
     def buildkit(self) -> bool:
@@ -269,19 +267,20 @@ def _ask(client: Path) -> Engine | None:
         names = " ".join(str(part.get("Name")) for part in server.get("Components") or [])
         if "Podman" in names or "APIVersion" in server or "podman" in client.resolve().name:
             platform = str(server.get("OsArch", ""))
-            return Engine(
-                "podman", client, str(server.get("Version", "")), Builder.BUILDAH, platform
-            )
+            where = endpoint.of(client, answer)
+            version = str(server.get("Version", ""))
+            return Engine("podman", client, version, Builder.BUILDAH, platform, where)
         if not answer.get("Server"):
             return None
         version = str(server.get("Version", ""))
         platform = _platform(server.get("Os"), server.get("Arch")) if server.get("Arch") else ""
+        where = endpoint.of(client, answer)
         if run([client, "buildx", "version"], timeout=20).returncode == 0:
-            return Engine("docker", client, version, Builder.BUILDX, platform)
+            return Engine("docker", client, version, Builder.BUILDX, platform, where)
         # From 23 on the client leaves BuildKit to the buildx plugin; before, it speaks it itself.
         major = int(str((answer.get("Client") or {}).get("Version", "0")).split(".")[0])
         builder = Builder.BUILDKIT if major < 23 else Builder.LEGACY
-        return Engine("docker", client, version, builder, platform)
+        return Engine("docker", client, version, builder, platform, where)
     except (ValueError, AttributeError, TypeError):
         return None
 
@@ -308,7 +307,7 @@ def find(choice: str = "") -> Engine:
         return min(engines, key=lambda engine: order.index(engine.builder))
     raise NoEngineError(
         f"no {choice or 'container'} engine answers"
-        + (f" (asked: {', '.join(map(str, clients))})" if clients else ""),
+        + (f" (asked: {endpoint.complaints(clients)})" if clients else ""),
         _how_to_get_one(),
     )
 
@@ -325,7 +324,7 @@ def _behind(choice: str) -> Engine:
     if found:
         return found
     raise NoEngineError(
-        f"no engine answers behind {program}",
+        f"no engine answers behind {endpoint.complaints([Path(program).absolute()])}",
         f"is it docker or podman, and started? `{program} version` says more",
     )
 

@@ -72,16 +72,75 @@ def test_the_client_whose_builder_can_do_most_is_chosen(
         ("unix:///run/docker.sock", "127.0.0.1", "127.0.0.1"),
         ("npipe:////./pipe/docker_engine", "127.0.0.1", "127.0.0.1"),
         ("tcp://127.0.0.1:2375", "127.0.0.1", "127.0.0.1"),
+        ("tcp://127.8.0.1:2375", "127.0.0.1", "127.0.0.1"),
+        ("tcp://localhost:2375", "127.0.0.1", "127.0.0.1"),
+        ("tcp://[::1]:2375", "127.0.0.1", "127.0.0.1"),
+        ("tcp://0.0.0.0:2375", "127.0.0.1", "127.0.0.1"),
+        ("tcp://:2375", "127.0.0.1", "127.0.0.1"),
+        ("ssh://core@127.0.0.1:50123/run/podman/podman.sock", "127.0.0.1", "127.0.0.1"),
         ("tcp://docker:2376", "docker", "0.0.0.0"),
+        ("10.0.0.9:2375", "10.0.0.9", "0.0.0.0"),
         ("ssh://me@build.example:22", "build.example", "0.0.0.0"),
+        ("ssh://me@[fd00::9]:22/run/podman.sock", "fd00::9", "[::]"),
+        ("ssh://alias", "10.9.9.9", "0.0.0.0"),
     ],
 )
 def test_ports_are_published_where_the_engine_runs(
-    monkeypatch: pytest.MonkeyPatch, value: str, host: str, publishing: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, host: str, publishing: str
 ) -> None:
-    monkeypatch.setenv("DOCKER_HOST", value)
-    found = Engine("docker", Path("docker"), "28", Builder.BUILDX)
+    # As ssh answers to -G: what its configuration makes of the name.
+    client(tmp_path, "ssh", 'test "$3" = alias && echo hostname 10.9.9.9 || echo "hostname $3"')
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    found = Engine("docker", Path("docker"), "28", Builder.BUILDX, value)
     assert (found.host, found.publishing) == (host, publishing)
+    assert found.remote is (host != "127.0.0.1")
+
+
+CONTEXTS = """case "$1" in
+version) echo '{"Client":{"ApiVersion":"1.51","Version":"28.0","Context":"'${DOCKER_CONTEXT:-default}'"},"Server":{"Version":"28.0"}}';;
+context) [ "$5" = far ] && echo ssh://me@10.1.1.1;;
+esac"""
+# Podman has a server of its own where it is a client of another one only.
+CONNECTIONS = """case "$1" in
+version) echo '{"Client":{"APIVersion":"5.0"}SERVER}';;
+system) echo '[{"Name":"a","URI":"ssh://core@127.0.0.1:5000/s","Default":true},{"Name":"b","URI":"tcp://10.1.1.2:1","Default":false}]';;
+esac"""
+REMOTE_PODMAN = CONNECTIONS.replace("SERVER", ',"Server":{"APIVersion":"5.0"}')
+LISTED = {
+    "this machine's own": (CONTEXTS, {}, "127.0.0.1"),
+    "DOCKER_HOST": (CONTEXTS, {"DOCKER_HOST": "tcp://10.1.1.3:2375"}, "10.1.1.3"),
+    "another context": (CONTEXTS, {"DOCKER_CONTEXT": "far"}, "10.1.1.1"),
+    "Podman here": (CONNECTIONS.replace("SERVER", ""), {}, "127.0.0.1"),
+    "Podman's machine": (REMOTE_PODMAN, {}, "127.0.0.1"),
+    "CONTAINER_HOST": (REMOTE_PODMAN, {"CONTAINER_HOST": "ssh://me@10.1.1.4/s"}, "10.1.1.4"),
+    "CONTAINER_CONNECTION": (
+        REMOTE_PODMAN, {"CONTAINER_CONNECTION": "b", "CONTAINER_HOST": "ssh://me@10.1.1.4/s"}, "10.1.1.2"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LISTED)
+def test_an_engine_is_where_its_client_says(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, variables, host = LISTED[case]
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST", "CONTAINER_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert find(str(client(tmp_path, "client", script))).host == host
+
+
+def test_the_clients_own_words_say_why_no_engine_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = 'unable to resolve docker endpoint: context "far": context not found'
+    path = client(tmp_path, "docker", f"echo '{words}' >&2; exit 1")
+    on_path(monkeypatch, tmp_path)
+    for choice in ("docker", str(path)):
+        with pytest.raises(NoEngineError) as caught:
+            find(choice)
+        assert f"{path}: {words}" in caught.value.message
 
 
 def test_a_new_client_without_buildx_says_what_is_degraded(

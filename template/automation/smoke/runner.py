@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from automation import endpoint
 from automation.build import Image
 from automation.engine import Engine
 from automation.errors import EnvironmentTrouble, MachineTrouble
@@ -248,7 +249,7 @@ def _how_to_enter(lab: Lab) -> Iterator[str]:
     client = lab.engine.client.name
     for running in lab.alive.values():
         program = running.model.kind.interpreter[0]
-        yield f"{running.name} stays up at http://{lab.engine.host}:{running.port}"
+        yield f"{running.name} stays up at {endpoint.web(lab.engine.host, running.port)}"
         yield f"to enter it: {client} exec -it {running.handle} {program}"
     yield (
         f"to remove the stack (and reports/): invoke clean --engine {client}; a later run leaves it"
