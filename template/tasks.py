@@ -70,9 +70,9 @@ def warn(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def run_compose(choice: str, *words: str) -> None:
+def run_compose(engine: Engine, *words: str) -> None:
     """One compose command; its exit code is the task's."""
-    code = compose.compose(HERE, project(), find(choice), words)
+    code = compose.compose(HERE, project(), engine, words)
     if code:
         sys.exit(code)
 
@@ -119,12 +119,12 @@ def build_images(
 @spoken
 def up(_: Context, engine: str = "", build: bool = True) -> None:
     """Start everything on this machine, its services included, and wait until it is healthy."""
-    chosen = find(engine)
-    compose.check_ports(HERE, compose.own_ports(HERE, project(), chosen))
+    chosen, found = find(engine), project()
+    compose.check_ports(HERE, found, chosen)
     if build:
         build_images([], engine)
-    run_compose(engine, "up", "--detach", "--no-build", "--remove-orphans")
-    for name, url in compose.wait(HERE, project()).items():
+    run_compose(chosen, "up", "--detach", "--no-build", "--remove-orphans")
+    for name, url in compose.wait(HERE, found, chosen).items():
         print(f"{name}: {url}")
 
 
@@ -132,7 +132,7 @@ def up(_: Context, engine: str = "", build: bool = True) -> None:
 @spoken
 def down(_: Context, engine: str = "", volumes: bool = False) -> None:
     """Stop what `invoke up` started; the data stays."""
-    run_compose(engine, "down", "--remove-orphans", *(["--volumes"] if volumes else []))
+    run_compose(find(engine), "down", "--remove-orphans", *(["--volumes"] if volumes else []))
 
 
 @task(
@@ -148,14 +148,14 @@ def logs(
     words += ["--follow"] if follow else []
     if service:
         compose.require_service(HERE, service)
-    run_compose(engine, *words, *([service] if service else []))
+    run_compose(find(engine), *words, *([service] if service else []))
 
 
 @task(help=ENGINE)
 @spoken
 def ps(_: Context, engine: str = "") -> None:
     """List the containers of `invoke up`."""
-    run_compose(engine, "ps")
+    run_compose(find(engine), "ps")
 
 
 @task(help={"push": "push them too, from a clean work tree only", **ENGINE})

@@ -1,8 +1,10 @@
-"""Compose files as compose reads them: tags, anchors, defaults of variables, overrides merged."""
+"""Compose files as compose reads them: tags, anchors, variables, overrides merged."""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,22 @@ import yaml
 
 from automation.errors import InputError
 
-# By the names that compose looks for, in its order; it takes the first file, and any override.
-NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
-OVERRIDES = tuple(name.replace(".", ".override.") for name in NAMES)
+# By the names that compose looks for, in its order; of either it takes the first that is there.
+NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+OVERRIDES = (
+    "compose.override.yml", "compose.override.yaml",
+    "docker-compose.override.yml", "docker-compose.override.yaml",
+)  # fmt: skip
 # Beyond these a file is a mistake, or an attack on whoever reads it.
 _MAX_DEPTH = 40
 _MAX_VALUES = 50_000
 
 # Lists of NAME=value that may as well be written as mappings.
 _BY_NAME = {"environment", "labels", "annotations", "extra_hosts", "sysctls", "args"}
+# Lists of names that may as well be written as mappings.
+_NAMES_ALONE = {"networks", "depends_on"}
 _REPLACED = {"command", "entrypoint", "test"}
+_BY_TARGET = {"volumes", "devices"}
 _ONE_OR_MORE = {"tmpfs", "dns", "dns_search", "env_file"}
 
 
@@ -45,6 +53,7 @@ class ComposeFile:
     """
 
     name: str
+    folder: Path  # which the relative paths in it start from
     content: dict[str, Any] = field(default_factory=dict)
     places: dict[tuple[str, ...], str] = field(default_factory=dict)
     texts: list[tuple[tuple[str, ...], str, str]] = field(default_factory=list)
@@ -62,30 +71,66 @@ class ComposeFile:
         return self.name
 
 
-def read(root: Path) -> ComposeFile | None:
+def settings(root: Path) -> dict[str, str]:
+    """The variables that compose replaces: those of .env (or COMPOSE_ENV_FILES) below the environment's.
+
+    Raises:
+        InputError: such a file is no text.
+    """
+    found: dict[str, str] = {}
+    for name in filter(None, os.environ.get("COMPOSE_ENV_FILES", ".env").split(",")):
+        try:
+            if (root / name).is_file():
+                found |= env_file((root / name).read_text(encoding="utf-8-sig"))
+        except UnicodeDecodeError:
+            raise InputError(f"{name}: it is no UTF-8 text", "mend it and run again") from None
+    return found | dict(os.environ)
+
+
+def files(root: Path) -> list[Path]:
+    """The files that compose merges, in its order: those of COMPOSE_FILE, else the one and its override."""
+    variables = settings(root)
+    if stated := variables.get("COMPOSE_FILE"):
+        separator = variables.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
+        return [root / name for name in stated.split(separator)]
+    base, over = (
+        [root / name for name in names if (root / name).is_file()][:1]
+        for names in (NAMES, OVERRIDES)
+    )
+    return base + over if base else []
+
+
+def read(root: Path, variables: Mapping[str, str] | None = None) -> ComposeFile | None:
     """The compose file of a folder with its overrides, or None where there is none.
+
+    Without `variables` their defaults are taken, and those that have none stay as they are written.
 
     Raises:
         InputError: it is no compose file; names the file, and the line where that is known.
     """
-    path = next((root / name for name in NAMES if (root / name).is_file()), None)
-    if path is None:
+    paths = files(root)
+    if not paths:
         return None
-    found = ComposeFile(path.name)
-    for each in (path, *(root / name for name in OVERRIDES)):
-        if each.is_file():
-            content = _load(each, found)
-            found.content = _merged(found.content, content) if found.content else content
+    found = ComposeFile(_shown(paths[0], root), paths[0].parent)
+    for each in paths:
+        content = _load(each, _shown(each, root), found, variables)
+        found.content = _merged(found.content, content) if found.content else content
     found.content = _plain(found.content)
     return found
 
 
-def _load(path: Path, into: ComposeFile) -> dict[str, Any]:
+def _shown(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _load(
+    path: Path, name: str, into: ComposeFile, variables: Mapping[str, str] | None
+) -> dict[str, Any]:
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8-sig"))
         try:
             node = loader.get_single_node()
-            reader = _Reader(loader, path.name, into)
+            reader = _Reader(loader, name, into, variables)
             whole = {} if node is None else reader.value(node, ())
             # A service is where it was first stated, what it says where it was last.
             begun = {path: place for path, place in into.places.items() if len(path) < 3}
@@ -102,11 +147,13 @@ def _load(path: Path, into: ComposeFile) -> dict[str, Any]:
             reason = "it is nested too deeply"
         elif isinstance(error, UnicodeDecodeError):
             reason = "it is no UTF-8 text"
+        elif isinstance(error, OSError):
+            reason = str(error.strerror)
         else:
             # What PyYAML was about to read says less than what it met.
             reason = getattr(error, "problem", None) or next(iter(str(error).splitlines()), "")
         raise InputError(
-            f"{path.name}{f':{mark.line + 1}' if mark else ''}: not a valid compose file: {reason}",
+            f"{name}{f':{mark.line + 1}' if mark else ''}: not a valid compose file: {reason}",
             "mend it and run again",
         ) from None
     assert isinstance(whole, dict)
@@ -116,10 +163,17 @@ def _load(path: Path, into: ComposeFile) -> dict[str, Any]:
 class _Reader:
     """Makes values of YAML nodes; what an anchor stands for is counted each time."""
 
-    def __init__(self, loader: yaml.SafeLoader, file: str, into: ComposeFile) -> None:
+    def __init__(
+        self,
+        loader: yaml.SafeLoader,
+        file: str,
+        into: ComposeFile,
+        variables: Mapping[str, str] | None,
+    ) -> None:
         self.loader = loader
         self.file = file
         self.into = into
+        self.variables = variables
         self.places: dict[tuple[str, ...], str] = {}
         self.values = 0
 
@@ -184,7 +238,7 @@ class _Reader:
             ) from None
         if isinstance(value, str):
             self.into.texts.append((path, value, f"{self.file}:{node.start_mark.line + 1}"))
-            value = _with_defaults(value)
+            value = interpolated(value, self.variables)
         return value
 
 
@@ -201,13 +255,56 @@ def _label(item: yaml.Node, index: int) -> str:
     return name[0] if name else str(index)
 
 
-def _with_defaults(text: str) -> str:
-    """Variables replaced by their defaults, from the innermost; those without one stay."""
-    for _ in range(_MAX_DEPTH):
-        text, count = re.subn(r"\$\{\w+:?-((?:[^${}]|\$(?!\{))*)\}", r"\1", text)
-        if not count:
-            break
-    return text
+# A dollar that another one escapes, a name, or the start of an expression in braces.
+_VARIABLE = re.compile(r"\$(?:\$|\{|([A-Za-z_]\w*))")
+_EXPRESSION = re.compile(r"([A-Za-z_]\w*)(?:(:?[-?+])(.*))?", re.DOTALL)
+
+
+def interpolated(text: str, variables: Mapping[str, str] | None = None) -> str:
+    """A text with its variables replaced by compose's rules; `$$` stays as it is.
+
+    Without `variables` by their defaults alone, and those without one stay too.
+    """
+    parts = []
+    end = 0
+    while match := _VARIABLE.search(text, end):
+        parts.append(text[end : match.start()])
+        end = match.end()
+        whole = match[0]
+        value = None
+        if match[1]:
+            value = None if variables is None else variables.get(match[1], "")
+        elif whole == "${" and (closing := _closing(text, end)):
+            whole, inner = text[match.start() : closing + 1], text[end:closing]
+            end = closing + 1
+            value = _value(inner, variables)
+        parts.append(whole if value is None else value)
+    return "".join([*parts, text[end:]])
+
+
+def _closing(text: str, start: int) -> int:
+    """Where the brace closes that opened before `start`; 0 where it does not."""
+    depth = 1
+    for match in re.compile(r"\$\{|\}").finditer(text, start):
+        depth += 1 if match[0] == "${" else -1
+        if not depth:
+            return match.start()
+    return 0
+
+
+def _value(expression: str, variables: Mapping[str, str] | None) -> str | None:
+    """What an expression in braces comes to; None where that is not known, or it is none."""
+    match = _EXPRESSION.fullmatch(expression)
+    if not match:
+        return None
+    name, operator, other = match[1], match[2] or "", match[3] or ""
+    if variables is None:
+        return interpolated(other) if operator.endswith("-") else None
+    value = variables.get(name)
+    given = bool(value) if operator.startswith(":") else value is not None
+    if operator.endswith("+"):
+        return interpolated(other, variables) if given else ""
+    return interpolated(other, variables) if operator.endswith("-") and not given else value or ""
 
 
 def _merged(base: Any, over: Any, key: str = "") -> Any:
@@ -220,17 +317,26 @@ def _merged(base: Any, over: Any, key: str = "") -> Any:
         base, over = ({"context": v} if isinstance(v, str) else v for v in (base, over))
     if key in _BY_NAME:
         base, over = _by_name(base), _by_name(over)
+    if key in _NAMES_ALONE and {type(base), type(over)} == {list, dict}:
+        base, over = ({str(v): None for v in each} if isinstance(each, list) else each
+                      for each in (base, over))  # fmt: skip
+    if key == "logging" and _driver(over) not in {None, _driver(base)}:
+        return over
     if key in _ONE_OR_MORE:
         base, over = ([v] if isinstance(v, str) else v for v in (base, over))
     if isinstance(base, dict) and isinstance(over, dict):
         return {**base, **{k: _merged(base[k], v, k) if k in base else v for k, v in over.items()}}
     if isinstance(base, list) and isinstance(over, list) and key not in _REPLACED:
-        if key == "volumes":  # one mount for one target: the last
-            return list({target(volume): volume for volume in [*base, *over]}.values())
+        if key in _BY_TARGET:  # one for one target: the last
+            return list({target(each): each for each in [*base, *over]}.values())
         return [*base, *(item for item in over if item not in base)]
     if over is None and isinstance(base, (dict, list)):
         return base
     return over
+
+
+def _driver(logging: Any) -> Any:
+    return logging.get("driver") if isinstance(logging, dict) else None
 
 
 def environment(root: Path, entry: dict[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -255,7 +361,7 @@ def environment(root: Path, entry: dict[str, Any]) -> tuple[dict[str, Any], bool
 def env_file(text: str) -> dict[str, str]:
     """The variables of a file such as .env; of what is stated twice the last, as compose takes it."""
     return {
-        key: single or _with_defaults(quoted or re.split(r"(?:^|\s+)#", bare)[0].strip())
+        key: single or interpolated(quoted or re.split(r"(?:^|\s+)#", bare)[0].strip())
         for key, quoted, single, bare in _ENV_LINE.findall(text)
     }
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from automation import compose
+from automation import compose, composefile
 from automation.engine import Engine
-from automation.errors import EnvironmentTrouble, ExitCode
+from automation.errors import EnvironmentTrouble, ExitCode, InputError
 from automation.model import load
+from automation.process import run
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 
@@ -40,12 +45,27 @@ def project(own: Path, engine: Engine, tmp_path: Path) -> Iterator[Path]:
     compose.compose(folder, load(folder / "taskflow.toml"), engine, ["down", "--volumes"])
 
 
-def invoke(folder: Path, engine: Engine, *words: str) -> subprocess.CompletedProcess[str]:
+def invoke(
+    folder: Path, engine: Engine, *words: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """One task, as a person types it."""
+    env = {**os.environ, "PYTHONPATH": str(folder), "TASKFLOW_ENGINE": engine.name, **variables}
     return subprocess.run(
         [sys.executable, "-m", "invoke", *words], cwd=folder, text=True, capture_output=True,
-        env={**os.environ, "PYTHONPATH": str(folder), "TASKFLOW_ENGINE": engine.name}, check=False, timeout=300,
+        env={name: value for name, value in env.items() if value}, check=False, timeout=300,
     )  # fmt: skip
+
+
+def status(url: str, path: str) -> int:
+    """What a printed URL answers; asked without the environment's proxy."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection.request("GET", path)
+    return connection.getresponse().status
+
+
+def urls(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """The lines that say where each container answers."""
+    return dict(line.split(": ") for line in done.stdout.splitlines() if ": http" in line)
 
 
 def containers(engine: Engine, folder: Path) -> dict[str, str]:
@@ -59,26 +79,27 @@ def containers(engine: Engine, folder: Path) -> dict[str, str]:
 def test_a_stack_comes_up_stays_up_and_goes(project: Path, engine: Engine) -> None:
     up = invoke(project, engine, "up")
     assert up.returncode == ExitCode.OK, up.stdout + up.stderr
-    urls = dict(line.split(": ") for line in up.stdout.splitlines() if ": http" in line)
-    assert urls.keys() == {"frontend", "backend"}
-    with urllib.request.urlopen(f"{urls['frontend']}/api/health", timeout=10) as answer:
-        assert answer.status == 200
+    found = urls(up)
+    assert list(found) == ["frontend", "backend"]
+    assert status(found["frontend"], "/api/health") == 200
     before = containers(engine, project)
     assert len(before) == 3
 
-    # Its own ports are no reason to refuse it.
-    again = invoke(project, engine, "up", "--no-build")
+    # Its own ports are no reason to refuse it, and no proxy is asked for them.
+    proxy = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9", "no_proxy": ""}
+    again = invoke(project, engine, "up", "--no-build", **proxy)
     assert again.returncode == ExitCode.OK, again.stdout + again.stderr
     assert containers(engine, project) == before
 
-    ports = compose.published_ports(project)
+    own = urlsplit(found["backend"]).port
     with socket.create_server(("127.0.0.1", 0)) as taken:
         other = taken.getsockname()[1]
-        text = f"FRONTEND_PORT={other}\nBACKEND_PORT={ports['BACKEND_PORT']}\n"
+        text = f"FRONTEND_PORT={other}\nBACKEND_PORT={own}\n"
         (project / ".env").write_text(text)
         refused = invoke(project, engine, "up", "--no-build")
     assert refused.returncode == ExitCode.ENVIRONMENT
     assert refused.stderr.startswith(f"up: port {other} cannot be used: ")
+    assert "set FRONTEND_PORT to another port in .env" in refused.stderr
     assert containers(engine, project) == before, "what ran was touched"
 
     (project / ".env").write_text("FRONTEND_PORT=99999\n")
@@ -89,6 +110,7 @@ def test_a_stack_comes_up_stays_up_and_goes(project: Path, engine: Engine) -> No
     assert (
         "listening on port 3000" in invoke(project, engine, "logs", "--service", "frontend").stdout
     )
+    assert invoke(project, engine, "logs", "--tail", "all").returncode == ExitCode.OK
     unknown = invoke(project, engine, "logs", "--service", "nosuch")
     assert unknown.returncode == ExitCode.WRONG_INPUT
     assert "compose.yaml has: frontend, backend, database" in unknown.stderr
@@ -97,3 +119,258 @@ def test_a_stack_comes_up_stays_up_and_goes(project: Path, engine: Engine) -> No
     down = invoke(project, engine, "down", "--volumes")
     assert down.returncode == ExitCode.OK, down.stdout + down.stderr
     assert containers(engine, project) == {}
+
+
+def test_one_image_is_built_and_all_are_cleaned_away(
+    own: Path, each_engine: Engine, tmp_path: Path
+) -> None:
+    engine = each_engine
+    folder = Path(shutil.copytree(own, tmp_path / "gone", ignore=shutil.ignore_patterns(".git")))
+    model = folder / "taskflow.toml"
+    name = load(model).name
+    model.write_text(model.read_text("utf-8").replace(f'"{name}"', f'"{name}-gone"'), "utf-8")
+    image = f"{load(model).image('backend')}:dev"
+    built = invoke(folder, engine, "build", "--container", "backend")
+    assert built.returncode == ExitCode.OK, built.stdout + built.stderr
+    assert f"  {image}" in built.stdout.splitlines()
+    assert engine.image_config(image)
+    (folder / "reports").mkdir(exist_ok=True)
+    gone = invoke(folder, engine, "clean", "--images")
+    assert gone.returncode == ExitCode.OK, gone.stdout + gone.stderr
+    assert {"removed reports/", f"removed {image}"} <= set(gone.stdout.splitlines())
+    assert engine.image_config(image) is None
+    assert not (folder / "reports").exists()
+
+
+@contextmanager
+def relayed(path: str, address: str) -> Iterator[int]:
+    """A TCP port of this address that leads to a socket: an engine as it is reached on another machine."""
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while part := source.recv(65536):
+                target.sendall(part)
+            target.shutdown(socket.SHUT_WR)
+
+    def serve(server: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = server.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(path)
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=copy, args=pair, daemon=True).start()
+
+    with socket.create_server((address, 0)) as server:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        try:
+            yield int(server.getsockname()[1])
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+
+
+def own_address() -> str:
+    """An address of this machine that others know it by."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def test_a_stack_on_another_machine_is_asked_there(
+    project: Path, each_engine: Engine, tmp_path: Path
+) -> None:
+    engine, address = each_engine, own_address()
+    where = engine.endpoint or "unix:///var/run/docker.sock"
+    if engine.name != "docker" or not where.startswith("unix://") or address == "127.0.0.1":
+        pytest.skip("needs Docker behind a socket, and an address beside 127.0.0.1")
+    config = tmp_path / "config"
+    config.mkdir()
+    before = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "cli-plugins"
+    if before.is_dir():
+        (config / "cli-plugins").symlink_to(before)
+    with relayed(where.removeprefix("unix://"), address) as port:
+        endpoint = f"host=tcp://{address}:{port}"
+        variables = {"DOCKER_CONFIG": str(config), "DOCKER_HOST": "", "DOCKER_CONTEXT": ""}
+        for words in (["create", "far", "--docker", endpoint], ["use", "far"]):
+            done = run([engine.client, "context", *words], env={"DOCKER_CONFIG": str(config)})
+            assert done.returncode == 0, done.stderr
+        settings = composefile.settings(project)
+        text = (project / "compose.yaml").read_text("utf-8")
+        (project / "compose.yaml").write_text(
+            text.replace("${PUBLISH_ADDRESS:-127.0.0.1}:", "127.0.0.1:")
+        )
+        refused = invoke(project, engine, "up", "--no-build", **variables)
+        assert refused.returncode == ExitCode.WRONG_INPUT, refused.stdout + refused.stderr
+        assert f"frontend would answer within {address} alone" in refused.stderr
+        (project / "compose.yaml").write_text(text)
+        try:
+            up = invoke(project, engine, "up", **variables)
+            assert up.returncode == ExitCode.OK, up.stdout + up.stderr
+            assert urls(up) == {
+                "frontend": f"http://{address}:{settings['FRONTEND_PORT']}",
+                "backend": f"http://{address}:{settings['BACKEND_PORT']}",
+            }
+            assert status(urls(up)["frontend"], "/api/health") == 200
+        finally:
+            down = invoke(project, engine, "down", "--volumes", **variables)
+        assert down.returncode == ExitCode.OK, down.stdout + down.stderr
+    assert containers(engine, project) == {}
+
+
+def config(folder: Path, engine: Engine, **variables: str) -> dict[str, dict[str, object]]:
+    """The services as compose itself reads them."""
+    done = run([*compose.command(engine), "config", "--format", "json"], cwd=folder, env=variables)
+    if "--format" in done.stderr:
+        pytest.skip("an older compose, which does not show what it reads as JSON")
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout)["services"])
+
+
+Ports = set[tuple[str, str, int, str]]
+# A compose file, its override, .env, and what is published: service, address, port and protocol.
+PORTS: dict[str, tuple[str, str, str, Ports]] = {
+    "mentioned twice": (
+        "a: {image: x, environment: {ORIGIN: 'http://localhost:${A_PORT:-80}'}, ports: ['${A_PORT:-80}:80']} # ${A_PORT:-80}",
+        "", "", {("a", "", 80, "tcp")},
+    ),
+    "short": (
+        "a: {image: x, ports: ['81:80', '127.0.0.1:82:80', '[::1]:83:80/udp', '10.0.0.1::80', '80', 85-86:80-81, 9000-9010:80]}",
+        "", "",
+        {("a", "", 81, "tcp"), ("a", "127.0.0.1", 82, "tcp"), ("a", "::1", 83, "udp"), ("a", "", 85, "tcp"), ("a", "", 86, "tcp")},
+    ),
+    "long": (
+        "a: {image: x, ports: [{target: 80, published: '${P}', host_ip: 127.0.0.1}, {target: 80, published: 82, protocol: udp}, {target: 1}]}",
+        "", "P=81", {("a", "127.0.0.1", 81, "tcp"), ("a", "", 82, "udp")},
+    ),
+    "variables": (
+        "a: {image: x, ports: ['$P:1', '${P-1}1:2', '${Q:-${P}2}:3', '${E:-84}:4', '${H:+127.0.0.1:}85:5']}",
+        "", "P=8\nE=\nH=h", {("a", "", 8, "tcp"), ("a", "", 81, "tcp"), ("a", "", 82, "tcp"), ("a", "", 84, "tcp"), ("a", "127.0.0.1", 85, "tcp")},
+    ),
+    "an override": (
+        "a: {image: x, ports: ['81:80']}\n  b: {image: x, ports: ['82:80']}",
+        "a: {ports: ['83:81']}\n  b: {ports: !override ['84:80']}", "",
+        {("a", "", 81, "tcp"), ("a", "", 83, "tcp"), ("b", "", 84, "tcp")},
+    ),
+    "a profile": (
+        "a: {image: x, profiles: [p], ports: ['81:80']}\n  b: {image: x, profiles: [q], ports: ['82:80']}",
+        "", "COMPOSE_PROFILES=q,r", {("b", "", 82, "tcp")},
+    ),
+    "one port on two addresses, by two protocols": (
+        "a: {image: x, ports: ['127.0.0.1:81:80', '81:80/udp']}\n  b: {image: x, ports: ['127.0.0.2:81:80']}",
+        "", "", {("a", "127.0.0.1", 81, "tcp"), ("a", "", 81, "udp"), ("b", "127.0.0.2", 81, "tcp")},
+    ),
+}  # fmt: skip
+
+
+def written(folder: Path, **files: str) -> None:
+    """Compose files with these services, by their names with a `_` for each dot; .env as it is."""
+    for name, text in files.items():
+        if text:
+            text = text if name == "_env" else f"services:\n  {text}\n"
+            (folder / name.replace("_", ".")).write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("case", PORTS)
+def test_ports_are_read_as_compose_reads_them(case: str, engine: Engine, tmp_path: Path) -> None:
+    base, over, env, expected = PORTS[case]
+    written(tmp_path, compose_yaml=base, compose_override_yaml=over, _env=env)
+    real = {
+        (name, str(port.get("host_ip", "")), int(port["published"]), str(port["protocol"]))
+        for name, entry in config(tmp_path, engine).items()
+        for port in list(entry.get("ports") or [])  # type: ignore[call-overload]
+        if str(port.get("published", "")).isdigit()
+    }
+    assert real == expected
+    found = compose.published_ports(tmp_path, composefile.settings(tmp_path))
+    assert {(one.service, one.address, one.port, one.protocol) for one in found} == expected
+
+
+REFUSED = {
+    "two services": ("a: {image: x, ports: ['${A:-81}:1']}\n  b: {image: x, ports: ['127.0.0.1:$B:1']}", "B=81", "A and B are both 81", "set B to"),
+    "written out": ("a: {image: x, ports: ['81:1']}\n  b: {image: x, ports: [{target: 1, published: 81}]}", "", "a's port and b's port are both 81", "in compose.yaml:3"),
+    "no port": ("a: {image: x, ports: ['${A}:1']}", "A=99999", "A is '99999'", "set A to another port in .env"),
+    "a word": ("a: {image: x, ports: ['http:1']}", "", "a's port is 'http'", "in compose.yaml:2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_published_is_named(case: str, tmp_path: Path) -> None:
+    base, env, message, hint = REFUSED[case]
+    written(tmp_path, compose_yaml=base, _env=env)
+    with pytest.raises(InputError) as caught:
+        compose.published_ports(tmp_path, composefile.settings(tmp_path))
+    assert caught.value.message == message
+    assert caught.value.hint.startswith(hint)
+
+
+def test_a_port_that_only_the_engine_may_open_is_left_to_it() -> None:
+    wanted = compose.Published("web", "127.0.0.1", 80, "tcp", "compose.yaml:1", "")
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        with socket.socket() as probe:
+            try:
+                probe.bind((wanted.address, wanted.port))
+                pytest.skip("here everyone may open port 80")
+            except PermissionError:
+                compose.check_free(wanted)
+            except OSError:
+                pytest.skip("port 80 is taken")
+    finally:
+        os.seteuid(user)
+
+
+def test_the_files_are_those_that_compose_takes(engine: Engine, tmp_path: Path) -> None:
+    for index, name in enumerate([*composefile.NAMES, *composefile.OVERRIDES]):
+        text = f"services:\n  a: {{image: x, labels: {{by{index}: x}}}}"
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    def agree(**variables: str) -> Mapping[str, object]:
+        found = composefile.read(tmp_path)
+        assert found
+        labels = dict(found.section("services")["a"]["labels"])
+        assert config(tmp_path, engine, **variables)["a"]["labels"] == labels
+        return labels
+
+    for names in zip(composefile.NAMES, composefile.OVERRIDES, strict=True):
+        assert len(agree()) == 2
+        for name in names:
+            (tmp_path / name).unlink()
+    assert composefile.read(tmp_path) is None
+    for name in ("one.yaml", "two.yaml"):
+        (tmp_path / name).write_text(f"services:\n  a: {{image: x, labels: {{{name[:3]}: x}}}}")
+    (tmp_path / ".env").write_text("COMPOSE_FILE=one.yaml;two.yaml\nCOMPOSE_PATH_SEPARATOR=;\n")
+    assert agree() == {"one": "x", "two": "x"}
+    (tmp_path / ".env").write_text("COMPOSE_FILE=nosuch.yaml\n")
+    with pytest.raises(InputError, match=r"nosuch\.yaml"):
+        composefile.read(tmp_path)
+
+
+# A service's part of a compose file, of its override, and a key of what compose makes of both.
+MERGED: dict[str, tuple[str, str, str, object]] = {
+    "dollars": (
+        "environment: {A: '$${X:-b}', B: '$$$${X:-b}', C: '${X:-a$$b}', D: '${Y:-${Z:-q}r}s', E: '${HOME:+set}', F: '$$$X'}",
+        "", "environment", {"A": "$${X:-b}", "B": "$$$${X:-b}", "C": "a$$b", "D": "qrs", "E": "set", "F": "$$"},
+    ),
+    "networks, a list below a mapping": ("networks: [n, m]", "networks: {m: {aliases: [q]}}", "networks", {"n": None, "m": {"aliases": ["q"]}}),
+    "networks, a mapping below a list": ("networks: {m: {aliases: [q]}}", "networks: [n]", "networks", {"n": None, "m": {"aliases": ["q"]}}),
+    "another logging driver": ("logging: {driver: local, options: {max-size: 1m}}", "logging: {driver: syslog}", "logging", {"driver": "syslog"}),
+    "a command": ("command: [a, b]", "command: [c]", "command", ["c"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MERGED)
+def test_overrides_are_merged_as_compose_merges_them(
+    case: str, engine: Engine, tmp_path: Path
+) -> None:
+    below, above, key, expected = MERGED[case]
+    for name, text in (("compose.yaml", f"image: x, {below}"), ("compose.override.yaml", above)):
+        whole = f"services:\n  a: {{{text}}}\nnetworks: {{n: {{}}, m: {{}}}}\n"
+        (tmp_path / name).write_text(whole, encoding="utf-8")
+    assert config(tmp_path, engine)["a"][key] == expected
+    found = composefile.read(tmp_path, composefile.settings(tmp_path))
+    assert found and found.section("services")["a"][key] == expected

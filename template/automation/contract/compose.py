@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -219,7 +220,7 @@ def _build(service: _Service) -> Result:
     wrong = []
     if isinstance(build, dict):
         stated = str(build.get("context", "."))
-        if not _within(service.root, stated, normpath(context)):
+        if not _within(service.file.folder / stated, service.root / context):
             wrong.append(f"context {stated}")
         if normpath(str(build.get("dockerfile") or "Dockerfile")) != "Dockerfile":
             wrong.append(f"dockerfile {build['dockerfile']}")
@@ -246,10 +247,10 @@ def _build(service: _Service) -> Result:
 _OTHER_BUILDS = ("dockerfile_inline", "target", "additional_contexts", "privileged", "entitlements")
 
 
-def _within(root: Path, path: str, folder: str) -> bool:
-    """Whether a path, which starts at the project's folder, is this folder of it."""
+def _within(path: Path, folder: Path) -> bool:
+    """Whether a path is this folder."""
     try:
-        return (root / path).resolve() == (root / folder).resolve()
+        return path.resolve() == folder.resolve()
     except (OSError, ValueError, RuntimeError):  # no path at all, or links in a circle
         return False
 
@@ -480,7 +481,7 @@ def _host_mount(service: _Service, volume: Any) -> list[str]:
     return [
         "its root folder" if normpath(source).strip("/") == "" else f"its {source}"
         for source in sources
-        if _outside(service.root, source)
+        if _outside(service, source)
     ]
 
 
@@ -492,18 +493,20 @@ def _host_files(service: _Service, key: str) -> list[str]:
     return [
         f"its {source}"
         for source in sources
-        if _outside(service.root, source)
+        if _outside(service, source)
         and (key == "configs" or _SOCKET.search(source) or Path(source).is_dir())
     ]
 
 
-def _outside(root: Path, source: str) -> bool:
+def _outside(service: _Service, source: str) -> bool:
     """Whether a mount's source is, or may be, outside of the project's folder; links are followed."""
-    local = re.sub(r"^(\$PWD|\$\{PWD\})(?=/|$)", ".", source)
+    top = os.path.relpath(service.root, service.file.folder)
+    local = re.sub(r"^(\$PWD|\$\{PWD\})(?=/|$)", lambda _: top, source)
     if re.match(r"~|[A-Za-z]:\\|\\", local) or _open(local):
         return True
     try:
-        return not (root / local).resolve().is_relative_to(root.resolve())
+        path = (service.file.folder / local).resolve()
+        return not path.is_relative_to(service.root.resolve())
     except (OSError, ValueError, RuntimeError):  # no path at all, or links in a circle
         return True
 
@@ -516,7 +519,7 @@ def _items(entry: Mapping[str, Any], key: str) -> list[Any]:
 
 def _environment(service: _Service) -> Iterator[Result]:
     container, project = service.container, service.project
-    given, elsewhere = composefile.environment(service.root, service.entry)
+    given, elsewhere = composefile.environment(service.file.folder, service.entry)
     required = container.environment.required
     # A kind's server listens on PORT where that is set.
     listens = {"PORT": str(container.port)} if "PORT" in given else {}
