@@ -24,6 +24,7 @@ from automation.process import run
 # Where compose.yaml publishes its ports; `invoke up` sets it for an engine on another machine.
 ADDRESS = "PUBLISH_ADDRESS"
 _EVERYWHERE = {"", "0.0.0.0", "::"}
+_PODMAN = "podman-compose"
 _OPTIONAL = {"--remove-orphans", "--all"}
 
 
@@ -38,16 +39,14 @@ def command(engine: Engine) -> list[str]:
         candidates.append(["docker-compose"])
     else:
         # First: what `podman compose` finds may be Docker's, which needs a socket that nobody serves.
-        candidates.insert(0, ["podman-compose"])
+        candidates.insert(0, [_PODMAN])
     for words in candidates:
         try:
             if run([*words, "version"], timeout=30).returncode == 0:
                 return words
         except EnvironmentTrouble:
             continue
-    wanted = (
-        "docker-compose-plugin or docker-compose" if engine.name == "docker" else "podman-compose"
-    )
+    wanted = "docker-compose-plugin or docker-compose" if engine.name == "docker" else _PODMAN
     raise EnvironmentTrouble(
         f"{engine.name} has no compose command", f"install one: apt install {wanted}"
     )
@@ -69,14 +68,14 @@ def environment(root: Path, project: Project, engine: Engine) -> dict[str, str]:
 def _words(root: Path, engine: Engine, words: Sequence[str]) -> list[str]:
     """A compose command as the program at hand takes it."""
     program = command(engine)
-    if program != ["podman-compose"]:
+    if program != [_PODMAN]:
         return [*program, *words]
     if "podman" in engine.client.resolve().name:
         program += ["--podman-path", str(engine.client)]
     # It merges whatever file has a name it knows, and seeks COMPOSE_FILE in the environment alone.
     program += [word for path in composefile.files(root) for word in ("--file", str(path))]
     # Its older versions know fewer options, and none that this project cannot do without.
-    known = run(["podman-compose", words[0], "--help"], timeout=30).stdout
+    known = run([_PODMAN, words[0], "--help"], timeout=30).stdout
     return program + [word for word in words if word not in _OPTIONAL or word in known]
 
 
@@ -84,14 +83,27 @@ def compose(root: Path, project: Project, engine: Engine, words: Sequence[str]) 
     """Run one compose command in the foreground; its exit code."""
     if not composefile.files(root):
         raise _no_file()
+    whole = _words(root, engine, words)
+    variables = {**os.environ, **environment(root, project, engine)}
+    if whole[0] == _PODMAN:
+        # What a service takes from .env by name alone, it takes from the environment only.
+        variables = composefile.settings(root) | variables
+        if words[0] == "up" and any(
+            _outdated(engine, seen) for seen in stack(root, project, engine).values()
+        ):
+            whole.append("--force-recreate")
     try:
-        return subprocess.call(
-            _words(root, engine, words),
-            cwd=root,
-            env={**os.environ, **environment(root, project, engine)},
-        )
+        return subprocess.call(whole, cwd=root, env=variables)
     except KeyboardInterrupt:
         return 130
+
+
+def _outdated(engine: Engine, seen: Mapping[str, Any]) -> bool:
+    """Whether a container was made from another image than has its image's name now."""
+    image = engine.image_config(str((seen.get("Config") or {}).get("Image")))
+    return image is not None and image["Id"] != f"sha256:{seen.get('Image')}".replace(
+        "sha256:sha256:", "sha256:"
+    )
 
 
 def _no_file() -> InputError:
@@ -148,6 +160,8 @@ def own_ports(root: Path, project: Project, engine: Engine) -> set[int]:
     """The host ports that this project's compose stack publishes now."""
     found = set()
     for seen in stack(root, project, engine).values():
+        if not (seen.get("State") or {}).get("Running"):
+            continue
         for places in ((seen.get("NetworkSettings") or {}).get("Ports") or {}).values():
             found |= {int(place.get("HostPort") or 0) for place in places or []}
     return found

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -40,7 +41,9 @@ def project(own: Path, engine: Engine, tmp_path: Path) -> Iterator[Path]:
     except EnvironmentTrouble as error:
         pytest.skip(f"{error.message}: {error.hint}")
     folder = Path(shutil.copytree(own, tmp_path / "up", ignore=shutil.ignore_patterns(".git")))
-    (folder / ".env").write_text(f"FRONTEND_PORT={free_port()}\nBACKEND_PORT={free_port()}\n")
+    (folder / ".env").write_text(
+        f"FRONTEND_PORT={free_port()}\nBACKEND_PORT={free_port()}\nOPENROUTER_API_KEY=mine\n"
+    )
     yield folder
     compose.compose(folder, load(folder / "taskflow.toml"), engine, ["down", "--volumes"])
 
@@ -75,15 +78,25 @@ def containers(engine: Engine, folder: Path) -> dict[str, str]:
     return dict(line.split() for line in lines.splitlines())
 
 
+def inspected(engine: Engine, name: str) -> dict[str, Any]:
+    """What the engine knows of a container."""
+    found = engine.inspect("container", name)
+    assert found
+    return found
+
+
 @pytest.mark.each_engine
 def test_a_stack_comes_up_stays_up_and_goes(project: Path, engine: Engine) -> None:
+    settings = (project / ".env").read_text()
     up = invoke(project, engine, "up")
     assert up.returncode == ExitCode.OK, up.stdout + up.stderr
     found = urls(up)
-    assert list(found) == ["frontend", "backend"]
+    assert found.keys() == {"frontend", "backend"}
     assert status(found["frontend"], "/api/health") == 200
     before = containers(engine, project)
     assert len(before) == 3
+    name = next(name for name in before if "backend" in name)
+    assert "OPENROUTER_API_KEY=mine" in inspected(engine, name)["Config"]["Env"]
 
     # Its own ports are no reason to refuse it, and no proxy is asked for them.
     proxy = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9", "no_proxy": ""}
@@ -106,6 +119,7 @@ def test_a_stack_comes_up_stays_up_and_goes(project: Path, engine: Engine) -> No
     refused = invoke(project, engine, "up", "--no-build")
     assert refused.returncode == ExitCode.WRONG_INPUT
     assert "FRONTEND_PORT is '99999'" in refused.stderr
+    (project / ".env").write_text(settings)
 
     assert (
         "listening on port 3000" in invoke(project, engine, "logs", "--service", "frontend").stdout
@@ -115,6 +129,12 @@ def test_a_stack_comes_up_stays_up_and_goes(project: Path, engine: Engine) -> No
     assert unknown.returncode == ExitCode.WRONG_INPUT
     assert "compose.yaml has: frontend, backend, database" in unknown.stderr
     assert "frontend" in invoke(project, engine, "ps").stdout
+
+    # What is built anew is what runs.
+    (project / "backend/src/app/new.py").write_text("")
+    assert invoke(project, engine, "up").returncode == ExitCode.OK
+    built = engine.image_config(f"{load(project / 'taskflow.toml').image('backend')}:dev")
+    assert built and built["Id"].endswith(inspected(engine, name)["Image"].removeprefix("sha256:"))
 
     down = invoke(project, engine, "down", "--volumes")
     assert down.returncode == ExitCode.OK, down.stdout + down.stderr
