@@ -101,9 +101,10 @@ def compose(root: Path, project: Project, engine: Engine, words: Sequence[str]) 
 def _outdated(engine: Engine, seen: Mapping[str, Any]) -> bool:
     """Whether a container was made from another image than has its image's name now."""
     image = engine.image_config(str((seen.get("Config") or {}).get("Image")))
-    return image is not None and image["Id"] != f"sha256:{seen.get('Image')}".replace(
-        "sha256:sha256:", "sha256:"
-    )
+    if image is None:
+        return False
+    # Podman writes IDs with their algorithm here and without it there.
+    return str(image["Id"]).rpartition(":")[2] != str(seen.get("Image")).rpartition(":")[2]
 
 
 def _no_file() -> InputError:
