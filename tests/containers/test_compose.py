@@ -141,10 +141,10 @@ def test_a_stack_comes_up_stays_up_and_goes(project: Path, engine: Engine) -> No
     assert containers(engine, project) == {}
 
 
+@pytest.mark.each_engine
 def test_one_image_is_built_and_all_are_cleaned_away(
-    own: Path, each_engine: Engine, tmp_path: Path
+    own: Path, engine: Engine, tmp_path: Path
 ) -> None:
-    engine = each_engine
     folder = Path(shutil.copytree(own, tmp_path / "gone", ignore=shutil.ignore_patterns(".git")))
     model = folder / "taskflow.toml"
     name = load(model).name
@@ -200,9 +200,9 @@ def own_address() -> str:
 
 
 def test_a_stack_on_another_machine_is_asked_there(
-    project: Path, each_engine: Engine, tmp_path: Path
+    project: Path, engine: Engine, tmp_path: Path
 ) -> None:
-    engine, address = each_engine, own_address()
+    address = own_address()
     where = engine.endpoint or "unix:///var/run/docker.sock"
     if engine.name != "docker" or not where.startswith("unix://") or address == "127.0.0.1":
         pytest.skip("needs Docker behind a socket, and an address beside 127.0.0.1")
