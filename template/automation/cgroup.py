@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+_PROC = Path("/proc")
 _ROOT = Path("/sys/fs/cgroup")
-# What is asked for → the file's name in v1 and v2.
 _LOOKS = 50  # 10 ms apart, at a process that is just being replaced
+_LISTENS = "0A"  # TCP_LISTEN of Linux's include/net/tcp_states.h
+# What is asked for → the file's name in v1 and v2.
 _FILES = {
     "peak": ("memory.max_usage_in_bytes", "memory.peak"),
     "usage": ("memory.usage_in_bytes", "memory.current"),
@@ -38,7 +41,7 @@ def _pairs(path: Path) -> dict[str, int]:
 def proc_stat(pid: int) -> list[str]:
     """What /proc/PID/stat says behind the program's name, the state first; nothing when it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (_PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
 
@@ -46,12 +49,31 @@ def proc_stat(pid: int) -> list[str]:
 def _has_program(pid: int) -> bool:
     """Whether a process has a command line, as no zombie has, nor one that is just being replaced."""
     for _ in range(_LOOKS):
-        if Path(f"/proc/{pid}/cmdline").read_bytes():
+        if (_PROC / f"{pid}/cmdline").read_bytes():
             return True
         if proc_stat(pid)[:1] in ([], ["Z"], ["X"]):
             break
         time.sleep(0.01)
     return False
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _is_of(container: str, pid: int, groups: str) -> bool:
+    """Whether a process here proves to be a container's, which has this full ID.
+
+    The engine's process IDs may be another kernel's, or another namespace's: Docker Desktop, WSL 2, dind.
+    """
+    if not container:
+        return False
+    # Where the group does not say (rootless, version 1): the engine mounts a file of its own over /etc/hosts.
+    mounts = (line.split()[3:5] for line in _text(_PROC / f"{pid}/mountinfo").splitlines())
+    return container in groups or any(m[1:] == ["/etc/hosts"] and container in m[0] for m in mounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +83,17 @@ class Process:
     pid: int
     folder: Path | None
     version: int
+    container: str = ""
 
     @classmethod
-    def of(cls, pid: int) -> Process | None:
-        """The process with this ID; None when it is gone or lives in a virtual machine."""
+    def of(cls, pid: int, container: str) -> Process | None:
+        """The process with this ID, if it is the container's with that full ID.
+
+        None when it is gone, is somebody else's or lives in a virtual machine.
+        """
         try:
-            groups = Path(f"/proc/{pid}/cgroup").read_text() if pid else ""
-            if not groups or not _has_program(pid):
+            groups = (_PROC / f"{pid}/cgroup").read_text() if pid else ""
+            if not _is_of(container, pid, groups) or not _has_program(pid):
                 return None
         except OSError:
             return None
@@ -80,8 +106,12 @@ class Process:
                 places[2] = Path(f"{_ROOT}{path}")
         for version, folder in sorted(places.items()):
             if (folder / _FILES["usage"][version - 1]).is_file():
-                return cls(pid, folder, version)
-        return cls(pid, None, 0)
+                return cls(pid, folder, version, container)
+        return cls(pid, None, 0, container)
+
+    def again(self) -> Process | None:
+        """The same process now; None when it is gone."""
+        return Process.of(self.pid, self.container)
 
     def memory(self, what: str) -> int | None:
         """Bytes: `peak`, `usage` or `limit`; sys.maxsize where there is no limit."""
@@ -119,8 +149,10 @@ class Process:
         return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
     def sleeps(self) -> bool:
-        """Whether its first thread neither runs nor could, nor waits for a disk."""
-        return proc_stat(self.pid)[:1] in ([], ["S"])
+        """Whether none of its threads runs or could, or waits for a disk."""
+        threads = [*_PROC.glob(f"{self.pid}/task/*/stat")]
+        states = [_text(path).rpartition(")")[2].split()[:1] for path in threads]
+        return all(state in ([], ["S"]) for state in states)
 
     def cpu(self) -> float:
         """Seconds of CPU that it has used so far, all threads together."""
@@ -128,18 +160,45 @@ class Process:
 
     def scheduled(self) -> tuple[float, float] | None:
         """Seconds that its first thread ran, and seconds that it waited for a CPU."""
-        return _schedule(f"/proc/{self.pid}/schedstat")
+        return _schedule(_PROC / f"{self.pid}/schedstat")
+
+    def starved(self) -> float:
+        """Seconds for which the container could have run, and others had the CPU.
+
+        Of all its processes where the kernel keeps that (PSI), of the first thread elsewhere.
+        """
+        found = _pressure(self.folder / "cpu.pressure") if self.folder else None
+        return (self.scheduled() or (0.0, 0.0))[1] if found is None else found
+
+    def listens(self, port: int) -> bool:
+        """Whether somebody in its network listens on a TCP port."""
+        place = f":{port:04X}"
+        for table in ("tcp", "tcp6"):
+            lines = [line.split() for line in _text(_PROC / f"{self.pid}/net/{table}").splitlines()]
+            if any(p[1].endswith(place) and p[3] == _LISTENS for p in lines if len(p) > 3):
+                return True
+        return False
 
 
-def _schedule(path: str) -> tuple[float, float] | None:
+def _schedule(path: Path) -> tuple[float, float] | None:
     try:
-        ran, waited, _ = Path(path).read_text().split()
+        ran, waited, _ = path.read_text().split()
     except (OSError, ValueError):
         return None
     return int(ran) / 1e9, int(waited) / 1e9
 
 
+def _pressure(path: Path) -> float | None:
+    match = re.search(r"^some .*\btotal=(\d+)", _text(path), re.MULTILINE)
+    return int(match[1]) / 1e6 if match else None
+
+
 def own_wait() -> float:
     """Seconds that this thread has waited for a CPU."""
-    found = _schedule(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+    found = _schedule(_PROC / f"self/task/{threading.get_native_id()}/schedstat")
     return found[1] if found else 0.0
+
+
+def everybodys_wait() -> float:
+    """Seconds for which anybody on this machine waited for a CPU; 0 where the kernel keeps no count."""
+    return _pressure(_PROC / "pressure/cpu") or 0.0

@@ -88,8 +88,15 @@ class Engine:
             "run it by hand to see more, or run the command again",
         )
 
-    def call(self, *words: str | Path, check: bool = True, timeout: float = 120) -> Completed:
-        """Run one client command.
+    def call(
+        self,
+        *words: str | Path,
+        check: bool = True,
+        timeout: float = 120,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+    ) -> Completed:
+        """Run one client command; `env` and `stdin` take what its command line would show to everybody.
 
         Raises:
             EngineGone: it stopped answering.
@@ -101,6 +108,8 @@ class Engine:
             timeout=timeout,
             cwd=Path(gettempdir()),
             patience=_PATIENCE,
+            env=env,
+            stdin=stdin,
         )
         if done.returncode:
             fault = self.failure(done, *words)

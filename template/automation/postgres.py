@@ -10,7 +10,7 @@ from automation.engine import Engine
 from automation.errors import MachineTrouble
 from automation.process import last_line
 
-_TIMEOUT = 60.0  # seconds
+_TIMEOUT = 120.0  # seconds; one that cannot start ends, and is not waited for
 # Keeps the server's address while it is down, so that connections are refused, not lost. One that
 # fails, as it does at once in an image without PostgreSQL, is not started again.
 _SUPERVISOR = 'trap exit TERM; while :; do "$@" & wait $! || exit; while [ -e /tmp/down ]; do sleep 0.1; done; done'
@@ -38,11 +38,12 @@ class Postgres:
         entrypoint = (self.engine.image_config(image) or {}).get("Entrypoint") or []
         self.engine.call(
             "run", "--detach", "--name", self.handle, *options, "--env", "POSTGRES_USER=postgres",
-            "--env", f"POSTGRES_PASSWORD={secrets.token_urlsafe(16)}",
+            "--env", "POSTGRES_PASSWORD",
             "--env", f"POSTGRES_DB={self.database}", "--env", f"PGPORT={self.port}",
             "--env", "POSTGRES_INITDB_ARGS=--no-sync",
             "--entrypoint", "/bin/sh", image, "-c", _SUPERVISOR, "sh", *entrypoint, "postgres",
             "-c", "log_connections=on", "-c", "log_line_prefix=%u@", "-c", "fsync=off",
+            env={"POSTGRES_PASSWORD": secrets.token_urlsafe(16)},
         )  # fmt: skip
         self.wait()
         self.add_role(self.role)
@@ -64,8 +65,18 @@ class Postgres:
 
     def sql(self, statement: str) -> str:
         """What a statement answers, run as the database's administrator."""
-        words = ["psql", "--username=postgres", f"--dbname={self.database}", "-qAtc", statement]
-        return self.engine.call("exec", self.handle, *words).stdout.strip()
+        words = [
+            "psql",
+            "--username=postgres",
+            f"--dbname={self.database}",
+            "-qAt",
+            "-v",
+            "ON_ERROR_STOP=1",
+        ]
+        # By its input: a password in a command line is everybody's to read.
+        return self.engine.call(
+            "exec", "--interactive", self.handle, *words, stdin=statement
+        ).stdout.strip()
 
     def shell(self, script: str) -> None:
         """Run a script beside the server."""
@@ -75,7 +86,7 @@ class Postgres:
         """Wait until it answers over TCP (its set-up server listens on a socket only).
 
         Raises:
-            MachineTrouble: it ended, or does not within a minute.
+            MachineTrouble: it ended, or does not within two minutes.
         """
         ready = ["pg_isready", "--quiet", "--host=127.0.0.1", "--username=postgres",
                  f"--dbname={self.database}"]  # fmt: skip

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import http.client
 import json
-import math
 import os
+import re
 import secrets
 import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Self
 
+from automation.busy import Connection, Watch
 from automation.cgroup import Process, own_wait, proc_stat
 from automation.engine import Engine, substitutes
-from automation.errors import EnvironmentTrouble, TaskflowError
+from automation.errors import EnvironmentTrouble, MachineTrouble, TaskflowError
 from automation.model import Access, Container, Project
 from automation.postgres import Postgres
 from automation.process import Say, last_line
@@ -27,6 +30,9 @@ NO_ANSWER = (OSError, http.client.HTTPException)
 _LAST_WORDS = 800  # characters
 # What a client exits with where the command is no program, or is not there.
 _CANNOT_START = {126, 127}
+_NOTES_END = 60.0  # seconds until the engine has noted that a container ended
+_UNKNOWN = "running"
+_HOSTS_NAMESPACE = "4026531836"  # PROC_PID_INIT_INO of Linux's include/linux/proc_ns.h
 TMP_SIZE = 64 * 10**6  # bytes
 
 
@@ -55,34 +61,36 @@ class Running:
     model: Container
     handle: str
     engine: Engine
+    id: str = ""  # the engine's full one
     port: int = 0
     pid: int = 0
+    hidden: bool = False  # it runs, and its process cannot be seen from here
     launched: float = 0.0
     seconds_to_healthy: float | None = None
     cannot_start: str = ""  # the engine's words, where its command is none
     cpu_to_healthy: float = 0.0  # seconds that its first thread ran until then, where that is known
 
-    def connect(self, timeout: float) -> http.client.HTTPConnection:
+    def connect(self, timeout: float) -> Connection:
         """A connection to the published port, which is opened by the first request."""
-        return http.client.HTTPConnection(self.engine.host, self.port, timeout=timeout)
+        return Connection(self.engine.host, self.port, timeout, self.watch)
 
     def get(self, path: str, timeout: float = 5.0) -> Answer:
         """GET over the published port; a stream's body stays unread, as it has no end.
 
         Raises:
             OSError, HTTPException: nobody answers, or not in full within `timeout` seconds.
+            Starved: others had the CPU.
         """
-        started = time.monotonic()
         connection = self.connect(timeout)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
             headers = {key.lower(): value for key, value in response.getheaders()}
             endless = headers.get("content-type", "").startswith(STREAM)
-            body = b"" if endless else _body(response, started + timeout)
+            body = b"" if endless else response.read()
         finally:
             connection.close()
-        return Answer(response.status, headers, body, time.monotonic() - started)
+        return Answer(response.status, headers, body, connection.watch.seconds)
 
     def state(self) -> dict[str, Any]:
         """What the engine says of its state, as `Engine.state` does."""
@@ -102,17 +110,25 @@ class Running:
         """
         program, option = self.model.kind.interpreter
         words = ["exec", self.handle, program, option, code[program], *arguments]
-        return json.loads(self.engine.call(*words, timeout=30).stdout)
+        return json.loads(self.engine.call(*words).stdout)
 
     def process(self) -> Process | None:
         """Its process 1 as the host sees it; None where it is gone or cannot be seen."""
-        if self.engine.remote:
+        if self.engine.remote or self.hidden:
             return None
         # The engine is asked no more often than need be: an answer of it costs 50 ms of CPU.
-        if found := Process.of(self.pid):
+        if found := Process.of(self.pid, self.id):
             return found
-        self.pid = int(self.state().get("Pid") or 0)
-        return Process.of(self.pid)
+        state = self.state()
+        self.pid = int(state.get("Pid") or 0)
+        found = Process.of(self.pid, self.id)
+        self.hidden = found is None and bool(state.get("Running"))
+        return found
+
+    def watch(self) -> Watch:
+        """A stopwatch that stands still while it waits for a CPU."""
+        process = self.process()
+        return Watch(process, anybody=process is None and (self.engine.remote or self.hidden))
 
     def alive(self) -> bool:
         """Whether it runs, which the engine is asked where its process cannot be seen."""
@@ -131,6 +147,14 @@ class Running:
         if not self.port:
             raise OSError("no port is published")
         self.pid = int((found.get("State") or {}).get("Pid") or 0)
+        self.hidden = False
+
+    def age_by_engine(self) -> float | None:
+        """Seconds since it started, by the engine's clock alone; None where that cannot be asked."""
+        began = moment(str(self.state().get("StartedAt")))
+        shown = self.engine.call("info", "--format", "{{.SystemTime}}", check=False).stdout
+        now = moment(shown)
+        return (now - began).total_seconds() if began and now else None
 
     def memory_peak(self) -> int | None:
         """Bytes at the highest, from the control group (v1 or v2); None where it keeps none."""
@@ -144,18 +168,6 @@ class Running:
         except (TaskflowError, ValueError):
             return None
         return int(answer) if answer else None
-
-
-def _body(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    """All of a body, by a deadline: the connection's own limit is for each part of it."""
-    body = b""
-    while part := response.read1():
-        body += part
-        if time.monotonic() > deadline:
-            raise TimeoutError("the answer came too slowly")
-    if response.length:
-        raise http.client.IncompleteRead(body, response.length)
-    return body
 
 
 _PEAK_FILES = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
@@ -311,8 +323,11 @@ class Stack:
         for variable in model.environment.required:
             # What connects to nothing here comes from the caller's environment.
             given.setdefault(variable, os.environ.get(variable))
-        for variable, value in {**given, **(environment or {})}.items():
-            words += [] if value is None else ["--env", f"{variable}={value}"]
+        given |= environment or {}
+        # By name, its value in the client's own environment: a command line is everybody's to read.
+        values = {variable: value for variable, value in given.items() if value is not None}
+        for variable in values:
+            words += ["--env", variable]
         for index, volume in enumerate(model.volumes):
             volume_name = f"{handle}-{index}"
             self.engine.call("volume", "create", *self._labels(), volume_name)
@@ -326,7 +341,8 @@ class Stack:
             {t: self.handle(t) for t in model.connects.values() if t in self.urls}
         )
         running.launched = time.monotonic()
-        done = self.engine.call(*words, *options, image, check=False)
+        done = self.engine.call(*words, *options, image, check=False, env=values)
+        running.id = done.stdout.strip()
         if done.returncode in _CANNOT_START:
             # The image's own fault, and no reason to break off the checks of others.
             said = [line for line in done.stderr.splitlines() if "exec" in line]
@@ -341,11 +357,14 @@ class Stack:
         """Wait for the first 200 on `path` (readiness), `beyond` seconds longer than the budget.
 
         Not `healthy`: for the first answer whatsoever.
+
+        Raises:
+            Starved: others had the CPU.
         """
         # Beyond the budget: a slow start is reported with its time, not as "never".
-        deadline = time.monotonic() + running.model.budgets.start + beyond
-        waited = own_wait()
-        while time.monotonic() < deadline:
+        limit = running.model.budgets.start + beyond
+        watch, waited = running.watch(), own_wait()
+        while not watch.over(limit):
             try:
                 if not running.port:
                     running.find_port()
@@ -359,11 +378,46 @@ class Stack:
                 return
             time.sleep(0.02)
 
+    def signal(self, running: Running) -> bool:
+        """Send what its image wants to be stopped by, SIGTERM unless it says otherwise; whether it went."""
+        config = (self.engine.inspect("container", running.handle) or {}).get("Config") or {}
+        number = str(config.get("StopSignal") or "SIGTERM")
+        done = self.engine.call("kill", "--signal", number, running.handle, check=False)
+        return done.returncode == 0
+
+    def end(self, running: Running, grace: float) -> tuple[float, int]:
+        """Wait until it ends, SIGKILL after `grace` seconds; the seconds it took and the exit code.
+
+        Raises:
+            Starved: others had the CPU.
+        """
+        watch = running.watch()
+        while running.alive() and not watch.over(grace):
+            time.sleep(0.02)
+        seconds = watch.seconds
+        if running.alive():
+            self.engine.call("kill", "--signal", "KILL", running.handle, check=False)
+        self.ended(running)
+        return seconds, int(running.state().get("ExitCode", -1))
+
     def stop(self, running: Running, grace: float) -> tuple[float, int]:
-        """SIGTERM, SIGKILL after `grace` seconds; the seconds it took and the exit code."""
-        started = time.monotonic()
-        self.engine.call("stop", "--time", str(math.ceil(grace)), running.handle)
-        return time.monotonic() - started, int(running.state().get("ExitCode", -1))
+        """As the cluster stops it: `signal`, then `end`."""
+        self.signal(running)
+        return self.end(running, grace)
+
+    def ended(self, running: Running) -> None:
+        """Wait until the engine says that a container which was killed runs no more.
+
+        Raises:
+            MachineTrouble: it does not.
+        """
+        deadline = time.monotonic() + _NOTES_END
+        while running.state().get("Running"):
+            if time.monotonic() > deadline:
+                raise MachineTrouble(
+                    f"{self.engine.name} does not end {running.handle}", "run the command again"
+                )
+            time.sleep(0.05)
 
     def discard(self, running: Running) -> None:
         """Remove one container and its volumes."""
@@ -382,7 +436,7 @@ def _taken(running: Running, own: float) -> float:
     process = running.process()
     age, scheduled = (process.age(), process.scheduled()) if process else (None, None)
     if age is None or scheduled is None:
-        return now - running.launched
+        return running.age_by_engine() or now - running.launched
     ran, waited = scheduled
     running.cpu_to_healthy = ran
     return max(ran, age - (time.monotonic() - now) - waited - own)
@@ -394,10 +448,15 @@ def sweep(engine: Engine, say: Say) -> None:
         "ps", "--all", "--quiet", "--filter", f"label={OWNER_LABEL}", check=False
     ).stdout.split()
     # Inspected, as Podman's listing cannot print a single label; meanwhile one may be gone.
-    found = [(engine.inspect("container", id) or {}).get("Config") or {} for id in listed]
-    runs = {(c["Labels"][OWNER_LABEL], c["Labels"][f"{OWNER_LABEL}.run"]) for c in found if c}
-    for its_owner, run_id in sorted(runs):
-        if not abandoned(its_owner):
+    found = [one for id in listed if (one := engine.inspect("container", id))]
+    runs: dict[tuple[str, str], bool] = {}  # owner and run → whether anything of it runs
+    for one in found:
+        labels = one["Config"]["Labels"]
+        run = labels[OWNER_LABEL], labels[f"{OWNER_LABEL}.run"]
+        runs[run] = runs.get(run, False) or bool(one["State"].get("Running"))
+    for (its_owner, run_id), runs_on in sorted(runs.items()):
+        left = not engine.remote and not runs_on and rebooted(its_owner)
+        if not (left or abandoned(its_owner)):
             continue
         say(f"removing what an interrupted run left behind: {run_id}")
         _remove(engine, f"{OWNER_LABEL}.run={run_id}", run_id)
@@ -413,26 +472,62 @@ def remove_kept(engine: Engine, project: Project) -> list[str]:
 
 
 def owner() -> str:
-    """This process, told from any other here and on other hosts."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_start_of(os.getpid())}"
+    """This process, told from any other here, in other containers and on other hosts."""
+    return f"{_place()}:{os.getpid()}:{_start_of(os.getpid())}"
 
 
 def abandoned(owner: str) -> bool:
-    """Whether that owner ran on this host and is gone; another host's runs are its own affair."""
-    host, _, process = owner.partition(":")
-    pid, _, start = process.partition(":")
-    return host == socket.gethostname() and _start_of(int(pid or 0)) != start
+    """Whether that owner ran where this process does, and is gone.
+
+    A run elsewhere is its own affair: on another host, before another start of this one, in a
+    container with process IDs of its own.
+    """
+    place, pid, start = (["", "", *owner.rsplit(":", 2)])[-3:]
+    if place != _place() or not pid.isdigit():
+        return False
+    now = _start_of(int(pid))
+    return now != start and now != _UNKNOWN
+
+
+def rebooted(owner: str) -> bool:
+    """Whether that owner ran on this very host, outside any container, before it was started anew."""
+    host, boot, namespace = (["", "", "", *owner.rsplit(":", 4)])[-5:-2]
+    here = _place().rsplit(":", 2)
+    return (
+        namespace == here[2] == _HOSTS_NAMESPACE
+        and host == here[0]
+        and bool(boot)
+        and boot != here[1]
+    )
+
+
+def _place() -> str:
+    """Host, its start and the namespace of process IDs: within these an ID means one process."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        namespace = str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:  # not Linux: there is one of each
+        boot = namespace = ""
+    return f"{socket.gethostname()}:{boot}:{namespace}"
 
 
 def _start_of(pid: int) -> str:
-    """Something that tells a process from a later one with the same ID; "" when it is gone."""
+    """What tells a process from a later one with the same ID; "" when gone, _UNKNOWN if it is not shown."""
     if fields := proc_stat(pid):
         return fields[19]
     try:
         os.kill(pid, 0)
+    except PermissionError:  # somebody else's
+        return _UNKNOWN
     except (OSError, OverflowError):
         return ""
-    return "running"
+    return _UNKNOWN
+
+
+def moment(text: str) -> datetime | None:
+    """A time as engines write it, to the microsecond; None where it is none."""
+    match = re.match(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,6})?", text)
+    return datetime.fromisoformat(f"{match[1]}T{match[2]}{match[3] or ''}") if match else None
 
 
 def _remove(engine: Engine, label: str, *runs: str) -> None:

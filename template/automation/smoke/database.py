@@ -9,17 +9,29 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from automation.busy import Starved
 from automation.postgres import Postgres
 from automation.results import Result
 from automation.smoke.catalogue import unmeasurable, verdict
 from automation.smoke.health import failed_checks, leaks
-from automation.smoke.lab import PROBE_TIMEOUT, Lab, ask, checks, excerpt, fine, probe, until
+from automation.smoke.lab import (
+    PROBE_TIMEOUT,
+    Lab,
+    ask,
+    checks,
+    excerpt,
+    fairly,
+    fine,
+    probe,
+    until,
+)
 from automation.stack import NO_ANSWER, Running
 
 LONGEST_REQUEST = 10.0  # seconds; a request that takes longer hangs
 _FAILURES = 2  # in a row, after which the chart's readiness probe takes a pod out of its Service
 _NOTICE = 10.0  # seconds until an absence must show
 _RETURN = 15.0  # seconds until a return must show
+_TRIES = 2  # at a fault, whose course takes seconds of waiting even where all is well
 _NO_ROUTE = "no route of its OpenAPI document uses it"
 _KILL = "kill -INT $(head -1 $PGDATA/postmaster.pid)"
 # pg_isready's 2: nobody listens any more; while it shuts down, it still shakes hands.
@@ -98,6 +110,13 @@ class _Protocol:
         """Take one observation."""
         (self.good if good else self.bad).setdefault(aspect, []).append(text)
 
+    def add(self, other: _Protocol) -> None:
+        """Take what another has noted."""
+        for own, its in ((self.good, other.good), (self.bad, other.bad)):
+            for aspect, texts in its.items():
+                own.setdefault(aspect, []).extend(texts)
+        self.detail = self.detail or other.detail
+
     def verdict(self, aspect: str, name: str, limit: str) -> Result:
         """The result over all faults; what failed says it all."""
         bad = self.bad.get(aspect, [])
@@ -119,19 +138,30 @@ class _Liveness(threading.Thread):
         self._running, self._over = running, threading.Event()
         self.fault = ""
         self.asked = 0
+        self.starved: Starved | None = None
 
     def run(self) -> None:
         """Ask until told to end."""
         while not self._over.wait(0.1):
-            status, seconds = probe(self._running, self._running.model.health.live)
+            try:
+                status, seconds = probe(self._running, self._running.model.health.live)
+            except Starved as busy:
+                self.starved = busy
+                return
             self.asked += 1
             if status != 200 and not self.fault:
                 self.fault = f"{status or 'no answer'} in {seconds:.1f} s"
 
     def end(self) -> None:
-        """Stop asking."""
+        """Stop asking.
+
+        Raises:
+            Starved: others had the CPU.
+        """
         self._over.set()
-        self.join(PROBE_TIMEOUT + 1)
+        self.join()
+        if self.starved:
+            raise self.starved
 
 
 @checks("database.lost", "database.liveness", "database.requests", "database.back", "database.cut")
@@ -205,7 +235,14 @@ def _drill(drill: _Drill) -> Iterator[Result]:
         if fault.full and not drill.lab.options.full:
             continue
         drill.lab.say(f"{name}: {drill.service} {fault.name}")
-        _inject(drill, fault, routes)
+        protocol.add(
+            fairly(
+                drill.running,
+                lambda f=fault: _inject(drill, f, routes),  # type: ignore[misc]
+                lambda noted: not noted.bad,
+                _TRIES,
+            )
+        )
     yield protocol.verdict("database.lost", name, f"{health.ready} within {PROBE_TIMEOUT:g} s")
     yield protocol.verdict("database.liveness", name, health.live)
     if routes:
@@ -229,7 +266,11 @@ def _using(drill: _Drill) -> tuple[list[str], bool]:
     finally:
         _start(drill.database)
     using = [route for route, (status, _) in found.items() if status == 0 or status >= 500]
-    return using, until(lambda: all(fine(ask(running, route)[0]) for route in using), _RETURN)
+
+    def returned() -> bool:
+        return all(fine(ask(running, route)[0]) for route in using)
+
+    return using, until(returned, _RETURN, running.watch())
 
 
 def _cut(drill: _Drill, routes: list[str]) -> Result:
@@ -237,20 +278,29 @@ def _cut(drill: _Drill, routes: list[str]) -> Result:
     database, name = drill.database, drill.running.name
     if not routes:
         return unmeasurable("database.cut", name, _NO_ROUTE)
-    with drill.mark("connections cut"):
+
+    def cut() -> dict[str, tuple[int, float]]:
         database.sql(_CUT.format(role=database.role))
-        until(lambda: database.sql(_LEFT.format(role=database.role)) == "0", 5)
-        found = drill.ask(routes)
-    good = all(fine(status) for status, _ in found.values())
-    return verdict("database.cut", name, good, measured=_told(found))
+        left = _LEFT.format(role=database.role)
+        until(lambda: database.sql(left) == "0", 5, drill.running.watch())
+        return drill.ask(routes)
+
+    with drill.mark("connections cut"):
+        found = fairly(drill.running, cut, _all_fine)
+    return verdict("database.cut", name, _all_fine(found), measured=_told(found))
+
+
+def _all_fine(found: dict[str, tuple[int, float]]) -> bool:
+    return all(fine(status) for status, _ in found.values())
 
 
 def _told(found: dict[str, tuple[int, float]]) -> str:
     return ", ".join(f"{path} {s or 'no answer'} in {t:.1f} s" for path, (s, t) in found.items())
 
 
-def _inject(drill: _Drill, fault: _Fault, routes: list[str]) -> None:
-    running, protocol = drill.running, drill.protocol
+def _inject(drill: _Drill, fault: _Fault, routes: list[str]) -> _Protocol:
+    """Let a fault come and go; what was seen of it."""
+    running, protocol = drill.running, _Protocol()
     ready, before = running.model.health.ready, running.state().get("StartedAt")
     liveness = _Liveness(running)
     liveness.start()
@@ -259,18 +309,20 @@ def _inject(drill: _Drill, fault: _Fault, routes: list[str]) -> None:
             try:
                 fault.inject(drill.database)
                 found = drill.ask(routes)
-                unnoticed = all(fine(status) for status, _ in found.values())
-                _lost(drill, fault, fault.brief or (fault.silent and unnoticed))
+                excused = fault.brief or (fault.silent and _all_fine(found))
+                _lost(drill, fault, protocol, excused=excused)
             finally:
                 fault.heal(drill.database)
         hung = {r: f for r, f in found.items() if not (fine(f[0]) or f[0] == 503)}
         if found:
             protocol.note("database.requests", not hung, f"{fault.name}: {_told(hung or found)}")
-        started = time.monotonic()
-        back = until(lambda: all(fine(ask(running, r)[0]) for r in (ready, *routes)), _RETURN)
+        watch = running.watch()
+        back = until(
+            lambda: all(fine(ask(running, r)[0]) for r in (ready, *routes)), _RETURN, watch
+        )
         state = running.state()
         same = state.get("StartedAt") == before and bool(state.get("Running"))
-        said = f"after {time.monotonic() - started:.1f} s" if back else "did not come back"
+        said = f"after {watch.seconds:.1f} s" if back else "did not come back"
         protocol.note(
             "database.back", back and same, f"{fault.name}: {said if same else 'needed a restart'}"
         )
@@ -279,15 +331,16 @@ def _inject(drill: _Drill, fault: _Fault, routes: list[str]) -> None:
     good = not liveness.fault and liveness.asked > 0
     said = liveness.fault or f"200 each of {liveness.asked} times"
     protocol.note("database.liveness", good, f"{fault.name}: {said}")
+    return protocol
 
 
-def _lost(drill: _Drill, fault: _Fault, excused: bool) -> None:
+def _lost(drill: _Drill, fault: _Fault, protocol: _Protocol, *, excused: bool) -> None:
     """Readiness must say so, in time, and name what failed without giving anything away.
 
     `excused`: it may stay 200.
     """
-    running, protocol = drill.running, drill.protocol
-    deadline = time.monotonic() + (2 * PROBE_TIMEOUT if excused else _NOTICE)
+    running = drill.running
+    watch, limit = running.watch(), 2 * PROBE_TIMEOUT if excused else _NOTICE
     silent = 0
     while True:
         try:
@@ -299,7 +352,7 @@ def _lost(drill: _Drill, fault: _Fault, excused: bool) -> None:
             said = f"no answer within {PROBE_TIMEOUT:g} s ({type(error).__name__})"
             protocol.note("database.lost", False, f"{fault.name}: {said}")
             return
-        if answer.status != 200 or time.monotonic() > deadline:
+        if answer.status != 200 or watch.over(limit):
             break
         time.sleep(0.2)
     if answer.status == 200 and excused:

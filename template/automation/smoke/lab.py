@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from automation.busy import Starved, Watch
 from automation.engine import Engine
 from automation.errors import EnvironmentTrouble
 from automation.model import Kind, Project, megabytes
@@ -23,6 +24,9 @@ PROBE_TIMEOUT = 2.0  # seconds; what the chart's readiness probe allows
 KILLED = "killed"  # how a fate begins that the memory limit brought about
 SIGKILLED = 137  # 128 + SIGKILL
 _INSTANCES = 2  # that may be started for a check: a first may be held up by what others do
+_LOOKS = 3  # at what a busy machine may have spoilt
+_UNFAIR = 0.25  # seconds of waiting for a CPU, in which a time limit within a service may run out
+_MOSTLY = 0.5  # of the time
 
 
 class NeverReady(OSError):
@@ -211,14 +215,41 @@ def probe(running: Running, path: str) -> tuple[int, float]:
     return (status, seconds) if status else ask(running, path)
 
 
-def until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> bool:
-    """Whether a condition comes true within so many seconds."""
-    deadline = time.monotonic() + seconds
+T = TypeVar("T")
+
+
+def fairly(
+    running: Running, look: Callable[[], T], good: Callable[[T], bool], looks: int = _LOOKS
+) -> T:
+    """What a look shows; a bad sight is looked at again where a busy machine may have spoilt it.
+
+    A service has time limits of its own, which run by the clock: one that runs out while others
+    have the CPU is no fault of it.
+
+    Raises:
+        Starved: it was bad each time, and the container had to wait for most of the time.
+    """
+    for _ in range(looks):
+        watch, anybody = running.watch(), Watch(None, anybody=True)
+        found = look()
+        if good(found) or max(watch.waited, anybody.waited) < _UNFAIR:
+            return found
+    if watch.waited > _UNFAIR and watch.waited > _MOSTLY * watch.wall:
+        raise Starved(watch)
+    return found
+
+
+def until(condition: Callable[[], bool], seconds: float, watch: Watch, pause: float = 0.1) -> bool:
+    """Whether a condition comes true within so many seconds of a `watch`.
+
+    Raises:
+        Starved: it has not, and others had the CPU.
+    """
     while True:
         with suppress(*NO_ANSWER, EnvironmentTrouble):
             if condition():
                 return True
-        if time.monotonic() > deadline:
+        if watch.over(seconds):
             return False
         time.sleep(pause)
 

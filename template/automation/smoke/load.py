@@ -6,9 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from automation.busy import Watch
 from automation.cgroup import Process
 from automation.model import megabytes
 from automation.results import Result
@@ -21,33 +23,44 @@ FULL_REQUESTS, FULL_CONCURRENCY = 3000, 16
 _ROUNDS = 4  # the first one warms up
 _TIMEOUT = 10.0  # seconds
 _ATTEMPTS = 3
-_STARVED = 0.15  # of the time that the container waited for a CPU
+_QUICK = 0.5  # seconds; what failed sooner failed by no time limit
+_BUSY = 0.15  # of the time somebody waited for a CPU
 _FULL = 0.95  # of the limit; whoever holds more is about to be killed
 _GROWTH = 0.10  # of the limit, from the second round's end to the last one's
 _BOUNDLESS = 2**62  # bytes; control groups of version 1 say so by a number near 2**63
 _STEP = 0.01  # of the limit; a round that adds less has added nothing
 
 
-def _waited(process: Process | None) -> float:
-    scheduled = process.scheduled() if process else None
-    return scheduled[1] if scheduled else 0.0
+@dataclass(slots=True)
+class _Seen:
+    """What went wrong, and how much of that was too quick to come of a time limit."""
+
+    bad: Counter[str] = field(default_factory=Counter)
+    quick: int = 0
+
+    def note(self, what: str, since: float) -> None:
+        """Take one request that went wrong, and when it was made."""
+        self.bad[what] += 1
+        self.quick += time.monotonic() - since < _QUICK
 
 
-def _round(running: Running, paths: list[str], requests: int, concurrency: int) -> Counter[str]:
-    """What went wrong in so many requests."""
-    bad: Counter[str] = Counter()
+def _round(
+    running: Running, paths: list[str], requests: int, concurrency: int, seen: _Seen
+) -> None:
+    """Make so many requests."""
 
     def client(share: int) -> None:
         connection = running.connect(_TIMEOUT)
         for index in range(share):
+            began = time.monotonic()
             try:
                 connection.request("GET", paths[index % len(paths)])
                 response = connection.getresponse()
                 response.read()
                 if response.status >= 500:
-                    bad[f"{response.status} on {paths[index % len(paths)]}"] += 1
+                    seen.note(f"{response.status} on {paths[index % len(paths)]}", began)
             except NO_ANSWER as error:
-                bad[type(error).__name__] += 1
+                seen.note(type(error).__name__, began)
                 connection.close()
                 if not running.alive():
                     return
@@ -56,7 +69,6 @@ def _round(running: Running, paths: list[str], requests: int, concurrency: int) 
     shares = [len(range(client, requests, concurrency)) for client in range(concurrency)]
     with ThreadPoolExecutor(max_workers=concurrency) as pool:
         list(pool.map(client, shares))
-    return bad
 
 
 @checks("load", "memory", "swap", "growth")
@@ -68,26 +80,29 @@ def load(lab: Lab, name: str) -> Iterator[Result]:
     paths = lab.routes(name)
     process = running.process()
     for _ in range(_ATTEMPTS):
-        bad: Counter[str] = Counter()
+        seen = _Seen()
         held: list[int] = []
-        started, waited = time.monotonic(), _waited(process)
+        watch, anybody = running.watch(), Watch(None, anybody=True)
         with lab.timeline.mark(running, f"{requests} requests"):
             for _ in range(_ROUNDS):
-                bad += _round(running, paths, requests // _ROUNDS, concurrency)
+                _round(running, paths, requests // _ROUNDS, concurrency, seen)
                 if fate(running):
                     break
                 time.sleep(0.2)
                 if process and (bytes_held := process.anonymous()) is not None:
                     held.append(bytes_held)
-        seconds = time.monotonic() - started
+        seconds, bad = watch.wall, seen.bad
         ended = fate(running)
         # A time limit within the service may run out while others have the CPU: that proves nothing.
-        if ended or not bad or _waited(process) - waited < _STARVED * seconds:
+        busy = anybody.waited > _BUSY * anybody.wall
+        if ended or not bad or not busy:
             break
     kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(bad.items()))
     killed = ended.startswith(KILLED)
     if killed and "memory" in lab.options.only:
         yield unmeasurable("load", name, "it was killed for memory: see the memory peak")
+    elif bad and busy and not ended and not seen.quick:
+        yield unmeasurable("load", name, f"the machine was busy: {watch}; {kinds}")
     else:
         yield verdict(
             "load",

@@ -7,19 +7,20 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 
-from automation.cgroup import Process
+from automation.busy import Watch
+from automation.errors import MachineTrouble
 from automation.model import Kind
 from automation.results import Result
 from automation.smoke.catalogue import unmeasurable, verdict
-from automation.smoke.lab import Lab, ask, checks, excerpt, until, words
-from automation.stack import Running
+from automation.smoke.lab import Lab, ask, checks, excerpt, fairly, until, words
+from automation.stack import Answer, Running, moment
 
 _SECRET = "s3cret-of-the-smoke-test"
 _END_WITHIN = 5.0  # seconds
-_LONGEST = 60.0  # seconds, of which it may have waited for a CPU all but the last ones
-_ATTEMPTS = 2  # a busy machine can make it late once
+_ATTEMPTS = 2  # a busy disk can make it late once
+_PATIENCE = 30.0  # seconds for the engine to start what answers at once
+_NOTICED = 2.0  # seconds until a request that was made has been written down
 _PAGE_TIMEOUT = 10.0  # seconds
 _WRONG = {"service": f"mysql://root:{_SECRET}@nowhere.invalid/x", "peer": f"ftp://{_SECRET}"}
 _SAYS_SO = re.compile(
@@ -41,11 +42,15 @@ process.on('SIGTERM', () => process.exit());
 def calls(lab: Lab, name: str) -> Iterator[Result]:
     """The frontend's page, and the browser's way through it to the backend."""
     running = lab.alive[name]
-    page = running.get("/", _PAGE_TIMEOUT)
+
+    def is_page(page: Answer) -> bool:
+        return page.status == 200 and b"<html" in page.body
+
+    page = fairly(running, lambda: running.get("/", _PAGE_TIMEOUT), is_page)
     yield verdict(
         "page",
         name,
-        page.status == 200 and b"<html" in page.body,
+        is_page(page),
         measured=f"{page.status}, {page.headers.get('content-type', 'no content type')}",
         seconds=page.seconds,
     )
@@ -54,9 +59,7 @@ def calls(lab: Lab, name: str) -> Iterator[Result]:
         if not backend:
             yield unmeasurable("path", name, f"{target} is not part of this run")
             continue
-        path = backend.model.health.ready
-        answer, own = running.get(path, _PAGE_TIMEOUT), backend.get(path)
-        same = answer.status == own.status and _status(answer.json()) == _status(own.json())
+        answer, same = fairly(running, lambda b=backend: _forwarded(running, b), lambda f: f[1])  # type: ignore[misc]
         yield verdict(
             "path",
             name,
@@ -66,6 +69,14 @@ def calls(lab: Lab, name: str) -> Iterator[Result]:
             detail="" if same else excerpt(answer),
             seconds=answer.seconds,
         )
+
+
+def _forwarded(running: Running, backend: Running) -> tuple[Answer, bool]:
+    """What comes of asking for a backend's health here; whether it is what the backend itself says."""
+    path = backend.model.health.ready
+    answer, own = running.get(path, _PAGE_TIMEOUT), backend.get(path)
+    same = answer.status == own.status and _status(answer.json()) == _status(own.json())
+    return answer, same
 
 
 def _status(body: object) -> object:
@@ -83,8 +94,14 @@ def _recorder(lab: Lab, name: str, token: str) -> Iterator[str]:
         "--entrypoint", "node", lab.images[name], "-e", _RECORDER, token, port,
     )  # fmt: skip
     # Its port is not published; the node in it needs a moment.
-    until(lambda: "listening" in lab.engine.call("logs", handle).stdout, 10)
     try:
+        watch = Watch(None, anybody=True)
+        if not until(
+            lambda: "listening" in lab.engine.call("logs", handle).stdout, _PATIENCE, watch
+        ):
+            raise MachineTrouble(
+                "the stand-in for a backend did not start", "run the command again"
+            )
         yield handle
     finally:
         lab.engine.call("rm", "--force", "--volumes", handle, check=False)
@@ -106,15 +123,18 @@ def recorded(lab: Lab, name: str) -> Iterator[Result]:
             environment=environment,
         ) as running,
     ):
-        with_backend = running.get("/", _PAGE_TIMEOUT)
 
         def asked() -> str:
             done = lab.engine.call("logs", recorder)
             found = re.findall(r"^asked (\w+ \S+)", done.stdout + done.stderr, re.MULTILINE)
             return ", ".join(dict.fromkeys(found))
 
-        until(lambda: bool(asked()), 2)
-        seen = asked()
+        def rendered() -> tuple[Answer, str]:
+            page = running.get("/", _PAGE_TIMEOUT)
+            until(lambda: bool(asked()), _NOTICED, running.watch())
+            return page, asked()
+
+        with_backend, seen = fairly(running, rendered, lambda f: f[0].status == 200 and bool(f[1]))
         yield verdict(
             "server-side",
             name,
@@ -125,7 +145,11 @@ def recorded(lab: Lab, name: str) -> Iterator[Result]:
             (c.health.ready for c in lab.project.containers.values() if c.kind is Kind.BACKEND),
             "/api/health",
         )
-        other = running.get(path, _PAGE_TIMEOUT)
+        other = fairly(
+            running,
+            lambda: running.get(path, _PAGE_TIMEOUT),
+            lambda answer: token.encode() in answer.body,
+        )
         mine = lab.alive[name].get(path, _PAGE_TIMEOUT)
         own, foreign = token.encode() in other.body, token.encode() in mine.body
         yield verdict(
@@ -138,7 +162,9 @@ def recorded(lab: Lab, name: str) -> Iterator[Result]:
         )
         lab.engine.call("rm", "--force", recorder)
         health, _ = ask(running, running.model.health.ready)
-        page = running.get("/", _PAGE_TIMEOUT)
+        page = fairly(
+            running, lambda: running.get("/", _PAGE_TIMEOUT), lambda answer: answer.status == 200
+        )
         text = words(page.body)
         says = text != words(with_backend.body) and bool(_SAYS_SO.search(text))
         named = address.encode() in page.body
@@ -202,29 +228,22 @@ def environment(lab: Lab, name: str) -> Iterator[Result]:
 
 
 def _lived(running: Running) -> float:
-    """Seconds until it ended, without those that it waited for a CPU; waits no longer than need be."""
-    process, patience = running.process(), _END_WITHIN * 2
-    age, waited, deadline = 0.0, 0.0, time.monotonic() + _LONGEST
-    while process and Process.of(process.pid) and time.monotonic() < deadline:
-        age, waited = process.age() or age, (process.scheduled() or (0.0, 0.0))[1] or waited
-        if age - waited > patience:
-            return age - waited
+    """Seconds until it ended, without those that it waited for a CPU; waits no longer than need be.
+
+    Raises:
+        Starved: others had the CPU.
+    """
+    process, watch = running.process(), running.watch()
+    age = waited = 0.0
+    while running.alive() and not watch.over(_END_WITHIN * 2):
+        if process:
+            age, waited = process.age() or age, (process.scheduled() or (0.0, 0.0))[1] or waited
         time.sleep(0.05)
-    until(lambda: not running.alive(), patience)
     # The engine may note the end late, but not before it was asked.
     return age - waited or min(_lasted(running.state()), time.monotonic() - running.launched)
 
 
 def _lasted(state: dict[str, object]) -> float:
     """Seconds between the engine's two timestamps of a container's life."""
-    ends = [_moment(str(state.get(key))) for key in ("StartedAt", "FinishedAt")]
-    return max(0.0, (ends[1] - ends[0]).total_seconds()) if ends[0] and ends[1] else 0.0
-
-
-def _moment(text: str) -> datetime | None:
-    match = re.match(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,6})?", text)
-    return (
-        datetime.fromisoformat(f"{match[1]}T{match[2]}{match[3] or ''}".ljust(19))
-        if match
-        else None
-    )
+    started, ended = (moment(str(state.get(key))) for key in ("StartedAt", "FinishedAt"))
+    return max(0.0, (ended - started).total_seconds()) if started and ended else 0.0

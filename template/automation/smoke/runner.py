@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from automation import endpoint
 from automation.build import Image
+from automation.busy import Starved
 from automation.engine import Engine
 from automation.errors import EnvironmentTrouble, MachineTrouble
 from automation.model import Project
@@ -137,6 +138,11 @@ class _Run:
                 done.add(result.id.removeprefix(PREFIX))
                 self.take(result)
                 broken = broken or (result.title if result.failed else "")
+        except Starved as busy:
+            for check in CHECKS:
+                if check.id in wanted - done:
+                    done.add(check.id)
+                    self.take(unmeasurable(check.id, name, str(busy)))
         except Exception as error:  # whatever an image makes of a check is the image's failure
             running = lab.alive.get(name)
             state = running.state() if running else {}
@@ -189,13 +195,22 @@ class _Run:
 
     def _start(self, lab: Lab, name: str) -> None:
         lab.say(f"starting {name}")
-        running = lab.stack.start(name, lab.images[name])
+        try:
+            running = lab.stack.start(name, lab.images[name])
+        except Starved as busy:
+            for check in CHECKS:
+                if check.group != "image" and self._options.make(check, lab.project, name):
+                    self.take(unmeasurable(check.id, name, str(busy)))
+            return
         if running.seconds_to_healthy is not None:
             lab.alive[name] = running
             lab.timeline.watch(running)
         # Whoever does not start has failed, whatever was asked for.
         if "start" in self._options.only or name not in lab.alive:
-            result = health.start(lab, running)
+            try:
+                result = health.start(lab, running)
+            except Starved as busy:
+                result = unmeasurable("start", name, str(busy))
             self.results.append(result)
             self._seen(result)
         if name not in lab.alive:

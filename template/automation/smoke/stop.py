@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from itertools import product
 
+from automation.busy import Starved
 from automation.cgroup import Process, own_wait
+from automation.errors import EnvironmentTrouble
 from automation.results import Result
 from automation.smoke import identity
 from automation.smoke.catalogue import unmeasurable, verdict
-from automation.smoke.lab import SIGKILLED, Lab, checks, until
+from automation.smoke.lab import SIGKILLED, Lab, checks, fate, until
 from automation.stack import NO_ANSWER, Running
 
 _CLIENTS = 4
-# Of the CPU that a start takes: the program itself is running, not its interpreter.
-_RAN_ENOUGH = 0.5
-_STILL = 100  # looks in a row, 5 ms apart, without work: it waits for something
-_HANGS = 0.3  # seconds without an answer after which a request counts as slow
+_LOOKS, _PAUSE = 60, 0.005  # at a process, and the seconds between two
+_AT_REST = 0.9  # of the looks; who waits for something wakes now and then to see the time
+_HANGS = (
+    0.3  # seconds without an answer after which a request counts as slow, where no process is seen
+)
 _LONGEST = 30.0  # seconds
-_STARVED = 0.3  # seconds that a client waited for a CPU, within which a server may have given it up
+_ATTEMPTS = 3
+_STARVED = 0.1  # seconds that a client waited for a CPU, within which a server may have given it up
+# A start is slowed down to take so many seconds: what the engine needs to be told is little of it.
+_SLOWLY = 4.0
+_PERIOD = 100_000  # microseconds, the kernel's own period of a CPU limit
+_LEAST_QUOTA = 1_000  # microseconds, the least that the kernel takes
+# Of the CPU that the program's own start takes: by then it must hear a signal, and then at the latest it is sent.
+_HEARS_AT, _SENT_BY = 0.4, 0.5
+_SHORT = 0.05  # seconds of CPU; in a start that is shorter the signal cannot be placed
+_INTERPRETER = {
+    "python": "import time;print(time.process_time())",
+    "node": "const u=process.cpuUsage();console.log((u.user+u.system)/1e6)",
+}
 
 
 def _judge(
@@ -52,29 +69,100 @@ def idle(lab: Lab, running: Running) -> Result:
         link.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Seconds of CPU: what the bare interpreter takes, and what it takes until the program listens."""
+
+    interpreter: float
+    listens: float
+
+    def at(self, part: float) -> float:
+        """When so much of the program's own start is done."""
+        return self.interpreter + part * (self.listens - self.interpreter)
+
+
 @checks("stop.starting")
 def starting(lab: Lab, name: str) -> Iterator[Result]:
-    """SIGTERM as soon as the program itself runs, long before it listens."""
-    with lab.instance(name, "starting") as running:
-        process = running.process()
-        if process is None or process.scheduled() is None:
-            yield unmeasurable("stop.starting", name, "its process is not visible from here")
+    """SIGTERM while the program itself runs, long before it listens.
+
+    It is frozen in that very state: whether it hears is settled before it runs on, as a process 1
+    that does not handle a signal is never handed it.
+    """
+    alive = lab.alive[name]
+    process = alive.process()
+    if process is None or process.scheduled() is None:
+        yield unmeasurable("stop.starting", name, "its process is not visible from here")
+        return
+    start = _Start(float(alive.evaluate(_INTERPRETER)), alive.cpu_to_healthy)
+    found: list[Result] = []
+    why, slowly = "", _SLOWLY
+    for attempt in range(2 * _ATTEMPTS):
+        if start.listens - start.interpreter < _SHORT:
+            why = f"it listens after {start.listens:.2f} s of CPU, most of them its interpreter's"
+            break
+        quota = max(_LEAST_QUOTA, int(_PERIOD * start.listens / slowly))
+        slow = (f"--cpu-period={_PERIOD}", f"--cpu-quota={quota}")
+        with lab.instance(name, f"starting-{attempt}", *slow) as running:
+            watch = running.watch()
+            ran, listens = _frozen(lab, running, start.at(_HEARS_AT))
+            if listens:
+                start = _Start(start.interpreter, min(ran, start.at(_SENT_BY)))
+                why = f"it listened before the signal could be sent: {watch}"
+                continue
+            result = _judge("stop.starting", running, _stop_frozen(lab, running))
+            if not result.failed and ran > start.at(_SENT_BY):
+                # By then even a late one may hear.
+                slowly *= 2
+                why = f"the signal was sent too late: {watch}"
+                continue
+        found.append(result)
+        # A start is not the same each time: one that failed is asked again, and the majority counts.
+        if not found[0].failed or [one.failed for one in found].count(result.failed) == 2:
+            yield result
             return
-        _wait_for_program(process, _RAN_ENOUGH * lab.alive[name].cpu_to_healthy)
-        yield _judge("stop.starting", running, lab.stack.stop(running, running.model.budgets.stop))
+    yield unmeasurable("stop.starting", name, why)
 
 
-def _wait_for_program(process: Process, enough: float) -> None:
-    """Wait until a process has run for so many seconds, or sleeps."""
-    ran, still = 0.0, 0
-    while still < _STILL:
-        now = (process.scheduled() or (enough, 0.0))[0]
-        if now >= enough:
-            return
-        # Looks are counted, not seconds: it may be us who did not get a CPU.
-        still = still + 1 if now == ran and process.sleeps() else 0
-        ran = now
-        time.sleep(0.005)
+def _frozen(lab: Lab, running: Running, enough: float) -> tuple[float, bool]:
+    """Freeze a container once its first thread has run for so many seconds, or it waits for something.
+
+    The seconds that it ran, and whether it listens.
+    """
+    process = running.process()
+    if process is not None:
+        _rests(process, lambda: (process.scheduled() or (math.inf, 0.0))[0] >= enough)
+    if process is None or not process.again():
+        raise EnvironmentTrouble(f"it {fate(running)} while starting")
+    lab.engine.pause(running.handle)
+    return (process.scheduled() or (0.0, 0.0))[0], process.listens(running.model.port)
+
+
+def _stop_frozen(lab: Lab, running: Running) -> tuple[float, int]:
+    """Signal a container while it is frozen, and let it end; the seconds it took and the exit code."""
+    # At full speed from here on: how long it takes to end is no matter of its start.
+    lab.engine.call("update", "--cpu-quota=-1", running.handle, check=False)
+    heard = lab.stack.signal(running)
+    lab.engine.unpause(running.handle)
+    if not heard:  # an engine that signals no frozen container
+        lab.stack.signal(running)
+    return lab.stack.end(running, running.model.budgets.stop)
+
+
+def _rests(process: Process, over: Callable[[], bool]) -> bool:
+    """Whether a process comes to wait for something before it is `over`.
+
+    Looks are counted, not seconds: it may be us, or it, who did not get a CPU.
+    """
+    while not over():
+        asleep = 0
+        for _ in range(_LOOKS):
+            if over():
+                return False
+            asleep += process.sleeps()
+            time.sleep(_PAUSE)
+        if asleep >= _AT_REST * _LOOKS:
+            return True
+    return False
 
 
 class _Busy(threading.Thread):
@@ -85,12 +173,13 @@ class _Busy(threading.Thread):
         self._running = running
         self.answered = 0
         self.lost = ""
-        self.waited = 0.0  # seconds that this client waited for a CPU
+        self.waited = 0.0  # seconds for a CPU since the last answer but one
         self.over = threading.Event()
 
     def run(self) -> None:
         """Ask until the last answer."""
         link = self._running.connect(_LONGEST)
+        before = waited = own_wait()
         try:
             while not self.over.is_set():
                 link.request("GET", self._running.model.health.live)
@@ -102,27 +191,29 @@ class _Busy(threading.Thread):
                 if response.will_close:
                     return
                 time.sleep(0.01)
-        except NO_ANSWER as error:
+                before, waited = waited, own_wait()
+        except (*NO_ANSWER, Starved) as error:
             self.lost = type(error).__name__
         finally:
-            self.waited = own_wait()
+            self.waited = own_wait() - before
             link.close()
 
 
-def _stop_busy(lab: Lab, running: Running) -> tuple[Result, bool]:
-    """SIGTERM under clients that never rest; whether those had the CPU to do so."""
+def _stop_busy(lab: Lab, running: Running) -> tuple[Result, float]:
+    """SIGTERM under clients that never rest; how long those that lost a request waited for a CPU."""
     clients = [_Busy(running) for _ in range(_CLIENTS)]
     for client in clients:
         client.start()
-    until(lambda: all(client.answered or client.lost for client in clients), 10)
+    until(lambda: all(client.answered or client.lost for client in clients), 10, running.watch())
     stopped = lab.stack.stop(running, running.model.budgets.stop)
     for client in clients:
         client.over.set()
         client.join(_LONGEST)
-    lost = [client.lost for client in clients if client.lost]
-    said = f"{len(lost)} of {_CLIENTS} connections lost a request ({lost[0]})" if lost else ""
-    fair = not lost or max(client.waited for client in clients) < _STARVED
-    return _judge("stop.busy", running, stopped, said), fair
+    lost = [client for client in clients if client.lost]
+    said = f"{len(lost)} of {_CLIENTS} connections lost a request ({lost[0].lost})" if lost else ""
+    # One client that was prompt and lost a request is enough.
+    waited = min((client.waited for client in lost), default=0.0)
+    return _judge("stop.busy", running, stopped, said), waited
 
 
 @checks("stop.busy", "diff")
@@ -132,12 +223,20 @@ def busy(lab: Lab, name: str) -> Iterator[Result]:
         for path in lab.routes(name):
             with suppress(*NO_ANSWER):
                 running.get(path, 10)
-        result, fair = _stop_busy(lab, running)
+        result, waited = _stop_busy(lab, running)
         yield from identity.diff(lab, running)
-    if not fair:
-        with lab.ready(name, "busy-again") as running:
-            result, _ = _stop_busy(lab, running)
-    yield result
+    for attempt in range(1, _ATTEMPTS):
+        if waited < _STARVED:
+            break
+        with lab.ready(name, f"busy-{attempt}") as running:
+            result, waited = _stop_busy(lab, running)
+    if waited < _STARVED:
+        yield result
+    else:
+        why = (
+            f"the machine was busy: each client that lost a request waited {waited:.1f} s for a CPU"
+        )
+        yield unmeasurable("stop.busy", name, why)
 
 
 @checks("stop.in-flight")
@@ -160,41 +259,54 @@ def in_flight(lab: Lab, name: str) -> Iterator[Result]:
             )
             return
         thread, answers, paused = slow
-        started = time.monotonic()
+        process = running.process()
         try:
-            lab.engine.call("kill", "--signal", "TERM", running.handle)
-            time.sleep(_HANGS)
+            lab.stack.signal(running)
+            # What it waits for comes back only after it has taken note of the signal.
+            if process:
+                _rests(process, lambda: not process.again())
+            else:
+                time.sleep(_HANGS)
         finally:
             lab.engine.unpause(paused)
-        ended = until(lambda: not running.alive(), model.budgets.stop)
-        stopped = time.monotonic() - started
+        stopped = lab.stack.end(running, model.budgets.stop)
         thread.join(_LONGEST)
         said = answers[0] if answers else "no answer"
         # 503 is an answer too: what it waited for was away for a while.
         answered = said.isdigit() and (int(said) < 500 or said == "503")
         lost = "" if answered else f"the request was lost ({said})"
-        code = int(running.state().get("ExitCode", -1)) if ended else SIGKILLED
-        yield _judge("stop.in-flight", running, (stopped, code), lost)
+        yield _judge("stop.in-flight", running, stopped, lost)
 
 
 def _slow_request(
     lab: Lab, running: Running, paths: list[str], handles: list[str]
 ) -> tuple[threading.Thread, list[str], str] | None:
     """A request that hangs while one of `handles` is paused; that one stays so."""
+    process = running.process()
     for handle, path in product(handles, paths):
         lab.engine.pause(handle)
         answers: list[str] = []
+        ran = _ran(process)
 
         def get(path: str = path, answers: list[str] = answers) -> None:
             try:
                 answers.append(str(running.get(path, _LONGEST).status))
-            except NO_ANSWER as error:
+            except (*NO_ANSWER, Starved) as error:
                 answers.append(type(error).__name__)
 
         thread = threading.Thread(target=get, daemon=True)
         thread.start()
-        thread.join(_HANGS)
+        if process:
+            # It has taken the request, and waits.
+            until(lambda before=ran: _ran(process) > before, _HANGS, running.watch(), _PAUSE)  # type: ignore[misc]
+            _rests(process, lambda thread=thread: not thread.is_alive())  # type: ignore[misc]
+        else:
+            thread.join(_HANGS)
         if thread.is_alive():
             return thread, answers, handle
         lab.engine.unpause(handle)
     return None
+
+
+def _ran(process: Process | None) -> float:
+    return ((process.scheduled() if process else None) or (0.0, 0.0))[0]

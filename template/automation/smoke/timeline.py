@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from automation.busy import Starved
 from automation.cgroup import Process
 from automation.errors import EnvironmentTrouble
 from automation.stack import NO_ANSWER, Running
@@ -96,6 +97,6 @@ class Timeline:
             try:
                 answer = running.get(running.model.health.ready, _TIMEOUT)
                 taken = answer.seconds if answer.status == 200 else None
-            except NO_ANSWER:
+            except (*NO_ANSWER, Starved):
                 taken = None
             series.latency.append((at, taken))
