@@ -64,6 +64,7 @@ class Running:
     id: str = ""  # the engine's full one
     port: int = 0
     pid: int = 0
+    stop_signal: str = ""
     hidden: bool = False  # it runs, and its process cannot be seen from here
     launched: float = 0.0
     seconds_to_healthy: float | None = None
@@ -124,6 +125,13 @@ class Running:
         found = Process.of(self.pid, self.id)
         self.hidden = found is None and bool(state.get("Running"))
         return found
+
+    def stopped_by(self) -> str:
+        """The signal that its image wants to be stopped by: SIGTERM unless it says otherwise."""
+        if not self.stop_signal:
+            found = self.engine.inspect("container", self.handle) or {}
+            self.stop_signal = str((found.get("Config") or {}).get("StopSignal") or "SIGTERM")
+        return self.stop_signal
 
     def watch(self) -> Watch:
         """A stopwatch that stands still while it waits for a CPU."""
@@ -378,12 +386,10 @@ class Stack:
                 return
             time.sleep(0.02)
 
-    def signal(self, running: Running) -> bool:
-        """Send what its image wants to be stopped by, SIGTERM unless it says otherwise; whether it went."""
-        config = (self.engine.inspect("container", running.handle) or {}).get("Config") or {}
-        number = str(config.get("StopSignal") or "SIGTERM")
-        done = self.engine.call("kill", "--signal", number, running.handle, check=False)
-        return done.returncode == 0
+    def signal(self, running: Running) -> None:
+        """Send what its image wants to be stopped by; one that has ended meanwhile is no fault."""
+        words = ["kill", "--signal", running.stopped_by(), running.handle]
+        self.engine.call(*words, check=False)
 
     def end(self, running: Running, grace: float) -> tuple[float, int]:
         """Wait until it ends, SIGKILL after `grace` seconds; the seconds it took and the exit code.

@@ -31,7 +31,7 @@ _STARVED = 0.1  # seconds that a client waited for a CPU, within which a server 
 # A start is slowed down to take so many seconds: what the engine needs to be told is little of it.
 _SLOWLY = 4.0
 _PERIOD = 100_000  # microseconds, the kernel's own period of a CPU limit
-_LEAST_QUOTA = 1_000  # microseconds, the least that the kernel takes
+_LEAST_SPEED = 0.01  # of a CPU, the least that the kernel takes
 # Of the CPU that the program's own start takes: by then it must hear a signal, and then at the latest it is sent.
 _HEARS_AT, _SENT_BY = 0.4, 0.5
 _SHORT = 0.05  # seconds of CPU; in a start that is shorter the signal cannot be placed
@@ -85,8 +85,8 @@ class _Start:
 def starting(lab: Lab, name: str) -> Iterator[Result]:
     """SIGTERM while the program itself runs, long before it listens.
 
-    It is frozen in that very state: whether it hears is settled before it runs on, as a process 1
-    that does not handle a signal is never handed it.
+    A process 1 that does not handle a signal is never handed it: what counts is the state in which
+    it comes. The start is in slow motion, so that the program does not get far while it is sent.
     """
     alive = lab.alive[name]
     process = alive.process()
@@ -94,58 +94,53 @@ def starting(lab: Lab, name: str) -> Iterator[Result]:
         yield unmeasurable("stop.starting", name, "its process is not visible from here")
         return
     start = _Start(float(alive.evaluate(_INTERPRETER)), alive.cpu_to_healthy)
-    found: list[Result] = []
+    found: list[bool] = []
     why, slowly = "", _SLOWLY
     for attempt in range(2 * _ATTEMPTS):
         if start.listens - start.interpreter < _SHORT:
             why = f"it listens after {start.listens:.2f} s of CPU, most of them its interpreter's"
             break
-        quota = max(_LEAST_QUOTA, int(_PERIOD * start.listens / slowly))
-        slow = (f"--cpu-period={_PERIOD}", f"--cpu-quota={quota}")
+        speed = max(_LEAST_SPEED, start.listens / slowly)
+        slow = (f"--cpu-period={_PERIOD}", f"--cpu-quota={int(speed * _PERIOD)}")
         with lab.instance(name, f"starting-{attempt}", *slow) as running:
             watch = running.watch()
-            ran, listens = _frozen(lab, running, start.at(_HEARS_AT))
+            ran, listens = _begun(running, start.at(_HEARS_AT))
             if listens:
                 start = _Start(start.interpreter, min(ran, start.at(_SENT_BY)))
                 why = f"it listened before the signal could be sent: {watch}"
                 continue
-            result = _judge("stop.starting", running, _stop_frozen(lab, running))
-            if not result.failed and ran > start.at(_SENT_BY):
-                # By then even a late one may hear.
-                slowly *= 2
-                why = f"the signal was sent too late: {watch}"
-                continue
-        found.append(result)
+            sent = time.monotonic()
+            lab.stack.signal(running)
+            ran += speed * (time.monotonic() - sent + _PERIOD / 1e6)
+            # At full speed from here on: how long it takes to end is no matter of its start.
+            lab.engine.call("update", "--cpu-quota=-1", running.handle, check=False)
+            stopped = lab.stack.end(running, running.model.budgets.stop)
+        result = _judge("stop.starting", running, stopped)
+        if not result.failed and ran > start.at(_SENT_BY):
+            # By then even a late one may hear.
+            slowly *= 2
+            why = f"the signal was sent too late: {watch}"
+            continue
+        found.append(result.failed)
         # A start is not the same each time: one that failed is asked again, and the majority counts.
-        if not found[0].failed or [one.failed for one in found].count(result.failed) == 2:
+        if not found[0] or found.count(result.failed) == 2:
             yield result
             return
     yield unmeasurable("stop.starting", name, why)
 
 
-def _frozen(lab: Lab, running: Running, enough: float) -> tuple[float, bool]:
-    """Freeze a container once its first thread has run for so many seconds, or it waits for something.
+def _begun(running: Running, enough: float) -> tuple[float, bool]:
+    """Wait until a container's first thread has run for so many seconds, or waits for something.
 
     The seconds that it ran, and whether it listens.
     """
+    running.stopped_by()  # asked now, as later it would take time
     process = running.process()
     if process is not None:
         _rests(process, lambda: (process.scheduled() or (math.inf, 0.0))[0] >= enough)
     if process is None or not process.again():
         raise EnvironmentTrouble(f"it {fate(running)} while starting")
-    lab.engine.pause(running.handle)
     return (process.scheduled() or (0.0, 0.0))[0], process.listens(running.model.port)
-
-
-def _stop_frozen(lab: Lab, running: Running) -> tuple[float, int]:
-    """Signal a container while it is frozen, and let it end; the seconds it took and the exit code."""
-    # At full speed from here on: how long it takes to end is no matter of its start.
-    lab.engine.call("update", "--cpu-quota=-1", running.handle, check=False)
-    heard = lab.stack.signal(running)
-    lab.engine.unpause(running.handle)
-    if not heard:  # an engine that signals no frozen container
-        lab.stack.signal(running)
-    return lab.stack.end(running, running.model.budgets.stop)
 
 
 def _rests(process: Process, over: Callable[[], bool]) -> bool:
