@@ -497,7 +497,7 @@ def abandoned(owner: str) -> bool:
 
 def rebooted(owner: str) -> bool:
     """Whether that owner ran on this very host, outside any container, before it was started anew."""
-    host, boot, namespace = (["", "", "", *owner.rsplit(":", 4)])[-5:-2]
+    host, boot, namespace = (["", "", "", "", *owner.rsplit(":", 4)])[-5:-2]
     here = _place().rsplit(":", 2)
     return (
         namespace == here[2] == _HOSTS_NAMESPACE

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from automation import cgroup
 from automation.cgroup import Process
 
 
@@ -62,3 +63,38 @@ def test_where_nothing_is_visible_nothing_is_said(tmp_path: Path) -> None:
         assert process.anonymous() is None
         assert process.swap() is None
         assert process.kills() == 0
+
+
+ID = "0123456789abcdef" * 4
+OTHER = "fedcba9876543210" * 4
+HOSTS = "1066 1052 0:40 /docker/containers/{id}/hosts /etc/hosts rw,relatime - ext4 /dev/vda rw"
+SHM = "66 52 0:40 / /var/lib/docker/containers/{id}/mounts/shm rw,nosuid - tmpfs shm rw"
+
+
+@pytest.mark.parametrize(
+    ("groups", "mounts", "proves"),
+    [
+        (f"4:memory:/docker/{ID}\n1:cpu:/docker/{ID}", "", True),
+        (f"0::/system.slice/docker-{ID}.scope", "", True),
+        (f"0::/user.slice/user-1000.slice/user.slice/libpod-{ID}.scope/container", "", True),
+        (f"0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{ID}.scope", "", True),
+        (f"0::/../../docker-{ID}.scope", "", True),
+        ("4:memory:/user.slice\n0::/user.slice", HOSTS.format(id=ID), True),
+        (f"0::/system.slice/docker-{OTHER}.scope", HOSTS.format(id=OTHER), False),
+        (f"0::/docker/{ID[:12]}", "", False),
+        ("0::/", "", False),
+        # A process of the host sees the engine's own mounts.
+        ("0::/system.slice/cron.service", SHM.format(id=ID), False),
+    ],
+)
+def test_a_process_must_prove_to_be_the_containers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: str, mounts: str, proves: bool
+) -> None:
+    monkeypatch.setattr(cgroup, "_PROC", tmp_path)
+    place = tmp_path / "42"
+    place.mkdir()
+    for name, text in {"cgroup": groups, "mountinfo": mounts, "cmdline": "python"}.items():
+        (place / name).write_text(f"{text}\n")
+    assert (Process.of(42, ID) is not None) is proves
+    assert Process.of(42, "") is None
+    assert Process.of(43, ID) is None
