@@ -32,6 +32,7 @@ class Watch:
     def __init__(self, process: Process | None, *, anybody: bool = False) -> None:
         self._process, self._anybody = process, anybody
         self._started, self._from, self._waited = time.monotonic(), self._reading(), 0.0
+        self._stopped: float | None = None
 
     def _reading(self) -> float:
         if self._anybody:
@@ -41,19 +42,28 @@ class Watch:
     @property
     def wall(self) -> float:
         """Seconds since it was made."""
-        return time.monotonic() - self._started
+        return (time.monotonic() if self._stopped is None else self._stopped) - self._started
 
     @property
     def waited(self) -> float:
         """Seconds of those that went by waiting for a CPU."""
-        # What is gone has no count any more.
-        self._waited = max(self._waited, min(self.wall, self._reading() - self._from))
+        if self._stopped is None:
+            # What is gone has no count any more.
+            self._waited = max(self._waited, min(self.wall, self._reading() - self._from))
         return self._waited
+
+    def stop(self) -> None:
+        """Count no further."""
+        self._waited, self._stopped = self.waited, time.monotonic()
 
     @property
     def seconds(self) -> float:
         """Seconds without those."""
         return max(0.0, self.wall - self.waited)
+
+    def doubts(self, seconds: float, limit: float) -> bool:
+        """Whether a time beyond a limit may be the machine's, as nobody knows who of all waited."""
+        return self._anybody and seconds - self.waited <= limit < seconds
 
     def over(self, limit: float) -> bool:
         """Whether so many seconds have passed without those.

@@ -68,6 +68,7 @@ class Running:
     hidden: bool = False  # it runs, and its process cannot be seen from here
     launched: float = 0.0
     seconds_to_healthy: float | None = None
+    awaited: Watch | None = None  # what watched over those seconds
     cannot_start: str = ""  # the engine's words, where its command is none
     cpu_to_healthy: float = 0.0  # seconds that its first thread ran until then, where that is known
 
@@ -371,7 +372,8 @@ class Stack:
         """
         # Beyond the budget: a slow start is reported with its time, not as "never".
         limit = running.model.budgets.start + beyond
-        watch, waited = running.watch(), own_wait()
+        running.awaited = watch = running.watch()
+        waited = own_wait()
         while not watch.over(limit):
             try:
                 if not running.port:
@@ -379,6 +381,7 @@ class Stack:
                 status = running.get(path or running.model.health.ready, timeout=3).status
                 if status == 200 or not healthy:
                     running.seconds_to_healthy = _taken(running, own_wait() - waited)
+                    watch.stop()
                     return
             except NO_ANSWER:
                 pass

@@ -6,15 +6,19 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace as with_
 from pathlib import Path
 
 import pytest
 
 from automation import smoke
+from automation.engine import Engine
 from automation.errors import ExitCode
 from automation.results import Status, judge
 from automation.smoke.command import merged
-from automation.stack import remove_kept, sweep
+from automation.stack import Stack, remove_kept, sweep
 from tests.conftest import ROOT
 from tests.containers.conftest import Service, failed, fault, left_over, replace, with_database
 from tests.release.conftest import Registry
@@ -71,6 +75,100 @@ def test_what_did_not_start_is_not_passed_over_in_silence(service: Service) -> N
     assert set(results) == made
     assert results["load"].status is Status.UNMEASURABLE
     assert results["load"].detail == "it did not start"
+
+
+@contextmanager
+def busy_machine() -> Iterator[None]:
+    """Something else wants two CPUs for each that there is."""
+    loop = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(loop) for _ in range(2 * (os.cpu_count() or 1))]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def test_a_busy_machine_changes_no_verdict(service: Service) -> None:
+    """These would: a probe's time limit, a signal that comes late, a start that takes long."""
+    checks = ("start", "healthcheck", "stop.starting", "stop.busy")
+    with_database(service.folder)
+    with busy_machine():
+        results = service.smoke(*checks)
+        assert failed(results) == set(), [(r.id, r.measured) for r in results if r.failed]
+        fault("late-handler")(service.folder)
+        assert failed(service.smoke("stop.starting")) == {"smoke.stop.starting"}
+
+
+def test_a_probe_that_is_slower_than_its_own_limit_is_caught(service: Service) -> None:
+    replace("Dockerfile", "--timeout=3s", "--timeout=1s")(service.folder)
+    with (service.folder / "healthcheck.py").open("a") as file:
+        file.write("import time\ntime.sleep(12)\n")
+    (result,) = service.smoke("healthcheck")
+    assert result.failed, result
+    assert result.measured.startswith("healthy, after 12.") or result.measured == "starting"
+
+
+def client_that(folder: Path, engine: Engine, script: str) -> Engine:
+    """The engine behind a client that does something of its own, too."""
+    client = folder / "docker"
+    client.write_text(f"#!/bin/bash\n{script}\n")
+    client.chmod(0o755)
+    return with_(engine, client=client)
+
+
+def test_another_kernels_process_ids_are_nobodys_here(service: Service, tmp_path: Path) -> None:
+    """As from Docker Desktop, WSL 2 or dind at localhost: one of them lives here, too."""
+    stranger = client_that(
+        tmp_path, service.engine,
+        f'set -o pipefail\n[ "$2" = inspect ] || exec {service.engine.client} "$@"\n'
+        f"{service.engine.client} \"$@\" | sed 's/\"Pid\": [1-9][0-9]*/\"Pid\": {os.getpid()}/'",
+    )  # fmt: skip
+    with_database(service.folder)
+    options = smoke.Options(smoke.select(["start", "load", "stop", "environment", "data"]))
+    results = smoke.smoke(service.project, stranger, [service.build()], print, options)
+    assert failed(results) == set(), [(r.id, r.measured) for r in results if r.failed]
+    found = {result.id.removeprefix("smoke."): result for result in results}
+    for id in ("stop.starting", "growth"):
+        assert found[id].status is Status.UNMEASURABLE, found[id]
+    # Nobody can say who waited for a CPU: where anybody did, no time is held against the image.
+    for id in {"start", "stop", "stop.in-flight", "environment", "data", "restart"}:
+        assert found[id].measured or "the machine was busy" in found[id].detail, found[id]
+
+
+def test_no_value_is_in_a_command_line(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Command lines are everybody's to read: `ps`."""
+    words = tmp_path / "words"
+    watched = client_that(
+        tmp_path,
+        service.engine,
+        f'printf "%s\\n" "$@" >> {words}\nexec {service.engine.client} "$@"',
+    )
+    with_database(service.folder)
+    replace("taskflow.toml", '["DATABASE_URL"]', '["DATABASE_URL", "SIGNING_KEY"]')(service.folder)
+    secret = "-----BEGIN KEY-----\nMIIE 'quoted' \"twice\" $HOME\n-----END KEY-----"
+    monkeypatch.setenv("SIGNING_KEY", secret)
+    image = service.build()
+    with Stack(watched, service.project, print) as stack:
+        database = stack.start_service("database")
+        database.add_role("another")
+        running = stack.start("backend", image.id)
+        assert running.seconds_to_healthy is not None, running.last_words()
+        given = (watched.inspect("container", running.handle) or {})["Config"]["Env"]
+        assert f"SIGNING_KEY={secret}" in given
+        assert f"DATABASE_URL={database.url()}" in given
+        hidden = [
+            "BEGIN KEY",
+            "MIIE",
+            database.password("another"),
+            database.password(database.role),
+        ]
+    said = words.read_text()
+    assert "SIGNING_KEY" in said
+    assert [text for text in hidden if text in said] == []
 
 
 @pytest.mark.parametrize(

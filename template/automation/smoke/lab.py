@@ -16,7 +16,7 @@ from automation.errors import EnvironmentTrouble
 from automation.model import Kind, Project, megabytes
 from automation.process import Say
 from automation.results import Result
-from automation.smoke.catalogue import Check
+from automation.smoke.catalogue import Check, unmeasurable, verdict
 from automation.smoke.timeline import Timeline
 from automation.stack import NO_ANSWER, STREAM, Answer, Running, Stack
 
@@ -213,6 +213,21 @@ def probe(running: Running, path: str) -> tuple[int, float]:
     """As `ask`, but like a kubelet it forgives one probe that was not answered in time."""
     status, seconds = ask(running, path)
     return (status, seconds) if status else ask(running, path)
+
+
+def in_time(id: str, running: Running, limit: float, measured: str) -> Result:
+    """Judge the seconds that a container took to its first healthy answer."""
+    seconds = running.seconds_to_healthy or 0.0
+    if running.awaited and running.awaited.doubts(seconds, limit):
+        return unmeasurable(id, running.name, f"{Starved(running.awaited)}, all together")
+    return verdict(
+        id,
+        running.name,
+        seconds <= limit,
+        limit=f"at most {limit:g} s",
+        measured=f"{seconds:.2f} s{measured}",
+        seconds=seconds,
+    )
 
 
 T = TypeVar("T")

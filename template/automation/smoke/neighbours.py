@@ -11,7 +11,7 @@ from automation.model import Kind
 from automation.results import Result
 from automation.smoke import stop
 from automation.smoke.catalogue import unmeasurable, verdict
-from automation.smoke.lab import PROBE_TIMEOUT, Lab, ask, checks, fairly, fate, fine, probe
+from automation.smoke.lab import PROBE_TIMEOUT, Lab, ask, checks, fairly, fate, fine, in_time, probe
 from automation.stack import Running
 
 CONNECTIONS = 1000
@@ -107,24 +107,17 @@ def deserted(lab: Lab, name: str) -> Iterator[Result]:
         beyond = 2 * _COLD_FACTOR * model.budgets.start
         # What it answers is the affair of other checks: here it must only be there.
         lab.stack.wait(running, model.health.live, beyond, healthy=False)
-        seconds = running.seconds_to_healthy
         budget = _COLD_FACTOR * model.budgets.start
-        if seconds is None:
+        if running.seconds_to_healthy is None:
             ended = fate(running) or "runs, but does not answer"
             last = running.last_words()
             yield verdict("alone", name, False, measured=ended, detail=last)
             return
         # A wait for the share of others is left out of the measure, one for the own share is not.
         process = running.process()
-        seconds = max(seconds, process.cpu() / _HALF if process else 0.0)
-        yield verdict(
-            "cold-start",
-            name,
-            seconds <= budget,
-            limit=f"at most {budget:g} s",
-            measured=f"{seconds:.2f} s on {_HALF} CPU",
-            seconds=seconds,
-        )
+        share = process.cpu() / _HALF if process else 0.0
+        running.seconds_to_healthy = max(running.seconds_to_healthy, share)
+        yield in_time("cold-start", running, budget, f" on {_HALF} CPU")
         good, said = fairly(running, lambda: _alone(running), lambda found: found[0])
         yield verdict("alone", name, good, measured=said)
         if not environment:

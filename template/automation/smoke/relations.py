@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from automation.busy import Watch
+from automation.busy import Starved, Watch
 from automation.errors import MachineTrouble
 from automation.model import Kind
 from automation.results import Result
@@ -240,7 +240,10 @@ def _lived(running: Running) -> float:
             age, waited = process.age() or age, (process.scheduled() or (0.0, 0.0))[1] or waited
         time.sleep(0.05)
     # The engine may note the end late, but not before it was asked.
-    return age - waited or min(_lasted(running.state()), time.monotonic() - running.launched)
+    seconds = age - waited or min(_lasted(running.state()), time.monotonic() - running.launched)
+    if watch.doubts(seconds, _END_WITHIN):
+        raise Starved(watch)
+    return seconds
 
 
 def _lasted(state: dict[str, object]) -> float:
