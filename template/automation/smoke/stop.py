@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import product
 
-from automation.busy import Starved
+from automation.busy import Starved, Watch
 from automation.cgroup import Process, own_wait
 from automation.errors import EnvironmentTrouble
 from automation.results import Result
@@ -25,6 +25,8 @@ _AT_REST = 0.9  # of the looks; who waits for something wakes now and then to se
 _HANGS = (
     0.3  # seconds without an answer after which a request counts as slow, where no process is seen
 )
+_TAKEN = 2.0  # seconds until a request that was sent is taken up
+_PATIENT = 0.25  # of the time for stopping; nobody gives up sooner of its own accord
 _LONGEST = 30.0  # seconds
 _ATTEMPTS = 3
 _STARVED = 0.1  # seconds that a client waited for a CPU, within which a server may have given it up
@@ -237,70 +239,91 @@ def busy(lab: Lab, name: str) -> Iterator[Result]:
 @checks("stop.in-flight")
 def in_flight(lab: Lab, name: str) -> Iterator[Result]:
     """A request waits for what the container depends on while SIGTERM comes."""
-    model = lab.project.containers[name]
     handles = [lab.stack.handle(target) for target in lab.services(name).values()]
     handles += [lab.alive[t].handle for t in lab.peers(name).values() if t in lab.alive]
     if not handles:
         yield unmeasurable("stop.in-flight", name, "what it calls is not part of this run")
         return
-    with lab.ready(name, "in-flight") as running, ExitStack() as marks:
-        for other in {name, *lab.peers(name).values()} & lab.alive.keys():
-            marks.enter_context(lab.timeline.mark(lab.alive[other], "in-flight drill"))
-        paths = sorted(lab.routes(name), key=lambda path: path == model.health.ready)
-        slow = _slow_request(lab, running, paths, handles)
-        if slow is None:
-            yield unmeasurable(
-                "stop.in-flight", name, "no route of it waits for what it depends on"
-            )
+    why = ""
+    for attempt in range(_ATTEMPTS):
+        with lab.ready(name, f"in-flight-{attempt}") as running, ExitStack() as marks:
+            for other in {name, *lab.peers(name).values()} & lab.alive.keys():
+                marks.enter_context(lab.timeline.mark(lab.alive[other], "in-flight drill"))
+            slow = _slow_request(lab, running, handles)
+            if slow is None:
+                why = why or "no route of it waits for what it depends on"
+                break
+            anybody = Watch(None, anybody=True)
+            result, seconds = _stop_waiting(lab, running, slow)
+        if not result.failed or anybody.waited < anybody.wall / 2:
+            yield result
             return
-        thread, answers, paused = slow
-        process = running.process()
+        # Held up for long, it may have met the end of its own patience.
+        if seconds > _PATIENT * running.model.budgets.stop:
+            why = (
+                f"the machine was busy: {anybody}, and the request was held up for {seconds:.1f} s"
+            )
+    yield unmeasurable("stop.in-flight", name, why) if why else result
+
+
+class _Request(threading.Thread):
+    """A request that hangs while `paused`, a container, is."""
+
+    def __init__(self, running: Running, path: str, paused: str) -> None:
+        super().__init__(daemon=True)
+        self.paused = paused
+        self.said = "no answer"
+        self.ended = 0.0  # by the monotonic clock
+        self._running, self._path = running, path
+
+    def run(self) -> None:
+        """Ask."""
         try:
-            lab.stack.signal(running)
-            # What it waits for comes back only after it has taken note of the signal.
-            if process:
-                _rests(process, lambda: not process.again())
-            else:
-                time.sleep(_HANGS)
-        finally:
-            lab.engine.unpause(paused)
-        stopped = lab.stack.end(running, model.budgets.stop)
-        thread.join(_LONGEST)
-        said = answers[0] if answers else "no answer"
-        # 503 is an answer too: what it waited for was away for a while.
-        answered = said.isdigit() and (int(said) < 500 or said == "503")
-        lost = "" if answered else f"the request was lost ({said})"
-        yield _judge("stop.in-flight", running, stopped, lost)
+            self.said = str(self._running.get(self._path, _LONGEST).status)
+        except (*NO_ANSWER, Starved) as error:
+            self.said = type(error).__name__
+        self.ended = time.monotonic()
 
 
-def _slow_request(
-    lab: Lab, running: Running, paths: list[str], handles: list[str]
-) -> tuple[threading.Thread, list[str], str] | None:
+def _slow_request(lab: Lab, running: Running, handles: list[str]) -> _Request | None:
     """A request that hangs while one of `handles` is paused; that one stays so."""
-    process = running.process()
+    process, ready = running.process(), running.model.health.ready
+    paths = sorted(lab.routes(running.name), key=lambda path: path == ready)
     for handle, path in product(handles, paths):
         lab.engine.pause(handle)
-        answers: list[str] = []
-        ran = _ran(process)
-
-        def get(path: str = path, answers: list[str] = answers) -> None:
-            try:
-                answers.append(str(running.get(path, _LONGEST).status))
-            except (*NO_ANSWER, Starved) as error:
-                answers.append(type(error).__name__)
-
-        thread = threading.Thread(target=get, daemon=True)
-        thread.start()
+        ran, request = _ran(process), _Request(running, path, handle)
+        request.start()
         if process:
             # It has taken the request, and waits.
-            until(lambda before=ran: _ran(process) > before, _HANGS, running.watch(), _PAUSE)  # type: ignore[misc]
-            _rests(process, lambda thread=thread: not thread.is_alive())  # type: ignore[misc]
+            until(lambda before=ran: _ran(process) > before, _TAKEN, running.watch(), _PAUSE)  # type: ignore[misc]
+            _rests(process, lambda thread=request: not thread.is_alive())  # type: ignore[misc]
         else:
-            thread.join(_HANGS)
-        if thread.is_alive():
-            return thread, answers, handle
+            request.join(_HANGS)
+        if request.is_alive():
+            return request
         lab.engine.unpause(handle)
     return None
+
+
+def _stop_waiting(lab: Lab, running: Running, request: _Request) -> tuple[Result, float]:
+    """SIGTERM while a request waits, and how long it was under way from then on (seconds)."""
+    process, sent = running.process(), time.monotonic()
+    try:
+        lab.stack.signal(running)
+        # What it waits for comes back only after it has taken note of the signal.
+        if process:
+            _rests(process, lambda: not process.again())
+        else:
+            time.sleep(_HANGS)
+    finally:
+        lab.engine.unpause(request.paused)
+    stopped = lab.stack.end(running, running.model.budgets.stop)
+    request.join(_LONGEST)
+    # 503 is an answer too: what it waited for was away for a while.
+    answered = request.said.isdigit() and (int(request.said) < 500 or request.said == "503")
+    lost = "" if answered else f"the request was lost ({request.said})"
+    seconds = (request.ended or time.monotonic()) - sent
+    return _judge("stop.in-flight", running, stopped, lost), seconds
 
 
 def _ran(process: Process | None) -> float:
