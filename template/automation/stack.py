@@ -351,7 +351,7 @@ class Stack:
         )
         running.launched = time.monotonic()
         done = self.engine.call(*words, *options, image, check=False, env=values)
-        running.id = done.stdout.strip()
+        running.id = last_line(done.stdout)
         if done.returncode in _CANNOT_START:
             # The image's own fault, and no reason to break off the checks of others.
             said = [line for line in done.stderr.splitlines() if "exec" in line]
