@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -36,6 +37,8 @@ def test_who_is_gone_has_abandoned_it_and_who_lives_has_not() -> None:
 
 def test_a_process_id_means_another_process_in_another_namespace() -> None:
     """As in two containers of one host, of one host name."""
+    if not shutil.which("unshare"):
+        pytest.skip("no program here makes a namespace of process IDs")
     process, its = other("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
     if not its:
         pytest.skip("this user may make no namespace of process IDs")
