@@ -199,6 +199,12 @@ def own_wait() -> float:
     return found[1] if found else 0.0
 
 
+def contended() -> float:
+    """The part of the last ten seconds for which anybody on this machine waited for a CPU."""
+    match = re.search(r"^some avg10=([\d.]+)", _text(_PROC / "pressure/cpu"), re.MULTILINE)
+    return float(match[1]) / 100 if match else 0.0
+
+
 def everybodys_wait() -> float:
     """Seconds for which anybody on this machine waited for a CPU; 0 where the kernel keeps no count."""
     return _pressure(_PROC / "pressure/cpu") or 0.0

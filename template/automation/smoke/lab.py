@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from automation.busy import Starved, Watch
+from automation.cgroup import contended
 from automation.engine import Engine
 from automation.errors import EnvironmentTrouble
 from automation.model import Kind, Project, megabytes
@@ -27,6 +28,8 @@ _INSTANCES = 2  # that may be started for a check: a first may be held up by wha
 _LOOKS = 3  # at what a busy machine may have spoilt
 _UNFAIR = 0.25  # seconds of waiting for a CPU, in which a time limit within a service may run out
 _MOSTLY = 0.5  # of the time
+_BUSY = 0.2  # of the last ten seconds
+_FORGETS = 1.5  # seconds in which a service may remember what it saw last
 
 
 class NeverReady(OSError):
@@ -239,16 +242,18 @@ def fairly(
     """What a look shows; a bad sight is looked at again where a busy machine may have spoilt it.
 
     A service has time limits of its own, which run by the clock: one that runs out while others
-    have the CPU is no fault of it.
+    have the CPU is no fault of it. What it then saw it may remember for a while.
 
     Raises:
         Starved: it was bad each time, and the container had to wait for most of the time.
     """
-    for _ in range(looks):
-        watch, anybody = running.watch(), Watch(None, anybody=True)
+    for left in range(looks, 0, -1):
+        watch = running.watch()
         found = look()
-        if good(found) or max(watch.waited, anybody.waited) < _UNFAIR:
+        if good(found) or (watch.waited < _UNFAIR and contended() < _BUSY):
             return found
+        if left > 1:
+            time.sleep(_FORGETS)
     if watch.waited > _UNFAIR and watch.waited > _MOSTLY * watch.wall:
         raise Starved(watch)
     return found

@@ -23,6 +23,7 @@ FULL_REQUESTS, FULL_CONCURRENCY = 3000, 16
 _ROUNDS = 4  # the first one warms up
 _TIMEOUT = 10.0  # seconds
 _ATTEMPTS = 3
+_UNAVAILABLE = 503  # what a dependency that did not answer in time makes of an answer
 _QUICK = 0.5  # seconds; what failed sooner failed by no time limit
 _BUSY = 0.15  # of the time somebody waited for a CPU
 _FULL = 0.95  # of the limit; whoever holds more is about to be killed
@@ -33,15 +34,27 @@ _STEP = 0.01  # of the limit; a round that adds less has added nothing
 
 @dataclass(slots=True)
 class _Seen:
-    """What went wrong, and how much of that was too quick to come of a time limit."""
+    """What went wrong, and whether it may come of a time limit within the service."""
 
     bad: Counter[str] = field(default_factory=Counter)
+    slow: int = 0
     quick: int = 0
+    remembered: int = 0  # quick, but it may be what an earlier request had to wait for
 
-    def note(self, what: str, since: float) -> None:
+    def note(self, what: str, since: float, status: int = 0) -> None:
         """Take one request that went wrong, and when it was made."""
         self.bad[what] += 1
-        self.quick += time.monotonic() - since < _QUICK
+        if time.monotonic() - since >= _QUICK:
+            self.slow += 1
+        elif status == _UNAVAILABLE:
+            self.remembered += 1
+        else:
+            self.quick += 1
+
+    @property
+    def late(self) -> bool:
+        """Whether all that went wrong did so by taking long."""
+        return not self.quick and (self.slow > 0 or not self.remembered)
 
 
 def _round(
@@ -58,7 +71,8 @@ def _round(
                 response = connection.getresponse()
                 response.read()
                 if response.status >= 500:
-                    seen.note(f"{response.status} on {paths[index % len(paths)]}", began)
+                    path = paths[index % len(paths)]
+                    seen.note(f"{response.status} on {path}", began, response.status)
             except NO_ANSWER as error:
                 seen.note(type(error).__name__, began)
                 connection.close()
@@ -101,7 +115,7 @@ def load(lab: Lab, name: str) -> Iterator[Result]:
     killed = ended.startswith(KILLED)
     if killed and "memory" in lab.options.only:
         yield unmeasurable("load", name, "it was killed for memory: see the memory peak")
-    elif bad and busy and not ended and not seen.quick:
+    elif bad and busy and not ended and seen.late:
         yield unmeasurable("load", name, f"the machine was busy: {watch}; {kinds}")
     else:
         yield verdict(
