@@ -500,24 +500,27 @@ def abandoned(owner: str) -> bool:
 
 def rebooted(owner: str) -> bool:
     """Whether that owner ran on this very host, outside any container, before it was started anew."""
-    host, boot, namespace = (["", "", "", "", *owner.rsplit(":", 4)])[-5:-2]
-    here = _place().rsplit(":", 2)
+    boot, namespace, host = (["", "", "", "", *owner.rsplit(":", 4)])[-5:-2]
+    this_boot, this_namespace, this_host = _place().rsplit(":", 2)
     return (
-        namespace == here[2] == _HOSTS_NAMESPACE
-        and host == here[0]
+        namespace == this_namespace == _HOSTS_NAMESPACE
+        and host == this_host
         and bool(boot)
-        and boot != here[1]
+        and boot != this_boot
     )
 
 
 def _place() -> str:
-    """Host, its start and the namespace of process IDs: within these an ID means one process."""
+    """A start of a host, its namespace of process IDs and its name: within these an ID means one process.
+
+    The name is not the first, as earlier versions of this label have it: they leave these stacks alone.
+    """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         namespace = str(Path("/proc/self/ns/pid").stat().st_ino)
     except OSError:  # not Linux: there is one of each
         boot = namespace = ""
-    return f"{socket.gethostname()}:{boot}:{namespace}"
+    return f"{boot}:{namespace}:{socket.gethostname()}"
 
 
 def _start_of(pid: int) -> str:

@@ -67,9 +67,9 @@ def test_what_nobody_here_wrote_is_nobodys_to_remove(written: str) -> None:
 
 
 def test_a_run_before_the_host_was_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "_place", lambda: f"box:now:{stack._HOSTS_NAMESPACE}")
-    before = f"box:before:{stack._HOSTS_NAMESPACE}:7:1"
+    monkeypatch.setattr(stack, "_place", lambda: f"now:{stack._HOSTS_NAMESPACE}:box")
+    before = f"before:{stack._HOSTS_NAMESPACE}:box:7:1"
     assert rebooted(before)
     assert not abandoned(before)
     assert not rebooted(before.replace("box", "other"))
-    assert not rebooted("box:before:4026532500:7:1"), "a container may be of another host"
+    assert not rebooted("before:4026532500:box:7:1"), "a container may be of another host"

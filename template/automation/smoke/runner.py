@@ -13,7 +13,7 @@ from automation.engine import Engine
 from automation.errors import EnvironmentTrouble, MachineTrouble
 from automation.model import Project
 from automation.process import Say
-from automation.results import Result
+from automation.results import Result, Status
 from automation.smoke import (
     database,
     health,
@@ -53,6 +53,13 @@ STEPS = (image.image, *_ASIDE, *_QUIET, load.load, *_DRILLS)
 
 Seen = Callable[[Result], None]
 
+# What an emulated processor decides, not the image.
+_BY_SPEED = {
+    "start", "healthcheck", "restart", "load", "memory", "growth", "stop", "stop.in-flight", "stop.busy",
+    "stop.starting", "cold-start", "slow-connections", "neon", "database.lost", "database.requests",
+    "database.back",
+}  # fmt: skip
+
 
 def smoke(
     project: Project,
@@ -73,7 +80,7 @@ def smoke(
     options = options or Options(select(()))
     ids = {image.container: image.id for image in images}
     timeline = timeline or Timeline()
-    run = _Run(options, seen or (lambda _: None))
+    run = _Run(options, seen or (lambda _: None), _emulated(engine, ids))
     try:
         with (
             Stack(engine, project, say, keep=options.keep) as stack,
@@ -105,7 +112,8 @@ def smoke(
 class _Run:
     """One run's results, and what is left to do."""
 
-    def __init__(self, options: Options, seen: Seen) -> None:
+    def __init__(self, options: Options, seen: Seen, emulated: Mapping[str, str]) -> None:
+        self._emulated = emulated
         self.results: list[Result] = []
         self.aside: list[Future[None]] = []
         self._options = options
@@ -119,8 +127,15 @@ class _Run:
     def take(self, result: Result) -> None:
         """Keep a result that was asked for."""
         if result.id.removeprefix(PREFIX) in self._options.only:
-            self.results.append(result)
-            self._seen(result)
+            self.keep(result)
+
+    def keep(self, result: Result) -> None:
+        """Keep a result; of an emulated image only what no speed decides is a verdict."""
+        id, why = result.id.removeprefix(PREFIX), self._emulated.get(result.container)
+        if why and id in _BY_SPEED and result.status is not Status.UNMEASURABLE:
+            result = unmeasurable(id, result.container, f"{why}; measured: {result.measured}")
+        self.results.append(result)
+        self._seen(result)
 
     def step(self, lab: Lab, step: Step, name: str) -> None:
         """Make one step's checks; when it breaks off, the first check without a result failed.
@@ -211,13 +226,22 @@ class _Run:
                 result = health.start(lab, running)
             except Starved as busy:
                 result = unmeasurable("start", name, str(busy))
-            self.results.append(result)
-            self._seen(result)
+            self.keep(result)
         if name not in lab.alive:
             for check in CHECKS:
                 started = check.id == "start" or check.group == "image"
                 if not started and self._options.make(check, lab.project, name):
                     self.take(unmeasurable(check.id, name, "it did not start"))
+
+
+def _emulated(engine: Engine, images: Mapping[str, str]) -> dict[str, str]:
+    """The containers whose images are for another processor than the engine's, and in words."""
+    found = {}
+    for name, id in images.items():
+        platform = str((engine.image_config(id) or {}).get("Platform") or "")
+        if engine.platform and platform.split("/")[:2] != engine.platform.split("/")[:2]:
+            found[name] = f"{platform} is emulated by this {engine.platform} engine"
+    return found
 
 
 def _said(error: Exception) -> str:
