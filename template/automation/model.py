@@ -186,7 +186,7 @@ def _relative(value: str) -> str:
     unusual = value != value.strip() or value[:1] == "~" or not value.isprintable()
     if path.is_absolute() or ".." in path.parts or unusual or "\\" in value or len(value) > 200:
         raise ValueError(f"{value[:80]!r} is not a folder inside the project")
-    return value
+    return str(path) if value else ""  # one spelling of each folder: ./x/ is x
 
 
 def _file(value: str) -> str:
@@ -533,8 +533,10 @@ class Scan(_Entry):
     licences: Licences = Licences()
 
 
-# Written by the automation, removed by `invoke clean`, or somebody else's sources.
-_NOT_ITS_OWN = {"automation", "chart", "reports", ".nox", ".git", "node_modules"}
+# Written by the automation, removed by `invoke clean`, or somebody else's sources: at the top, …
+_NOT_ITS_OWN = {"automation", "chart", "reports"}
+# … and wherever they are.
+_NOBODYS = {".nox", ".git", "node_modules"}
 
 
 class Project(_Entry):
@@ -563,11 +565,21 @@ class Project(_Entry):
             raise _at("a container and a service share this name", "services", min(both))
         for name, container in self.containers.items():
             folder = self.context(name)
-            if folder.split("/")[0] in _NOT_ITS_OWN:
+            # Some file systems tell no capitals from small letters.
+            parts = folder.casefold().split("/")
+            place = ("containers", name, *(["context"] if container.context else []))
+            if folder == ".":
+                raise _at(
+                    "the project's top folder is none for one container: automation/, reports/ and the "
+                    "other containers would be part of its build; move its sources into a folder of "
+                    "their own and name that",
+                    *place,
+                )
+            if parts[0] in _NOT_ITS_OWN or _NOBODYS & {*parts}:
                 raise _at(
                     f"the folder {folder!r} is none for sources: other files are written or kept there; "
                     "set context to another one",
-                    *("containers", name, *(["context"] if container.context else [])),
+                    *place,
                 )
             for variable, target in container.connects.items():
                 if target == name:

@@ -46,7 +46,7 @@ def small(render: Render, folder: Path, **answers: object) -> Path:
     """A project whose backend is the small service, and its chart."""
     project = render(folder, containers="backend", **answers)
     shutil.rmtree(project / "backend")
-    shutil.copytree(SERVICE, project / "backend")
+    shutil.copytree(SERVICE / "backend", project / "backend")
     (project / "values.yaml").write_text(QUICK, encoding="utf-8")
     return project
 

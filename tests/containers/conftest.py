@@ -24,10 +24,10 @@ Edit = Callable[[Path], None]
 
 
 def replace(file: str, old: str, new: str) -> Edit:
-    """An edit that must find what it replaces."""
+    """An edit that must find what it replaces, in a folder or its one service's."""
 
     def edit(folder: Path) -> None:
-        path = folder / file
+        path = folder / file if (folder / file).is_file() else folder / "backend" / file
         text = path.read_text(encoding="utf-8")
         assert old in text, f"{old!r} is not in {file}"
         path.write_text(text.replace(old, new), encoding="utf-8")
@@ -57,6 +57,11 @@ class Service:
         self.folder = folder
         self.engine = engine
         replace("taskflow.toml", '"faulty"', f'"faulty-{uuid.uuid4().hex[:8]}"')(folder)
+
+    @property
+    def sources(self) -> Path:
+        """The build context of the one container."""
+        return self.folder / "backend"
 
     @property
     def project(self) -> Project:

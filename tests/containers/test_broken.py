@@ -48,7 +48,7 @@ class Family:
     def __init__(self, folder: Path, engine: Engine) -> None:
         self.engine = engine
         self.folder = folder
-        shutil.copytree(SERVICE, folder / "backend")
+        shutil.copytree(SERVICE / "backend", folder / "backend")
         shutil.copytree(BROKEN.parent / "page", folder / "frontend")
         shutil.copy(BROKEN / "taskflow.toml", folder)
         replace("taskflow.toml", '"broken"', f'"broken-{uuid.uuid4().hex[:8]}"')(folder)

@@ -108,7 +108,7 @@ def test_a_variable_meant_for_run_time_must_not_be_baked_in(service: Service) ->
 
 
 def test_a_missing_dockerfile_is_a_failed_check(service: Service) -> None:
-    (service.folder / "Dockerfile").unlink()
+    (service.sources / "Dockerfile").unlink()
     image = service.build()
     assert not image.usable
     assert image.results[0].measured == "no such file"
@@ -139,7 +139,7 @@ def test_the_labels_carry_version_and_revision(service: Service) -> None:
     """Also those of a second commit, whose image comes from the cache in all but its labels."""
     git(service.folder, "init", "--quiet")
     for number in range(2):
-        (service.folder / "notes.txt").write_text(str(number))
+        (service.sources / "notes.txt").write_text(str(number))
         git(service.folder, "add", ".")
         git(service.folder, "commit", "--quiet", "--message", "x")
         head = git(service.folder, "rev-parse", "HEAD").strip()

@@ -126,7 +126,7 @@ def test_a_root_image_is_a_misconfiguration_in_both_places(service: Service) -> 
 
 
 def test_a_secret_in_a_layer_is_found(service: Service) -> None:
-    (service.folder / "key.py").write_text(PRIVATE_KEY + "\n")
+    (service.sources / "key.py").write_text(PRIVATE_KEY + "\n")
     replace("Dockerfile", "healthcheck.py ./", "healthcheck.py key.py ./")(service.folder)
     results = run(service)
     assert "scan.image-secrets" in failed(results)
@@ -189,7 +189,7 @@ def test_a_vulnerable_package_is_found(
 def test_a_secret_is_one_wherever_it_is(service: Service, name: str) -> None:
     """By itself trivy leaves tests and Markdown out."""
     for file in ("key.py", name):
-        (service.folder / file).write_text(PRIVATE_KEY + "\n")
+        (service.sources / file).write_text(PRIVATE_KEY + "\n")
     replace("Dockerfile", "RUN chown", f"COPY key.py /app/{name}\nRUN chown")(service.folder)
     results = run(service)
     assert name in by_id(results, "scan.secrets").detail
@@ -197,6 +197,6 @@ def test_a_secret_is_one_wherever_it_is(service: Service, name: str) -> None:
 
 
 def test_a_secret_that_a_later_layer_deletes_is_still_found(service: Service) -> None:
-    (service.folder / "key.py").write_text(PRIVATE_KEY + "\n")
+    (service.sources / "key.py").write_text(PRIVATE_KEY + "\n")
     replace("Dockerfile", "RUN chown", "COPY key.py ./\nRUN rm key.py && chown")(service.folder)
     assert "key.py" in by_id(run(service), "scan.image-secrets").detail

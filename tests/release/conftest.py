@@ -282,7 +282,7 @@ class Shop:
             (self.folder / name).write_bytes(text.encode())
         for container in ("orders", "stock"):
             for name in (".dockerignore", "Dockerfile", "app.py", "healthcheck.py"):
-                shutil.copy(SERVICE / name, self.folder / container / name)
+                shutil.copy(SERVICE / "backend" / name, self.folder / container / name)
         shutil.copy(ROOT / "template" / "tasks.py", self.folder)
         git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(self.remote))
         self.git("init", "--quiet", "--initial-branch=main")
