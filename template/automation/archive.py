@@ -26,6 +26,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+from automation import interruption
 from automation.engine import Engine
 from automation.errors import EnvironmentTrouble
 
@@ -55,6 +56,7 @@ class Unpacked:
 
     def read(self, size: int = _BLOCK) -> bytes:
         """Up to so many bytes; none at the end."""
+        interruption.check()
         data = self._source.read(size)
         self.size += len(data)
         return data
@@ -230,6 +232,6 @@ def saved(engine: Engine, image: str) -> Iterator[SavedImage]:
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "image.tar")
-        engine.call("image", "save", "--output", path, image, timeout=600)
+        engine.call("image", "save", "--output", path, image, timeout=600, patience=0)
         with opened(path) as found:
             yield found

@@ -6,12 +6,11 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from automation import builder, contract, git
+from automation import builder, contract, git, interruption
 from automation.builder import BuildFailed, Needs
 from automation.dockerignore import context_files
 from automation.engine import SUBSTITUTES_VARIABLE, Engine, substitutes
@@ -148,7 +147,7 @@ def refresh(engine: Engine, image: str, platform: str, say: Say) -> None:
     """
     say(f"asking for a newer {image}")
     words = ["pull", "--quiet", *([f"--platform={platform}"] if platform else []), image]
-    done = engine.call(*words, check=False, timeout=600)
+    done = engine.call(*words, check=False, timeout=600, patience=0)
     if done.returncode:
         reason = last_line(done.stderr)
         if image not in substitutes().values() or engine.image_config(image) is None:
@@ -221,7 +220,7 @@ def build(
         return _build_one(root, project, engine, name, say, needed[name], no_cache)
 
     workers = len(names) if engine.buildkit else 1
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+    with interruption.pool(max(1, workers)) as pool:
         return list(pool.map(one, names))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from automation import buildlog
+from automation import buildlog, interruption
 from automation.engine import Builder, Engine
 from automation.errors import EnvironmentTrouble, InputError, RegistryTrouble, TaskflowError
 from automation.process import Say, last_line, stream
@@ -149,7 +149,8 @@ def build(
             engine.call("tag", image, tag)
     finally:
         # The name only: the image keeps its tags.
-        engine.call("image", "rm", "--no-prune", made, check=False)
+        with interruption.tidying():
+            engine.call("image", "rm", "--no-prune", made, check=False)
     return Built(image, len(watch.steps), len(watch.steps & watch.cached))
 
 

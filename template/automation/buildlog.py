@@ -19,6 +19,7 @@ _QUOTED = re.compile(
     r"process \".*\" did not complete|executor failed running \[.*\]: exit"
     r"|The command '.*' returned a non-zero code|building at STEP \".*\": |for step \{.*\}"
 )
+_NPM = re.compile(r"npm (?:error|ERR!) (?=\S)")
 _VERTEX = re.compile(r"#(\d+) (?:(\d+\.\d+ ?)|(ERROR: )|(\[))?(.*)")
 _OWN_ERROR = re.compile(
     r"error|failed|cannot connect|permission denied|unable|unexpected|dockerfile", re.IGNORECASE
@@ -46,7 +47,7 @@ class Log:
         """
         own = "\n".join(_QUOTED.sub("", line) for line in self.builder)
         last = self.step[-_LAST_WORDS:]
-        if any("npm error" in line for line in last):
+        if any(_NPM.match(line) for line in last):
             last = [*_reason(self.step), *last]
         return trouble(own) or trouble("\n".join(last), of_step=True)
 
@@ -124,8 +125,8 @@ def _classic(lines: list[str]) -> Log:
 
 def _reason(said: Sequence[str]) -> Sequence[str]:
     """Why a step failed: its last lines; of npm's the first, for its usage comes after them."""
-    npms = [line for line in said if re.search(r"npm error \S", line)]
-    first = next((n for n, line in enumerate(npms) if "npm error code " in line), None)
+    npms = [line for line in said if _NPM.match(line)]
+    first = next((n for n, line in enumerate(npms) if _NPM.sub("", line).startswith("code ")), None)
     return said[-_REASON_LINES:] if first is None else npms[first:][:_REASON_LINES]
 
 

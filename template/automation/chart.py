@@ -8,11 +8,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from automation import helm as tool
+from automation import interruption
 from automation import schemas as kubernetes
 from automation.errors import EnvironmentTrouble
 from automation.helm import CHART
@@ -64,7 +64,7 @@ def check_chart(root: Path, project: Project, say: Say) -> list[Result]:
 
     started = time.monotonic()
     say(f"rendering {len(found)} sets of values with {helm}")
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+    with interruption.pool(os.cpu_count() or 2) as pool:
         render(found[0])
         if found[0].error:
             # Whatever else there is to say would be said of the same mistake.

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,18 +176,18 @@ class Release:
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, encoding="utf-8", errors="replace",
         ) as process:  # fmt: skip
-            while True:
-                try:
-                    _, errors = process.communicate(timeout=1)
-                    break
-                except subprocess.TimeoutExpired:
+            try:
+                while True:
+                    with suppress(subprocess.TimeoutExpired):
+                        _, errors = process.communicate(timeout=1)
+                        break
                     seconds = time.monotonic() - started
                     fault = fault or hopeless(self.kubectl, self.selector, known, seconds)
                     if fault:
                         process.terminate()
-                except BaseException:
-                    process.terminate()
-                    raise
+            except BaseException:
+                process.terminate()
+                raise
         if process.returncode:
             self.kubectl.raise_trouble(errors)
             said = (f"helm {command}: {readable(errors)[:600]}", "")

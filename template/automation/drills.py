@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from automation import helm
+from automation import helm, interruption
 from automation.deploy import ReleaseTrouble
 from automation.kubectl import Object, condition
 from automation.model import megabytes
@@ -49,7 +48,7 @@ def policy(site: Namespace) -> Iterator[Result]:
     wanted_by = {ENTRY: public, STRANGER: []}
     for name, model in site.containers.items():
         wanted_by[name] = [callee for callee in model.connects.values() if callee in addresses]
-    with ThreadPoolExecutor(len(wanted_by)) as pool:  # most of it is waiting for what is dropped
+    with interruption.pool(len(wanted_by)) as pool:  # most of it is waiting for what is dropped
         answers = list(
             pool.map(
                 lambda source: _connected(

@@ -8,14 +8,13 @@ import platform
 import shutil
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
-from automation import endpoint
+from automation import endpoint, interruption
 from automation.errors import (
     EngineGone,
     EnvironmentTrouble,
@@ -95,6 +94,7 @@ class Engine:
         timeout: float = 120,
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
+        patience: float = _PATIENCE,
     ) -> Completed:
         """Run one client command; `env` and `stdin` take what its command line would show to everybody.
 
@@ -107,7 +107,7 @@ class Engine:
             [self.client, *words],
             timeout=timeout,
             cwd=Path(gettempdir()),
-            patience=_PATIENCE,
+            patience=patience,
             env=env,
             stdin=stdin,
         )
@@ -165,7 +165,8 @@ class Engine:
         if found is None:
             say(f"pulling {image}")
             wanted = [f"--platform={platform}"] if platform else []
-            self.call("pull", *wanted, image, timeout=600)
+            # A pull that is broken off leaves nothing that anybody would have to remove.
+            self.call("pull", *wanted, image, timeout=600, patience=0)
             found = self.image_config(image)
         return found
 
@@ -307,7 +308,7 @@ def find(choice: str = "") -> Engine:
     if choice not in {"", "docker", "podman"}:
         return _behind(choice)
     clients = [c for name in ("docker", "podman") if choice in {"", name} for c in _clients(name)]
-    with ThreadPoolExecutor(max_workers=max(1, len(clients))) as pool:
+    with interruption.pool(max(1, len(clients))) as pool:
         engines = [engine for engine in pool.map(_probe, clients) if engine]
     if choice == "docker":
         engines = [engine for engine in engines if engine.name == "docker"]

@@ -8,9 +8,11 @@ import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from automation import interruption
 from automation.errors import EngineGone, EnvironmentTrouble, RegistryTrouble
 
 Completed = subprocess.CompletedProcess[str]
@@ -23,22 +25,30 @@ class _Fault(NamedTuple):
     pattern: str
     message: str
     hint: str
-    met_by_steps: bool = False  # a program that a build runs can meet it too
+    of_step: str = ""  # as programs print it that a build runs, among an application's own words
     error: type[EnvironmentTrouble] = EnvironmentTrouble
 
 
+# What a line may begin with before the words of an engine's client, or of a builder.
+_SPEAKER = (
+    r"^(?:#\d+ )?(?:(?:error|docker|podman|fatal|got|cannot write \S+ because|failed to [\w ]+?"
+    r"|time=\S+ level=\w+ msg=\S+?)(?:: | ))*\W?"
+)
 _TROUBLE = (
     _Fault(
         r"no space left on device|disk quota exceeded",
         "the disk is full",
         "free some space (`invoke clean --cache` removes build caches) and run again",
-        met_by_steps=True,
+        of_step=r"(?:: |\] |\(28: )(?:no space left on device|disk quota exceeded)\b"
+        r"|you don't have enough free space in ",
     ),
     _Fault(
-        r"cannot connect to the docker daemon|error during connect|unable to connect to podman"
-        r"|connection reset by peer.*docker|docker\.sock|rpc error.*transport is closing"
-        r"|error reading from server: EOF|failed to connect to the docker API"
-        r"|server did not provide an image ID",
+        # Its client's or a builder's own words: what else names the engine is somebody's text.
+        rf"{_SPEAKER}(?:cannot connect to the docker daemon|error during connect:"
+        r"|(?:cannot|unable to) connect to podman|failed to connect to the docker api|server did not provide an image id"
+        r"|permission denied while trying to connect to the docker"
+        r"|(?:dial|read|write) unix \S*(?:->)?\S*(?:docker|podman|buildkitd)\.sock: )"
+        r"|rpc error: code = unavailable|error reading from server: eof|transport is closing",
         "the container engine stopped answering",
         "start it again (`docker info` must work) and repeat the command; nothing else is needed",
         error=EngineGone,
@@ -61,10 +71,30 @@ _TROUBLE = (
     _Fault(
         r"temporary failure in name resolution|name or service not known|could not resolve host|network is unreachable"
         r"|npm error code (ECONNREFUSED|ECONNRESET|ETIMEDOUT)|\bEAI_AGAIN\b|\bENOTFOUND\b|dns error|failed to lookup address|no route to host"
-        r"|failed to fetch|connection refused.*(index|simple)",
+        r"|connection refused.*(index|simple)",
         "the network, or a package index, cannot be reached",
         "check the connection or the mirror's settings and run again",
-        met_by_steps=True,
+        of_step="|".join(
+            (
+                # npm, pnpm, yarn, corepack
+                r"npm (?:error|err!) code (?:econn\w+|etimedout|eai_again|enotfound|enetunreach|ehostunreach|err_socket_timeout)\b",
+                r"\berr_pnpm_meta_fetch_fail\b",
+                r"^error (?:an unexpected error occurred: \"https?://\S+ |error: )(?:getaddrinfo|connect) e\w+",
+                r"error when performing the request to https?://",
+                # apt and apk; an index that answers 404 was reached
+                r"^[ew]: failed to fetch https?://\S+ +(?!40\d\b)\S",
+                r"^(?:warning|error): \S+ https?://\S+ (?:temporary error|dns \w+|network \w+|connection \w+|operation timed out)",
+                # pip, uv and whatever else Python or Rust looks a name up with
+                r"^warning: retrying (?:\(retry\(.*\) )?after connection broken by ",
+                r"\bhttps?connectionpool\(host=.*max retries exceeded with url: /.*simple/",
+                r"\[errno -[235]\] (?:temporary failure in name resolution|name or service not known)",
+                r"(?:caused by: |─▶ )(?:dns error|tcp connect error|client error \(connect\)|operation timed out)",
+                # curl, wget, git
+                r"\bcurl: \((?:5|6|7|28|35|52|56)\) (?!.*(?:localhost|127\.0\.0\.1|::1))",
+                r"^wget: (?:bad address |unable to resolve host address |can't connect to remote host )(?!.*(?:localhost|127\.0\.0\.1|::1))",
+                r"^fatal: unable to access 'https?://\S+': (?:could not resolve|failed to connect)",
+            )
+        ),
     ),
 )
 
@@ -72,12 +102,12 @@ _TROUBLE = (
 def trouble(output: str, *, of_step: bool = False) -> EnvironmentTrouble | None:
     """The machine's fault in a tool's output, if that is what stopped it.
 
-    `of_step`: in the output of a program that a build runs, which meets no engine and no registry.
+    `of_step`: in the output of a program that a build runs. It meets no engine and no registry, and
+    only the very forms of package managers count: an application may say anything.
     """
     for fault in _TROUBLE:
-        if of_step and not fault.met_by_steps:
-            continue
-        if match := re.search(fault.pattern, output, re.IGNORECASE):
+        pattern = fault.of_step if of_step else fault.pattern
+        if pattern and (match := re.search(pattern, output, re.IGNORECASE | re.MULTILINE)):
             return fault.error(f"{fault.message}: {line_at(match)}", fault.hint)
     return None
 
@@ -108,10 +138,16 @@ def not_started(program: str, error: OSError) -> EnvironmentTrouble:
 
 
 def _started(
-    argv: Sequence[str | Path], env: Mapping[str, str] | None, stdin: str | None, **how: Any
+    argv: Sequence[str | Path],
+    env: Mapping[str, str] | None,
+    stdin: str | None,
+    *,
+    group: bool,
+    **how: Any,
 ) -> subprocess.Popen[str]:
     words = [str(word) for word in argv]
-    try:
+
+    def make() -> subprocess.Popen[str]:
         return subprocess.Popen(
             words,
             env={**os.environ, **(env or {})},
@@ -119,8 +155,12 @@ def _started(
             stdout=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
+            process_group=0 if group else None,
             **how,
         )
+
+    try:
+        return interruption.start(make)
     except OSError as error:
         raise not_started(words[0], error) from None
 
@@ -132,30 +172,29 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
     timeout: float | None = None,
-    patience: float = 0.0,
+    patience: float | None = None,
 ) -> Completed:
     """Run to the end and capture; a missing program or a timeout (seconds) is an error.
 
     With `patience` (seconds) Ctrl-C does not reach the program, which has so long to finish what
-    it had begun before it is killed.
+    it had begun before it is ended. In a thread of an `interruption.pool` nothing is waited for.
     """
-    group = 0 if patience else None
-    with _started(
-        argv, env, stdin, cwd=cwd, stderr=subprocess.PIPE, process_group=group
-    ) as process:
+    group = patience is not None or interruption.in_pool()
+    with _started(argv, env, stdin, group=group, cwd=cwd, stderr=subprocess.PIPE) as process:
         try:
             output, errors = process.communicate(stdin, timeout)
         except subprocess.TimeoutExpired:
-            process.kill()
+            interruption.end(process, group=group)
             raise EnvironmentTrouble(
                 f"no answer within {timeout:g} s: {' '.join(map(str, argv[:4]))}",
                 "run the command again",
             ) from None
         except BaseException:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(patience)
-            process.kill()
+                process.wait(patience or 0)
+            interruption.end(process, group=group)
             raise
+    interruption.check()  # what was ended said nothing that counts
     return Completed(process.args, process.returncode, output, errors)
 
 
@@ -169,18 +208,23 @@ def stream(
 ) -> tuple[int, str]:
     """Run and hand over each line of output as it comes; the exit code and the whole text."""
     lines: list[str] = []
-    with _started(argv, env, stdin, cwd=cwd, stderr=subprocess.STDOUT) as process:
+    group = interruption.in_pool()
+    with _started(argv, env, stdin, group=group, cwd=cwd, stderr=subprocess.STDOUT) as process:
         try:
             if stdin is not None and process.stdin:
                 # Who ends without reading says why on its output.
                 with suppress(BrokenPipeError), process.stdin:
                     process.stdin.write(stdin)
+            if isinstance(process.stdout, TextIOWrapper):
+                # A progress bar's carriage return begins no line.
+                process.stdout.reconfigure(newline="\n")
             for line in process.stdout or ():
                 lines.append(line)
-                on_line(line.rstrip("\n"))
+                on_line(line.rstrip("\r\n"))
         except BaseException:
             process.terminate()
             raise
+    interruption.check()
     return process.returncode, "".join(lines)
 
 
@@ -193,7 +237,11 @@ def masked(text: str) -> str:
         if _SECRET_NAME.search(name) and len(value) >= 8:
             text = text.replace(value, "***")
     text = re.sub(r"(?<=://)[^/\s@]+@", "***@", text)
-    return re.sub(r"\b(Basic|Bearer) [\w+/=.~-]{8,}", r"\1 ***", text)
+    text = re.sub(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?\w+ )[^\s'\",]+", r"\1***", text)
+    # A plain word, as in “Basic authentication”, is no credential.
+    return re.sub(
+        r"\b(Basic|Bearer) (?![A-Z]?[a-z]{4,15}(?![\w+/=~-]))[\w+/=.~-]{8,}", r"\1 ***", text
+    )
 
 
 def last_line(text: str) -> str:

@@ -8,12 +8,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from automation import archive
+from automation import archive, interruption
 from automation.archive import SavedImage
 from automation.build import Image
 from automation.engine import Engine, substitutes
@@ -48,7 +47,7 @@ def scan(
         raise EnvironmentTrouble(
             f"{reports.name} is no folder", "remove it: reports are written there"
         ) from None
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with interruption.pool(2) as pool:
         sources = pool.submit(_sources, root, gate)
         scanned = pool.map(
             lambda image: _image(project, engine, image, reports, gate, offline), images

@@ -108,6 +108,12 @@ SAID = {
     "npm error nospc ENOSPC: no space left on device, write": DISK,
     "npm error code EAI_AGAIN": NETWORK,
     "[Errno -3] Temporary failure in name resolution": NETWORK,
+    "E: Failed to fetch http://deb.example.org/x.deb  Could not connect to deb.example.org:80": NETWORK,
+    "curl: (6) Could not resolve host: example.org": NETWORK,
+    "Failed to fetch data: 404": "",
+    "connect ECONNREFUSED 127.0.0.1:5432: connection refused": "",
+    "dial unix /var/run/docker.sock: connect: no such file or directory": "",
+    "error during connect: Post http://docker/v1.41/build: EOF": "",
 }
 
 
@@ -176,12 +182,15 @@ def test_the_builders_own_error(builder: str, fault: tuple[str, str]) -> None:
         (GONE, "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.\n", False),
         (IMAGE, "Step 1/2 : FROM nope\npull access denied for nope, repository does not exist\n", False),
         (IMAGE, "STEP 1/2: FROM p:9\nTrying to pull p:9...\nError: creating build container: initializing source docker://p:9: reading manifest\n", False),
+        ("", '#6 ERROR: failed to calculate checksum of ref x: "/docker.sock": not found\nERROR: failed to solve: "/docker.sock": not found\n', True),
         (DISK, "Step 2/3 : COPY . .\nfailed to copy files: no space left on device\n", False),
         (DISK, "#6 [3/3] COPY . .\n#6 ERROR: failed to copy files: no space left on device\nERROR: failed to solve\n", True),
     ],
 )  # fmt: skip
 def test_errors_outside_of_steps(message: str, line: str, buildkit: bool) -> None:
-    assert found(buildlog.read(line, buildkit=buildkit)).startswith(message)
+    said = found(buildlog.read(line, buildkit=buildkit))
+    assert said.startswith(message)
+    assert bool(said) == bool(message)
 
 
 def test_a_step_that_succeeded_is_not_why_another_failed() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from automation.errors import EnvironmentTrouble
-from automation.process import last_line, run, stream, trouble
+from automation.process import last_line, masked, run, stream, trouble
 from tests.conftest import ROOT
 
 DISK, GONE, PORT = "the disk is full", "the container engine stopped", "a port is already taken"
@@ -90,6 +90,92 @@ def test_the_machines_fault(message: str, output: str) -> None:
 )  # fmt: skip
 def test_no_fault_of_the_machine(output: str) -> None:
     assert trouble(f"#5 [2/4] RUN make\n{output}\n") is None
+
+
+# What an application may print, whatever the machine is doing.
+HARMLESS = [
+    "Failed to fetch data: 404",
+    "Failed to fetch `Inter` from Google Fonts.",
+    "Error: Failed to fetch https://api.example.org/prices",
+    "TypeError: Failed to fetch dynamically imported module: http://localhost:3000/x.js",
+    "E: Failed to fetch http://deb.example.org/pool/x.deb  404  Not Found [IP: 10.0.0.1 80]",
+    "ConnectionRefusedError: [Errno 111] Connection refused",
+    "connection refused by the index page /simple",
+    "Error: getaddrinfo ENOTFOUND backend",
+    "test_no_space_left_on_device FAILED",
+    "handles 'no space left on device' ... FAILED",
+    "OSError: [Errno 98] Address already in use",
+    "stat /var/run/docker.sock: no such file or directory",
+    "error during connect: the test's own words",
+    "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+    "No such image: x",
+    "curl: (7) Failed to connect to localhost port 8000 after 0 ms: Could not connect to server",
+    "curl: (22) The requested URL returned error: 404",
+    "npm error code E404",
+    "the network is unreachable in this scenario",
+]
+# What package managers print when it does stand in the way.
+OF_STEPS = [
+    (NETWORK, "npm error code ECONNREFUSED"),
+    (NETWORK, "npm ERR! code ETIMEDOUT"),
+    (NETWORK, "E: Failed to fetch http://deb.example.org/pool/x.deb  Could not connect to deb.example.org:80"),
+    (NETWORK, "W: Failed to fetch http://deb.example.org/InRelease  Temporary failure resolving 'deb.example.org'"),
+    (NETWORK, "WARNING: fetching https://dl.example.org/alpine/main: temporary error (try again later)"),
+    (NETWORK, "WARNING: updating https://dl.example.org/alpine/main: DNS lookup error"),
+    (NETWORK, "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'NewConnectionError(x)': /simple/x/"),
+    (NETWORK, "socket.gaierror: [Errno -2] Name or service not known"),
+    (NETWORK, "  Caused by: dns error: failed to lookup address information: Try again"),
+    (NETWORK, "  ╰─▶ tcp connect error: Connection refused (os error 111)"),
+    (NETWORK, "curl: (6) Could not resolve host: example.org"),
+    (NETWORK, "curl: (7) Failed to connect to example.org port 443 after 3 ms: Could not connect to server"),
+    (NETWORK, "wget: bad address 'example.org'"),
+    (NETWORK, "fatal: unable to access 'https://example.org/x.git/': Could not resolve host: example.org"),
+    (DISK, "cp: error writing '/x': No space left on device"),
+    (DISK, "E: Write error - write (28: No space left on device)"),
+    (DISK, "error: failed to write /x: No space left on device (os error 28)"),
+    (DISK, "npm error nospc ENOSPC: no space left on device, write"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("output", HARMLESS)
+def test_an_applications_words_are_nobodys_fault(output: str) -> None:
+    assert trouble(f"one\n{output}\ntwo", of_step=True) is None
+
+
+@pytest.mark.parametrize(("message", "output"), OF_STEPS)
+def test_package_managers_meet_the_machines_fault(message: str, output: str) -> None:
+    fault = trouble(f"one\n{output}\ntwo", of_step=True)
+    assert fault is not None
+    assert fault.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        'failed to compute cache key: failed to calculate checksum of ref x: "/docker.sock": not found',
+        "Error response from daemon: invalid mount config for /var/run/docker.sock: no such path",
+        "app: the file /var/run/docker.sock is not there",
+        "OCI runtime exec failed: the word error during connect is in its arguments",
+    ],
+)
+def test_who_names_the_engine_does_not_say_that_it_is_gone(output: str) -> None:
+    assert trouble(output) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Basic authentication is off", "Basic authentication is off"),
+        ("use Bearer authentication.", "use Bearer authentication."),
+        ("Basic YW5uOnNlY3JldA==", "Basic ***"),
+        ("Bearer eyJhbGciOiJIUzI1NiJ9.e30.x-y_z", "Bearer ***"),
+        ("Authorization: Basic abcdefgh", "Authorization: Basic ***"),
+        ("{'authorization': 'Bearer secretsecret'}", "{'authorization': 'Bearer ***'}"),
+        ("https://ann:secret@example.org/x", "https://***@example.org/x"),
+    ],
+)
+def test_credentials_are_masked_and_words_are_not(text: str, shown: str) -> None:
+    assert masked(text) == shown
 
 
 def test_a_long_line_is_cut() -> None:
@@ -174,8 +260,8 @@ def test_a_timeout() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no process groups there")
-@pytest.mark.parametrize(("patience", "finished"), [(0.0, False), (5.0, True)])
-def test_what_had_begun_may_finish(patience: float, finished: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("patience", "finished"), [(None, False), (0.0, False), (5.0, True)])
+def test_what_had_begun_may_finish(patience: float | None, finished: bool, tmp_path: Path) -> None:
     """Ctrl-C reaches the whole group, but not a program that is given time to finish."""
     begun, ended = tmp_path / "begun", tmp_path / "ended"
     inner = f"touch {begun}; sleep 0.5; touch {ended}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -21,10 +23,10 @@ from tests.containers.conftest import Service, failed, left_over, replace, with_
 pytestmark = pytest.mark.engine
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
-    """`automation smoke` in a process group of its own, as a terminal would start it."""
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """`automation smoke`, or another command, in a session of its own, as a terminal would start it."""
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", "automation", "smoke"], cwd=folder, text=True,
+        [sys.executable, "-u", "-m", "automation", *(words or ["smoke"])], cwd=folder, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT / "template")},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
@@ -55,6 +57,85 @@ def test_an_interrupted_run_removes_what_it_started(
     report = json.loads((service.folder / "reports/smoke.json").read_text("utf-8"))
     assert "interrupted" in report["results"][0]["measured"], "an older verdict is not this run's"
     assert left_over(service.engine, service.project) == ""
+
+
+def in_session(leader: int) -> list[str]:
+    """The command lines of a session's processes."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "sess=,stat=,args="], capture_output=True, text=True, check=True
+    )
+    lines = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+    return [line[2] for line in lines if line[0] == str(leader) and line[1][0] != "Z"]
+
+
+def is_over(process: subprocess.Popen[str], folder: Path, command: str) -> None:
+    """The run has said so, in its report too, and nothing of it is left."""
+    said = "".join(process.communicate(timeout=60))
+    assert process.returncode == ExitCode.INTERRUPTED, said
+    assert f"{command}: interrupted" in said
+    assert "Traceback" not in said
+    report = json.loads((folder / f"reports/{command}.json").read_text("utf-8"))
+    assert report["verdict"] == "failed"
+    assert "interrupted" in report["results"][0]["measured"]
+    assert in_session(process.pid) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_build_does_not_wait_for_its_step(
+    service: Service, number: signal.Signals
+) -> None:
+    step = f"RUN echo {uuid.uuid4()} && sleep 600"
+    replace("Dockerfile", "RUN mkdir data", step)(service.folder)
+    process = start(service.folder, "build")
+    wait_for(process, step)
+    os.kill(process.pid, number)
+    is_over(process, service.folder, "build")
+    names = service.engine.call("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").stdout
+    assert service.project.image("backend") not in names
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nox_alone_is_interrupted(service: Service, number: signal.Signals) -> None:
+    """As by a CI runner; a terminal would tell the session too."""
+    step = f"RUN echo {uuid.uuid4()} && sleep 600"
+    replace("Dockerfile", "RUN mkdir data", step)(service.folder)
+    shutil.copy(ROOT / "template/noxfile.py", service.folder)
+    (service.folder / "automation").symlink_to(ROOT / "template/automation")
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nox", "--no-venv", "-s", "build"], cwd=service.folder, text=True,
+        env={**os.environ, "PATH": beside, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    wait_for(process, step)
+    os.kill(process.pid, number)
+    is_over(process, service.folder, "build")
+
+
+@pytest.mark.parametrize(
+    ("command", "at"), [("lint", "version"), ("build", "tag"), ("scan", "save"), ("build", "pull")]
+)
+def test_an_interrupted_run_waits_for_no_client(
+    command: str, at: str, service: Service, tmp_path: Path
+) -> None:
+    """The client hangs, and so does a program that it has started."""
+    if at == "pull":
+        for file in ("Dockerfile", "taskflow.toml"):
+            replace(file, "python:3.13-slim", "localhost:1/nowhere:1")(service.folder)
+    client = tmp_path / "docker"
+    client.write_text(
+        "#!/bin/sh\n"
+        f'case "$1 $2" in *{at}*) touch {tmp_path}/hangs; sleep 600; exit;; esac\n'
+        f'exec {service.engine.client} "$@"\n'
+    )
+    client.chmod(0o755)
+    words = ["--offline"] if command == "scan" else []
+    process = start(service.folder, command, f"--engine={client}", *words)
+    while not (tmp_path / "hangs").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGTERM)
+    is_over(process, service.folder, command)
 
 
 def test_a_killed_run_is_cleaned_up_by_the_next(service: Service) -> None:
