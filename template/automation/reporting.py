@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from automation.results import Report, Result, Status
+from automation.results import Report, Result, Status, Verdict
 
 FOLDER = "reports"
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -34,6 +34,12 @@ _STYLE = {
     Status.FAILED: "bold red",
     Status.SKIPPED: "yellow",
     Status.UNMEASURABLE: "yellow",
+}
+# Of a whole report: its mark, and its style in a terminal.
+HEAD = {
+    Verdict.PASSED: (MARK[Status.PASSED], "bold green"),
+    Verdict.FAILED: (MARK[Status.FAILED], "bold red"),
+    Verdict.UNJUDGED: (MARK[Status.UNMEASURABLE], "bold yellow"),
 }
 _CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -64,7 +70,15 @@ def verdict(report: Report) -> str:
         f"{report.count(status)} {status}" for status in Status if report.count(status)
     )
     said = f"{report.command}: {counts or 'nothing was checked'} in {report.seconds:.1f} s"
+    if report.verdict is Verdict.UNJUDGED:
+        said += f"; {unjudged(report)}"
     return f"{said}, at {report.started}; nothing has changed since" if report.earlier else said
+
+
+def unjudged(report: Report) -> str:
+    """Of whom nothing could be judged, and what that means."""
+    names = " and ".join(report.unjudged)
+    return f"nothing was judged{f' of {names}' if names else ''}: no pass"
 
 
 def show(report: Report, console: Console) -> None:
@@ -96,7 +110,7 @@ def show(report: Report, console: Console) -> None:
             for label, text in _explanation(result):
                 text = escape(_plain(text))
                 console.print(f"  {label}: {text}", highlight=False, soft_wrap=True)
-    style = "bold red" if report.exit_code else "bold green"
+    _, style = HEAD[report.verdict]
     line = f"\n[{style}]{escape(verdict(report))}[/{style}]"
     console.print(line, highlight=False, soft_wrap=True)
 
@@ -161,7 +175,7 @@ def _replace(path: Path, text: str) -> None:
 def _json(report: Report) -> str:
     data = {
         "command": report.command,
-        "verdict": "failed" if report.exit_code else "passed",
+        "verdict": report.verdict.value,
         "started": report.started,
         "seconds": report.seconds,
         "notes": report.notes,
@@ -174,15 +188,16 @@ def _json(report: Report) -> str:
 
 
 def _junit(report: Report) -> str:
+    unseen = report.unjudged if report.verdict is Verdict.UNJUDGED else []
     suite = ElementTree.Element(
         "testsuite",
         name=report.command,
         timestamp=report.started,
-        tests=str(len(report.results)),
+        tests=str(len(report.results) + len(unseen)),
         failures=str(report.count(Status.FAILED)),
         # JUnit knows no other word for what could not be measured; its message tells them apart.
         skipped=str(report.count(Status.SKIPPED) + report.count(Status.UNMEASURABLE)),
-        errors="0" if report.results else "1",
+        errors=str(len(unseen) if report.results else 1),
         time=f"{report.seconds:.3f}",
     )
     if report.images:
@@ -205,6 +220,11 @@ def _junit(report: Report) -> str:
             ElementTree.SubElement(case, "failure", message=message).text = text
         elif result.status is not Status.PASSED:
             ElementTree.SubElement(case, "skipped", message=_plain(found(result)))
+    for name in unseen:
+        # A reader of JUnit takes what is skipped for a pass.
+        where = _plain(".".join(filter(None, (report.command, name))))
+        case = ElementTree.SubElement(suite, "testcase", classname=where, name="a check was made")
+        ElementTree.SubElement(case, "error", message="nothing was judged: no pass")
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)
@@ -217,7 +237,10 @@ def _cell(text: str) -> str:
 
 
 def _markdown(report: Report) -> str:
-    lines = [f"## {MARK[Status.FAILED if report.exit_code else Status.PASSED]} {verdict(report)}"]
+    mark, _ = HEAD[report.verdict]
+    # The summary joins the reports of different days.
+    at = "" if report.earlier else f", {report.started}"
+    lines = [f"## {mark} {verdict(report)}{at}"]
     lines += ["", *(f"- {_cell(note)}" for note in report.notes)]
     lines += [f"- `{name}` is `{image}`" for name, image in report.images.items()]
     lines += ["", "| | check | container | expected | measured |", "|---|---|---|---|---|"]

@@ -20,6 +20,14 @@ class Status(StrEnum):
     UNMEASURABLE = "not measurable"
 
 
+class Verdict(StrEnum):
+    """What a whole report comes to."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNJUDGED = "not judged"
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """One check: what was expected, what was measured and, when it failed, what to do.
@@ -138,8 +146,29 @@ class Report:
         return sum(result.status is status for result in self.results)
 
     @property
-    def exit_code(self) -> ExitCode:
-        """CHECK_FAILED when anything failed or nothing was checked at all."""
+    def unjudged(self) -> list[str]:
+        """The containers of which nothing passed or failed; [""] where nothing at all did.
+
+        Beside others that were judged, one whose checks were all skipped was left out on purpose.
+        """
+        judged = {r.container for r in self.results if r.status in {Status.PASSED, Status.FAILED}}
+        if not judged:
+            return [""]
+        unseen = (r.container for r in self.results if r.status is Status.UNMEASURABLE)
+        return [name for name in dict.fromkeys(unseen) if name and name not in judged]
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAILED when anything failed or nothing was checked at all.
+
+        UNJUDGED when of a container, or of everything, nothing could be judged: what nobody looked
+        at has not passed.
+        """
         if not self.results or self.count(Status.FAILED):
-            return ExitCode.CHECK_FAILED
-        return ExitCode.OK
+            return Verdict.FAILED
+        return Verdict.UNJUDGED if self.unjudged else Verdict.PASSED
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """OK for a verdict that passed, else CHECK_FAILED."""
+        return ExitCode.OK if self.verdict is Verdict.PASSED else ExitCode.CHECK_FAILED

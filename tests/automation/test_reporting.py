@@ -2,6 +2,8 @@
 
 import io
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,6 +13,8 @@ from rich.console import Console
 from automation import reporting
 from automation.errors import EnvironmentTrouble, ExitCode, InputError, NoEngineError, TaskflowError
 from automation.results import Report, Result, Status, judge, skip
+from automation.smoke import earlier, page
+from automation.smoke.timeline import Timeline
 
 NASTY = (
     'a|b <script>x</script> & "q" [bold]m[/bold] [/] \\| `c` \x1b[2J\x00\x07\r\nnext\tline \ud800é✗'
@@ -192,8 +196,34 @@ def test_an_empty_report_has_failed(tmp_path: Path) -> None:
     assert "nothing was checked" in shown(made)
 
 
-def test_skipped_only_is_no_failure() -> None:
-    assert report(SKIPPED).exit_code == ExitCode.OK
+@pytest.mark.parametrize(
+    ("results", "said"),
+    [
+        ([SKIPPED], "nothing was judged: no pass"),
+        ([UNMEASURABLE, SKIPPED], "nothing was judged: no pass"),
+        ([replace(PASSED, container="frontend"), UNMEASURABLE], "nothing was judged of backend: no pass"),
+    ],
+)  # fmt: skip
+def test_what_nobody_judged_has_not_passed(
+    results: list[Result], said: str, tmp_path: Path
+) -> None:
+    made = report(*results, command="smoke")
+    made.pages["smoke.html"] = lambda closed: page.render(closed, Timeline(), whole=True)
+    assert made.exit_code == ExitCode.CHECK_FAILED
+    assert said in shown(made)
+    reporting.write(made, tmp_path)
+    assert json.loads((tmp_path / "smoke.json").read_text("utf-8"))["verdict"] == "not judged"
+    first, *_ = (tmp_path / "summary.md").read_text("utf-8").splitlines()
+    assert first.startswith("## ○ smoke: ")
+    assert said in first
+    suite = ElementTree.parse(tmp_path / "smoke.xml").getroot()[0]
+    assert (suite.get("tests"), suite.get("errors")) == (str(len(results) + 1), "1")
+    assert len(suite.findall("testcase/error")) == 1
+    html = (tmp_path / "smoke.html").read_text("utf-8")
+    assert said.capitalize() in html
+    assert "Fit for production" not in html
+    again = report(command="smoke")
+    assert not earlier.recall(again, tmp_path), "it is not told again as a pass"
 
 
 def test_the_summary_has_the_order_of_the_run(tmp_path: Path) -> None:
@@ -209,29 +239,32 @@ def test_a_second_run_replaces_the_first(tmp_path: Path) -> None:
     reporting.write(report(PASSED), tmp_path)
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert summary.count("## ") == 1
+    assert datetime.now(UTC).date().isoformat() in summary, (
+        "the reports of several days are told apart"
+    )
     assert "8080" not in summary
 
 
-@pytest.mark.parametrize("earlier", [True, False])
-def test_a_page_of_an_older_run(earlier: bool, tmp_path: Path) -> None:
-    page = tmp_path / "smoke.html"
+@pytest.mark.parametrize("known", [True, False])
+def test_a_page_of_an_older_run(known: bool, tmp_path: Path) -> None:
+    file = tmp_path / "smoke.html"
     first = report(PASSED, command="smoke")
-    first.pages[page.name] = lambda closed: f"<p>{len(closed.results)}</p>"
+    first.pages[file.name] = lambda closed: f"<p>{len(closed.results)}</p>"
     reporting.write(first, tmp_path)
-    assert page.read_text("utf-8") == "<p>1</p>"
+    assert file.read_text("utf-8") == "<p>1</p>"
     second = report(PASSED, command="smoke")
-    second.earlier = earlier
+    second.earlier = known
     reporting.write(second, tmp_path)
-    assert page.exists() is earlier
+    assert file.exists() is known
 
 
 def test_the_step_summary_is_added_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = tmp_path / "step.md"
-    page.write_text("before\n", encoding="utf-8")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    step = tmp_path / "step.md"
+    step.write_text("before\n", encoding="utf-8")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(step))
     reporting.tell_ci(report(failed(NASTY)))
     reporting.tell_ci(report(PASSED, command="build"))
-    text = page.read_text(encoding="utf-8")
+    text = step.read_text(encoding="utf-8")
     assert text.startswith("before\n## ✗ lint")
     assert "\n## ✓ build" in text
 

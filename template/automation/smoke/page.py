@@ -8,8 +8,8 @@ from html import escape
 from itertools import groupby
 
 from automation.model import megabytes
-from automation.reporting import MARK, found, promised
-from automation.results import Report, Result, Status
+from automation.reporting import HEAD, MARK, found, promised, unjudged
+from automation.results import Report, Result, Status, Verdict
 from automation.smoke.catalogue import GROUPS
 from automation.smoke.timeline import Mark, Series, Timeline
 
@@ -61,12 +61,16 @@ def render(report: Report, timeline: Timeline, *, whole: bool) -> str:
 def _page(report: Report, timeline: Timeline, whole: bool) -> Iterator[str]:
     failed = [result for result in report.results if result.failed]
     passed = "Fit for production" if whole else "The chosen checks passed"
-    title = "Not fit for production" if report.exit_code else passed
+    mark, _ = HEAD[report.verdict]
+    title, style = {
+        Verdict.PASSED: (passed, "passed"),
+        Verdict.FAILED: ("Not fit for production", "failed"),
+        Verdict.UNJUDGED: (unjudged(report).capitalize(), "other"),
+    }[report.verdict]
     yield '<!doctype html><html lang="en"><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
-    yield f"<title>Smoke test: {title}</title><style>{_STYLE}</style>"
-    yield f'<div class="verdict {"failed" if report.exit_code else "passed"}">'
-    yield f"<h1>{MARK[Status.FAILED if report.exit_code else Status.PASSED]} {title}</h1>"
+    yield f"<title>Smoke test: {escape(title)}</title><style>{_STYLE}</style>"
+    yield f'<div class="verdict {style}"><h1>{mark} {escape(title)}</h1>'
     counts = [f"{report.count(s)} {s.value}" for s in Status if report.count(s)]
     yield f"<p>{', '.join(counts) or 'nothing was checked'} in {report.seconds:.1f} s, {report.started}</p></div>"
     yield "<ul>"
