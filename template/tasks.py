@@ -6,7 +6,6 @@ Install once: python3 -m venv .venv && .venv/bin/pip install --require-hashes -r
 from __future__ import annotations
 
 import shutil
-import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -24,11 +23,13 @@ INSTALL = (
 sys.path.insert(0, str(HERE))
 try:
     from automation import build as images
-    from automation import compose, journal, model, release_plan, stack, tagging
+    from automation import compose, interruption, journal, model, release_plan, stack, tagging
     from automation import deploy as rollout
     from automation import release as releases
     from automation.engine import Engine, find
-    from automation.errors import NoEngineError, TaskflowError
+    from automation.errors import ExitCode, NoEngineError
+    from automation.failures import forget, in_plain_words
+    from automation.reporting import FOLDER
 except ModuleNotFoundError as missing:
     sys.exit(
         f"{missing.name} is not installed here; install what invoke needs, then use .venv/bin/invoke:\n"
@@ -44,18 +45,16 @@ def spoken(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def wrapper(*arguments: Any, **options: Any) -> None:
-        # Like Ctrl-C: what was started is ended, and temporary files go.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        interruption.listen()
         try:
             function(*arguments, **options)
-        except TaskflowError as error:
-            print(f"{function.__name__}: {error}", file=sys.stderr)
-            sys.exit(error.exit_code)
-        except (OSError, UnicodeError) as error:
-            print(f"{function.__name__}: {error}", file=sys.stderr)
-            sys.exit(4)
         except KeyboardInterrupt:
-            sys.exit(130)
+            sys.exit(ExitCode.INTERRUPTED)
+        except Exception as error:
+            said = in_plain_words(error, function.__name__, HERE / FOLDER)
+            print(f"{function.__name__}: {said}", file=sys.stderr)
+            sys.exit(said.exit_code)
+        forget(function.__name__, HERE / FOLDER)
 
     return wrapper
 

@@ -6,33 +6,32 @@ import argparse
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
-from rich.console import Console
+from automation import interruption
+from automation.errors import ExitCode, TaskflowError, UsageError
 
-from automation import build, cluster, lint, reporting, scan, switches
-from automation.engine import find
-from automation.errors import (
-    EnvironmentTrouble,
-    ExitCode,
-    InputError,
-    Interrupted,
-    TaskflowError,
-    UsageError,
-)
-from automation.model import FILE_NAME, Project, load
-from automation.process import trouble
-from automation.progress import Progress
-from automation.results import Report, judge
-from automation.smoke import command as smoke
-from automation.toolenv import not_installed
+if __name__ == "__main__":
+    interruption.hold()  # the imports take a moment
+try:
+    from rich.console import Console
+
+    from automation import build, cluster, lint, reporting, scan, switches
+    from automation.engine import find
+    from automation.failures import forget, in_plain_words
+    from automation.model import FILE_NAME, Project, load
+    from automation.progress import Progress
+    from automation.results import Report, judge
+    from automation.smoke import command as smoke
+except ModuleNotFoundError as missing:
+    print(f"{missing.name} is not installed beside {sys.executable}\n"
+          "  run this through nox, which installs it; `nox -l` lists the sessions",
+          file=sys.stderr)  # fmt: skip
+    sys.exit(ExitCode.ENVIRONMENT)
 
 
 class _Console(Console):
@@ -162,25 +161,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     root = Path.cwd()
     started = time.monotonic()
     console = _console()
-    signal.signal(signal.SIGTERM, _interrupt)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, _interrupt)
-    _end_with_nox()
     try:
+        interruption.listen()
+        _end_with_nox()
         if options.command == "smoke" and options.list:
             return smoke.list_checks(options, console)
         report = run(root, options, console)
+        forget(options.command, root / reporting.FOLDER)
+        # Shown before it is written: a full disk must not take a verdict of minutes along.
+        done = [_show(report, console), _write(report, root)]
     except UsageError as error:
         print(f"{options.command}: {error}", file=sys.stderr)
         return error.exit_code
-    except _BREAKS_OFF as error:
-        said = _in_plain_words(error)
+    except (Exception, KeyboardInterrupt) as error:
+        said = in_plain_words(error, options.command, root / reporting.FOLDER)
         print(f"{options.command}: {said}", file=sys.stderr)
         if (root / FILE_NAME).is_file():
             _write(_broken_off(options.command, said, seconds=time.monotonic() - started), root)
         return said.exit_code
-    # Shown before it is written: a full disk must not take a verdict of minutes along.
-    done = [_show(report, console), _write(report, root)]
     return report.exit_code if all(done) else report.exit_code or ExitCode.ENVIRONMENT
 
 
@@ -222,31 +220,6 @@ def _write(report: Report, root: Path) -> bool:
     return True
 
 
-# Nobody's bug here; anything else shows its traceback.
-_BREAKS_OFF = (TaskflowError, KeyboardInterrupt, ModuleNotFoundError, OSError, UnicodeDecodeError)
-
-
-def _in_plain_words(error: BaseException) -> TaskflowError:
-    """What broke a run off, for a person."""
-    match error:
-        case TaskflowError():
-            return error
-        case ModuleNotFoundError():
-            return not_installed(error.name or str(error))
-        case UnicodeDecodeError():
-            line = error.object.count(b"\n", 0, error.start) + 1
-            return InputError(
-                f"a file of this project is no UTF-8 text, see its line {line}", "save it as UTF-8"
-            )
-        case OSError():
-            where = error.filename or f"somewhere below {tempfile.gettempdir()}"
-            reason = f"{error.strerror or error}: {where}"
-            known = trouble(reason)
-            hint = known.hint if known else "see that it is there and may be written to"
-            return EnvironmentTrouble(reason, hint)
-    return Interrupted("interrupted; everything started was removed", "run it again")
-
-
 def _broken_off(command: str, error: TaskflowError, *, seconds: float) -> Report:
     """The report of a run that came to no verdict: an older one must not be taken for it."""
     report = Report(command)
@@ -272,15 +245,11 @@ def _end_with_nox() -> None:
 
     def watch(nox: int) -> None:
         while os.getppid() == nox:
-            time.sleep(1)
+            time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGTERM)
 
     if "NOX_CURRENT_SESSION" in os.environ and os.name == "posix":
         threading.Thread(target=watch, args=(os.getppid(),), daemon=True).start()
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

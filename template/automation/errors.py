@@ -13,6 +13,7 @@ class ExitCode(IntEnum):
     WRONG_INPUT = 2
     NO_ENGINE = 3
     ENVIRONMENT = 4
+    INTERNAL = 70  # EX_SOFTWARE of sysexits.h
     INTERRUPTED = 130
 
     @property
@@ -20,10 +21,12 @@ class ExitCode(IntEnum):
         """One line for the reference documentation."""
         return {
             ExitCode.OK: "every check passed, or the action was done",
-            ExitCode.CHECK_FAILED: "a check failed; the report names it and says what to do",
+            ExitCode.CHECK_FAILED: "a check failed, or nothing could be judged; "
+            "the report names it and says what to do",
             ExitCode.WRONG_INPUT: "wrong option, unknown container, or an invalid taskflow.toml",
             ExitCode.NO_ENGINE: "no container engine answers",
             ExitCode.ENVIRONMENT: "the machine stood in the way: network, disk, port, engine died",
+            ExitCode.INTERNAL: "a fault of the automation itself; the message names a file of details",
             ExitCode.INTERRUPTED: "stopped by Ctrl-C or SIGTERM; everything started was removed",
         }[self]
 
@@ -56,6 +59,12 @@ class Interrupted(TaskflowError):
     """A person, or whoever runs this, has stopped it."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+class InternalError(TaskflowError):
+    """The automation itself is at fault, in a way that nobody foresaw."""
+
+    exit_code = ExitCode.INTERNAL
 
 
 class NoEngineError(TaskflowError):

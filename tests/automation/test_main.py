@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from automation import reporting
-from automation.__main__ import _console, _in_plain_words, _show, _write
+from automation.__main__ import _console, _show, _write
 from automation.build import inputs_digest
 from automation.errors import ExitCode, InputError
+from automation.failures import in_plain_words
 from automation.model import load
 from automation.results import Report, judge
 from automation.switches import switched_on
@@ -82,12 +83,75 @@ def test_wrong_words_leave_the_reports_alone(
     ],
 )  # fmt: skip
 def test_what_breaks_a_run_off_is_said_to_a_person(
-    error: BaseException, message: str, hint: str, code: ExitCode
+    error: BaseException, message: str, hint: str, code: ExitCode, tmp_path: Path
 ) -> None:
-    said = _in_plain_words(error)
+    said = in_plain_words(error, "lint", tmp_path)
     assert message in said.message
     assert hint in said.hint
     assert said.exit_code == code
+    assert not list(tmp_path.iterdir())
+
+
+# Runs a command or an invoke task of the automation in which something unforeseen happens.
+FAULTY = """
+import runpy, sys, tarfile
+from automation import build, contract, lint
+def fail(*_, **__):
+    raise {error}
+contract.check_text = build.substitutes = fail
+lint._tool_jobs = lambda *_: []  # what takes its time, and is not what fails
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("error", ["KeyError('Layers')", "tarfile.ReadError('no\\nlayer')"])
+@pytest.mark.parametrize("words", [("automation", "lint"), ("invoke", "build")])
+def test_a_fault_of_the_automation_is_no_failed_check(
+    words: tuple[str, str], error: str, project: Path
+) -> None:
+    reporting.write(passed(), project / "reports")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "template")}
+    if words[0] == "invoke":  # in place of an engine, which need not be there
+        (project / "docker").write_text(
+            '#!/bin/sh\necho \'{"Client": {"Version": "1"}, "Server": {"Version": "1"}}\'\n'
+        )
+        (project / "docker").chmod(0o755)
+        environment["TASKFLOW_ENGINE"] = str(project / "docker")
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTY.format(error=error), *words], cwd=project, env=environment,
+        text=True, capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == ExitCode.INTERNAL, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    said, hint = done.stderr.splitlines()
+    name = error.partition("(")[0].rpartition(".")[2]
+    assert said.startswith(f"{words[1]}: a fault of the automation itself")
+    assert f"{name}: " in said
+    details = f"reports/{words[1]}-error.txt"
+    assert details in hint
+    assert "in fail" in (project / details).read_text("utf-8")
+    if words[0] == "automation":
+        report = json.loads((project / "reports/lint.json").read_text("utf-8"))
+        assert report["verdict"] == "failed"
+        assert name in report["results"][0]["measured"]
+
+
+def test_details_that_have_no_place_in_the_project(tmp_path: Path) -> None:
+    (tmp_path / "reports").touch()
+    said = in_plain_words(KeyError("x"), "lint", tmp_path / "reports")
+    place = Path(said.hint.removeprefix("its details are in ").partition(";")[0])
+    assert place.is_absolute() and place.name.startswith("taskflow-lint-")
+    assert "KeyError: 'x'" in place.read_text("utf-8")
+    place.unlink()
+
+
+def test_a_run_that_ends_leaves_no_details_of_an_earlier_one(project: Path) -> None:
+    (project / "reports").mkdir()
+    (project / "reports/chart-error.txt").touch()
+    (project / "chart").rename(project / "no-chart")
+    assert automation(project, "chart").returncode == ExitCode.CHECK_FAILED, "nothing was judged"
+    assert not (project / "reports/chart-error.txt").exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only there does nox leave its sessions behind")
