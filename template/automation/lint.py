@@ -7,11 +7,10 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from automation import build, contract
+from automation import build, contract, interruption
 from automation.engine import find
 from automation.errors import NoEngineError
 from automation.model import Kind, Project
@@ -34,7 +33,7 @@ def lint(root: Path, project: Project, names: Iterable[str], engine: str = "") -
         jobs += _tool_jobs(root, project, name)
     jobs.append(partial(contract.check_text, root, project, names))
     jobs.append(partial(_built, root, project, names, engine))
-    with ThreadPoolExecutor(max_workers=4) as pool:
+    with interruption.pool(4) as pool:
         return [result for results in pool.map(lambda job: job(), jobs) for result in results]
 
 
@@ -59,7 +58,7 @@ def _backend(root: Path, project: Project, name: str) -> list[Result]:
                       location=place, fix=_MAKE_IT)]  # fmt: skip
     cache = root / CACHE / f"mypy-{name}"
     return [
-        _program(f"lint.{id}", title, name, folder, [scripts / program, *words], fix)
+        _program(f"lint.{id}", title, name, root, folder, [scripts / program, *words], fix)
         for id, title, program, words, fix in (
             ("ruff", "ruff check", "ruff", ("check", "."), "`ruff check --fix` mends most of it"),
             ("ruff-format", "ruff format", "ruff", ("format", "--check", "."), "`ruff format` mends it"),
@@ -78,7 +77,7 @@ def _frontend(root: Path, project: Project, name: str) -> list[Result]:
                       fix="make it with `npm install` in that folder and commit it")]  # fmt: skip
     node_modules(folder)
     return [
-        _program(f"lint.npm-{script}", f"npm run {script}", name, folder,
+        _program(f"lint.npm-{script}", f"npm run {script}", name, root, folder,
                  ["node", "--run", script], f"`npm run {script}` shows it", node_path())
         for script in ("lint", "typecheck")
     ]  # fmt: skip
@@ -88,6 +87,7 @@ def _program(
     id: str,
     title: str,
     container: str,
+    root: Path,
     folder: Path,
     argv: list[str | Path],
     fix: str,
@@ -106,7 +106,7 @@ def _program(
         measured="no finding" if done.returncode == 0 else f"exit code {done.returncode}",
         detail="" if done.returncode == 0 else findings,
         fix=fix,
-        location=folder.name,
+        location=folder.relative_to(root).as_posix(),
         seconds=time.monotonic() - started,
     )
 

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from automation.errors import EnvironmentTrouble
 from automation.process import last_line, run, trouble
 
 CACHE = Path(".nox", "tools")
+_one_at_a_time = threading.Lock()  # npm empties the folder first, which two containers may share
 
 
 def tool(name: str) -> Path:
@@ -48,7 +50,7 @@ def python_environment(root: Path, name: str, requirements: Path) -> Path:
         for line in requirements.read_text("utf-8").splitlines()
         if line.startswith(("-r ", "-c ", "--requirement ", "--constraint "))
     ]
-    return _environment(root, name, [requirements], included, by_uv=True).parent
+    return _environment(root, f"python-{name}", [requirements], included, by_uv=True).parent
 
 
 def gate_python(root: Path) -> Path:
@@ -65,7 +67,7 @@ def _environment(
     root: Path, name: str, locks: list[Path], included: Sequence[Path] = (), *, by_uv: bool = False
 ) -> Path:
     """The Python of an environment that holds hashed requirements, made by venv and pip or by uv."""
-    folder = root / CACHE / f"python-{name}"
+    folder = root / CACHE / name
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "taskflow-stamp"
     if digest := _fresh(stamp, *locks, *included):
@@ -99,13 +101,13 @@ def node_modules(folder: Path) -> None:
     """`npm ci` in a frontend's folder, unless its lock file, which is there, was already installed."""
     lock = folder / "package-lock.json"
     stamp = folder / "node_modules" / ".taskflow-stamp"
-    digest = _fresh(stamp, lock, folder / "package.json")
-    if digest:
-        binary = node()
-        modules = "node_modules" if os.name == "nt" else "lib/node_modules"
-        npm = (binary.parent if os.name == "nt" else binary.parent.parent) / modules / "npm"
-        _install([binary, npm / "bin" / "npm-cli.js", "ci", "--no-audit", "--no-fund"], folder)
-        stamp.write_text(digest)
+    with _one_at_a_time:
+        if digest := _fresh(stamp, lock, folder / "package.json"):
+            binary = node()
+            modules = "node_modules" if os.name == "nt" else "lib/node_modules"
+            npm = (binary.parent if os.name == "nt" else binary.parent.parent) / modules / "npm"
+            _install([binary, npm / "bin" / "npm-cli.js", "ci", "--no-audit", "--no-fund"], folder)
+            stamp.write_text(digest)
 
 
 def node_path() -> dict[str, str]:
@@ -117,7 +119,7 @@ def _install(argv: list[str | Path], cwd: Path) -> None:
     done = run(argv, cwd=cwd, env={"NEXT_TELEMETRY_DISABLED": "1"}, timeout=900)
     if done.returncode:
         output = done.stderr + done.stdout
-        raise trouble(output) or EnvironmentTrouble(
+        raise trouble(output, of_step=True) or EnvironmentTrouble(
             f"{' '.join(Path(str(word)).name for word in argv[:3])} failed: {last_line(output)}",
             "run it by hand to see more",
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from automation import toolenv
 from automation.lint import lint
 from automation.model import load
 from automation.results import Result, Status
@@ -93,7 +95,8 @@ def test_a_fault_is_found(id: str, linted: Path, change: Change) -> None:
     assert result.expected == "no finding"
     assert result.measured != result.expected
     assert fault.detail in result.detail
-    assert result.fix and result.location
+    assert result.fix
+    assert (linted / result.location.partition(":")[0]).exists(), "a path, seen from the top folder"
 
 
 def test_a_missing_lock_file_is_found(linted: Path, change: Change) -> None:
@@ -131,3 +134,20 @@ def test_a_file_that_does_not_name_them(project: Path, monkeypatch: pytest.Monke
     assert (found.expected, found.measured) == ("ruff, mypy", "without ruff, mypy")
     assert found.location == "backend/requirements-dev.txt"
     assert "uv pip compile --generate-hashes" in found.fix
+
+
+def test_a_container_called_gate_has_an_environment_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def environment(_: Path, name: str, *__: object, **___: object) -> Path:
+        made.append(name)
+        return tmp_path / name
+
+    monkeypatch.setattr(toolenv, "_environment", environment)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    (tmp_path / "requirements-dev.txt").touch()
+    toolenv.python_environment(tmp_path, "gate", tmp_path / "requirements-dev.txt")
+    toolenv.gate_python(tmp_path)
+    assert len(set(made)) == 2

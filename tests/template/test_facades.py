@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -248,7 +250,36 @@ def noxfile(sample: Path) -> ModuleType:
     return load(sample / "noxfile.py")
 
 
-@pytest.mark.parametrize(("given", "passed_on"), [(1, None), (2, 2), (3, 3), (4, 4)])
+# Runs a module as if by Python 3.10.
+OLD = """
+import platform, runpy, sys
+import invoke.main, nox._cli
+sys.version_info, platform.python_version = (3, 10, 12, "final", 0), lambda: "3.10.12"
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("words", [("invoke", "--list"), ("nox", "-l"), ("automation", "lint")])
+def test_an_older_python_is_told_in_one_line(words: tuple[str, ...], sample: Path) -> None:
+    done = python(sample, "-W", "ignore", "-c", OLD, *words, path=sample)
+    assert done.returncode != 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Python 3.11 or newer is needed; ")
+    assert line.endswith(" 3.10.12")
+    for file in ("tasks.py", "noxfile.py", "automation/__init__.py"):
+        ast.parse((sample / file).read_text("utf-8"), feature_version=(3, 10))
+
+
+def test_nox_leaves_the_chart_out_where_there_is_none(project: Path) -> None:
+    """As `nox` without words runs every session."""
+    shutil.rmtree(project / "chart")
+    done = python(project, "-m", "nox", "--no-venv", "-s", "chart", path=project)
+    assert done.returncode == 0, done.stderr
+    assert "there is no chart/ here" in done.stderr
+
+
+@pytest.mark.parametrize(("given", "passed_on"), [(1, None), (2, 2), (3, 3), (4, 4), (70, 70)])
 def test_nox_passes_exit_codes_on(
     given: int, passed_on: int | None, noxfile: ModuleType, tmp_path: Path
 ) -> None:
