@@ -92,7 +92,11 @@ class Gate(Step):
                     release.say(output)
                     raise GateFailed(f"{name} failed, see above", "mend it, commit, release again")
                 if code:
-                    raise EnvironmentTrouble(f"{name}: {last_line(output)}", "mend that")
+                    for details in folder.glob("*-error.txt"):
+                        release.file(details.name, details.read_text("utf-8", errors="replace"))
+                    said = [line for line in output.splitlines() if line.startswith(f"{name}: ")]
+                    why = said[-1] if said else f"{name}: {last_line(output)}"
+                    raise EnvironmentTrouble(why, "mend that")
                 if self.plan.product.images:
                     reports[name] = json.loads((folder / f"{name}.json").read_text("utf-8"))
             sboms = {path.name: path.read_text("utf-8") for path in sorted(folder.glob("sbom-*"))}

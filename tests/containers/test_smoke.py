@@ -103,7 +103,7 @@ def test_a_busy_machine_changes_no_verdict(service: Service) -> None:
 
 def test_a_probe_that_is_slower_than_its_own_limit_is_caught(service: Service) -> None:
     replace("Dockerfile", "--timeout=3s", "--timeout=1s")(service.folder)
-    with (service.folder / "healthcheck.py").open("a") as file:
+    with (service.sources / "healthcheck.py").open("a") as file:
         file.write("import time\ntime.sleep(8)\n")
     (result,) = service.smoke("healthcheck")
     assert result.failed, result
