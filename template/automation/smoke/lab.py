@@ -27,7 +27,7 @@ SIGKILLED = 137  # 128 + SIGKILL
 _INSTANCES = 2  # that may be started for a check: a first may be held up by what others do
 _LOOKS = 3  # at what a busy machine may have spoilt
 _UNFAIR = 0.25  # seconds of waiting for a CPU, in which a time limit within a service may run out
-_MOSTLY = 0.5  # of the time
+_MOSTLY = 0.75  # of the time
 _BUSY = 0.2  # of the last ten seconds
 _FORGETS = 1.5  # seconds in which a service may remember what it saw last
 

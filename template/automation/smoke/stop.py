@@ -20,7 +20,8 @@ from automation.smoke.lab import SIGKILLED, Lab, checks, fate, until
 from automation.stack import NO_ANSWER, Running
 
 _CLIENTS = 4
-_LOOKS, _PAUSE = 60, 0.005  # at a process, and the seconds between two
+# At a process: how many at the least, over how many seconds, and the seconds between two.
+_LOOKS, _LOOKED, _PAUSE = 20, 0.3, 0.005
 _AT_REST = 0.9  # of the looks; who waits for something wakes now and then to see the time
 _HANGS = (
     0.3  # seconds without an answer after which a request counts as slow, where no process is seen
@@ -148,16 +149,16 @@ def _begun(running: Running, enough: float) -> tuple[float, bool]:
 def _rests(process: Process, over: Callable[[], bool]) -> bool:
     """Whether a process comes to wait for something before it is `over`.
 
-    Looks are counted, not seconds: it may be us, or it, who did not get a CPU.
+    Looks are counted, too: it may be us, or it, who did not get a CPU.
     """
     while not over():
-        asleep = 0
-        for _ in range(_LOOKS):
+        asleep, looks, began = 0, 0, time.monotonic()
+        while looks < _LOOKS or time.monotonic() - began < _LOOKED:
             if over():
                 return False
-            asleep += process.sleeps()
+            asleep, looks = asleep + process.sleeps(), looks + 1
             time.sleep(_PAUSE)
-        if asleep >= _AT_REST * _LOOKS:
+        if asleep >= _AT_REST * looks:
             return True
     return False
 
