@@ -254,11 +254,11 @@ def _healthcheck(lab: Lab, running: Running) -> Result:
     took = min(taken, default=0.0)
     healthy = health.get("Status") == "healthy"
     good = healthy and took <= limit
-    if not good and anybody.waited > anybody.wall / 2:
-        # How long a probe waited for a CPU nobody counts: hold it to one that does nothing.
-        if took - _SLACK * _nothing(running) <= limit if healthy else took > _QUICK:
-            why = f"the machine was busy: {anybody}; the quickest probe took {took:.1f} s"
-            return unmeasurable("healthcheck", name, why)
+    busy = not good and anybody.waited > anybody.wall / 2
+    # How long a probe waited for a CPU nobody counts: hold it to one that does nothing.
+    if busy and (took - _SLACK * _nothing(running) <= limit if healthy else took > _QUICK):
+        why = f"the machine was busy: {anybody}; the quickest probe took {took:.1f} s"
+        return unmeasurable("healthcheck", name, why)
     slow = f", after {took:.1f} s" if healthy and not good else ""
     return verdict(
         "healthcheck",
