@@ -91,7 +91,7 @@ def test_ports_are_published_where_the_engine_runs(
     # As ssh answers to -G: what its configuration makes of the name.
     client(tmp_path, "ssh", 'test "$3" = alias && echo hostname 10.9.9.9 || echo "hostname $3"')
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    found = Engine("docker", Path("docker"), "28", Builder.BUILDX, value)
+    found = Engine("docker", Path("docker"), "28", Builder.BUILDX, endpoint=value)
     assert (found.host, found.publishing) == (host, publishing)
     assert found.remote is (host != "127.0.0.1")
 
