@@ -149,6 +149,11 @@ def reference() -> str:
                 "images to use in place of others, `wanted=instead` with spaces between; "
                 "each use is stated in the report",
             ),
+            (
+                "`TASKFLOW_CACHE_FROM`, `TASKFLOW_CACHE_TO`",
+                "where builds read and write their cache on this machine, in place of `[build]`; several "
+                "with spaces between, empty for none",
+            ),
             ("`TASKFLOW_OFFLINE`", "`1` leaves the vulnerability scan out, as `--offline` does"),
             (
                 "`TASKFLOW_IF_CHANGED`",

@@ -28,6 +28,10 @@ class Verdict(StrEnum):
     UNJUDGED = "not judged"
 
 
+_JUDGED = {Status.PASSED, Status.FAILED}
+AT_REST = "image"  # the group of checks that need no container
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """One check: what was expected, what was measured and, when it failed, what to do.
@@ -149,13 +153,17 @@ class Report:
     def unjudged(self) -> list[str]:
         """The containers of which nothing passed or failed; [""] where nothing at all did.
 
-        Beside others that were judged, one whose checks were all skipped was left out on purpose.
+        What an image is at rest says nothing of one that was to run. Beside others that were judged,
+        one whose checks were all skipped was left out on purpose.
         """
-        judged = {r.container for r in self.results if r.status in {Status.PASSED, Status.FAILED}}
-        if not judged:
-            return [""]
-        unseen = (r.container for r in self.results if r.status is Status.UNMEASURABLE)
-        return [name for name in dict.fromkeys(unseen) if name and name not in judged]
+        unseen: list[str] = []
+        found = {r.status for r in self.results}
+        for name in dict.fromkeys(r.container for r in self.results if r.container):
+            own = [r for r in self.results if r.container == name]
+            statuses = {r.status for r in [r for r in own if r.group != AT_REST] or own}
+            if Status.UNMEASURABLE in statuses and not statuses & _JUDGED:
+                unseen.append(name)
+        return unseen if found & _JUDGED else [""]
 
     @property
     def verdict(self) -> Verdict:

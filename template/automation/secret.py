@@ -8,7 +8,8 @@ SECRET_NAME = re.compile(
     # GPG_KEY is in the official Python images: the fingerprint their source is signed with.
     # Nor is a public key one, nor what says where a secret is, how long it lives or how it is made.
     r"^(?!GPG_KEY$|(.*[_.-])?(PUBLIC|PUBLISHABLE)[_.-]KEYS?$|((.*[_.-])?(MAX|MIN)[_.-](\w+_)?TOKENS)$"
-    r"|PWD$|(.*[_.-])?(SORT|PARTITION|PRIMARY|FOREIGN|CACHE)[_.-]KEYS?$"
+    # Next.js writes what begins with NEXT_PUBLIC_ into the pages that everybody gets.
+    r"|NEXT_PUBLIC_\w+$|PWD$|(.*[_.-])?(SORT|PARTITION|PRIMARY|FOREIGN|CACHE)[_.-]KEYS?$"
     r"|.*_(FILE|PATH|DIR|URI|TTL|PREFIX|LENGTH|SIZE|TIMEOUT|NAME|HEADER|ALGORITHM"
     r"|(?<!DATABASE_)URL|AUDIENCE|ISSUER|ENDPOINT|LOCATION|FIELD|BACKEND|SERVER)$"
     r"|.*[_.-](HASHER|VERSION|ROTATION|TYPE|POLICY|EXPIRY|LIMIT|(EXPIRES?_)?(MINUTES|SECONDS|HOURS|DAYS))$)"
@@ -16,6 +17,7 @@ SECRET_NAME = re.compile(
     r"|^.*DATABASE_URL$",
     re.IGNORECASE,
 )
+_PUBLIC = "NEXT_PUBLIC_"
 # A number is no secret, unless somebody chose it as a password; what Stripe calls pk_… is public.
 _HARMLESS = re.compile(
     r"true|false|yes|no|on|off|\d{1,9}(\.\d{1,9})?|pk_(test|live)_\w+", re.IGNORECASE
@@ -38,7 +40,10 @@ def is_secret(name: str, value: str) -> bool:
     named = SECRET_NAME.match(name) and not (
         _HARMLESS.fullmatch(value) and not (_CHOSEN.fullmatch(name) and value[:1].isdigit())
     )
-    return bool(value and (named or TOKEN.search(value) or URL_PASSWORD.search(value)))
+    # Google's keys for browsers look like those for servers.
+    browsers = name.upper().startswith(_PUBLIC) and value.startswith("AIza")
+    token = TOKEN.search(value) and not browsers
+    return bool(value and (named or token or URL_PASSWORD.search(value)))
 
 
 def redacted(text: str) -> str:

@@ -202,6 +202,8 @@ def test_an_empty_report_has_failed(tmp_path: Path) -> None:
         ([SKIPPED], "nothing was judged: no pass"),
         ([UNMEASURABLE, SKIPPED], "nothing was judged: no pass"),
         ([replace(PASSED, container="frontend"), UNMEASURABLE], "nothing was judged of backend: no pass"),
+        # What it is at rest says nothing of how it runs.
+        ([replace(PASSED, container="backend", group="image"), UNMEASURABLE], "nothing was judged of backend: no pass"),
     ],
 )  # fmt: skip
 def test_what_nobody_judged_has_not_passed(
