@@ -21,6 +21,13 @@ with open({calls!r}, "a") as log:
 """
 
 
+@pytest.fixture(autouse=True)
+def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever engine these tests themselves run on, the client asks this machine's own."""
+    for variable in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
     """Write an executable whose body is Python; its calls are kept in `calls` beside it."""

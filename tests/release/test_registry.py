@@ -91,7 +91,9 @@ def test_a_tag_leads_to_the_image_pushed_and_to_no_other(
     for known in (attested, image, digests[0]):
         assert there.require(known, "attested") == attested
     several = index("several", "linux/amd64", "linux/arm64")
-    for known in (several, image, digests[0]):
+    # Containerd's store has such an index by its own digest, and pushes it as it is.
+    assert there.require(several, "several") == several
+    for known in (image, digests[0]):
         with pytest.raises(Refused, match="an index of images for linux/amd64, linux/arm64, is"):
             there.require(known, "several")
     with pytest.raises(Refused):
