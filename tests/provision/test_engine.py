@@ -83,7 +83,7 @@ def dockerd(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_daemon_is_started_and_waited_for(dockerd: Path, program: Program) -> None:
     socket = str(dockerd / "socket")
-    program("dockerd", f"time.sleep(0.5); open({socket!r}, 'w')", "first")
+    program("dockerd", f"time.sleep(0.5); open({socket!r}, 'w'); time.sleep(20)", "first")
     client = program("docker", f"if os.path.exists({socket!r}): {ANSWERS}\nelse: {SILENT}", "first")
     assert engine.ensure() == engine.Engine("docker", str(client))
 
@@ -101,7 +101,7 @@ def test_an_installed_docker_is_started_before_podman_is_taken(
 ) -> None:
     socket = str(dockerd / "socket")
     program("podman", PODMAN, "first")
-    program("dockerd", f"open({socket!r}, 'w')", "first")
+    program("dockerd", f"open({socket!r}, 'w'); time.sleep(20)", "first")
     client = program("docker", f"if os.path.exists({socket!r}): {ANSWERS}\nelse: {SILENT}", "first")
     assert engine.ensure() == engine.Engine("docker", str(client))
 
