@@ -13,8 +13,9 @@ import pytest
 from automation import build, builder
 from automation.engine import Builder, Engine, substitutes
 from automation.errors import EnvironmentTrouble, InputError
+from automation.results import Status
 from tests.conftest import ROOT
-from tests.containers.conftest import Service, failed, replace
+from tests.containers.conftest import Service, failed, fault, replace
 from tests.release.conftest import Registry
 
 pytestmark = pytest.mark.engine
@@ -315,3 +316,24 @@ def test_the_platform_is_said_and_held_to(service: Service) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "linux/s390x" in done.stdout
+
+
+def test_what_is_emulated_is_not_judged_for_its_speed(service: Service) -> None:
+    """An image that says it is another processor's runs here, as under emulation."""
+    replace("Dockerfile", "FROM ${", "FROM --platform=${BUILDPLATFORM} ${")(service.folder)
+    fault("late-handler")(service.folder)
+    with (service.folder / "taskflow.toml").open("a") as file:
+        file.write('\n[build]\nplatforms = ["linux/s390x"]\n')
+    results = {
+        result.id.removeprefix("smoke."): result
+        for result in service.smoke(
+            "image.platform", "image.user", "start", "health", "memory", "stop"
+        )
+    }
+    assert failed([*results.values()]) == set(), results
+    for id in ("image.platform", "image.user", "readiness", "liveness"):
+        assert results[id].status is Status.PASSED, results[id]
+    for id in ("start", "memory", "stop.starting"):
+        assert results[id].status is Status.UNMEASURABLE, results[id]
+        assert "linux/s390x is emulated by this" in results[id].detail
+        assert "measured: " in results[id].detail
