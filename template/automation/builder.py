@@ -217,6 +217,7 @@ class _Job:
             case Builder.BUILDAH:
                 # Only Docker's format keeps HEALTHCHECK; layers make the next build a short one.
                 words += ["build", "--format=docker", "--layers", "--http-proxy=false"]
+                environment |= _reachable_cache_mounts()
                 dockerfile = with_stated_arguments(dockerfile, self.arguments)
             case Builder.LEGACY:
                 environment["DOCKER_BUILDKIT"] = "0"
@@ -257,6 +258,16 @@ class _Job:
 def without_cache_mounts(dockerfile: str) -> str:
     """The same Dockerfile for a builder that knows no cache mounts, which only save time."""
     return re.sub(r"--mount=type=cache\S*\s*(\\\n\s*)?", "", dockerfile)
+
+
+def _reachable_cache_mounts() -> dict[str, str]:
+    """A folder of this user's own for cache mounts where Buildah 1.28's, one for all users, is another's."""
+    shared = Path(os.environ.get("TMPDIR") or "/var/tmp", "buildah-cache")
+    if not shared.is_dir() or os.access(shared, os.W_OK):
+        return {}
+    own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "buildah")
+    own.mkdir(parents=True, exist_ok=True)
+    return {"TMPDIR": str(own)}
 
 
 def with_stated_arguments(dockerfile: str, arguments: Mapping[str, str]) -> str:

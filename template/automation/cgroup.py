@@ -105,7 +105,8 @@ class Process:
             elif not controllers:
                 places[2] = Path(f"{_ROOT}{path}")
         for version, folder in sorted(places.items()):
-            if (folder / _FILES["usage"][version - 1]).is_file():
+            # A rootless container of version 1 has no group of its own: it is counted with everybody.
+            if container in str(folder) and (folder / _FILES["usage"][version - 1]).is_file():
                 return cls(pid, folder, version, container)
         return cls(pid, None, 0, container)
 

@@ -29,6 +29,7 @@ SUBSTITUTES_VARIABLE = "TASKFLOW_SUBSTITUTE_IMAGES"
 # Seconds. A client killed midway leaves the server making what nobody then removes.
 _PATIENCE = 5.0
 _PAUSES = 5  # attempts
+_LIMITS = frozenset({"cpu", "memory", "freezer"})
 
 
 class Builder(StrEnum):
@@ -116,6 +117,26 @@ class Engine:
             if check or isinstance(fault, EngineGone):
                 raise fault
         return done
+
+    def limits(self) -> frozenset[str]:
+        """The control groups its containers have, of cpu, memory and freezer; rootless, some may be missing.
+
+        Read from cgroupControllers (`podman info`), CgroupDriver, MemoryLimit and CpuCfsQuota (`docker info`).
+        """
+        try:
+            told = json.loads(self.call("info", "--format", "{{json .}}").stdout)
+            if host := told.get("host"):
+                if not host["security"]["rootless"]:
+                    return _LIMITS
+                # Version 2 freezes whatever it holds, without a controller of that name.
+                freezer = {"freezer"} if host["cgroupVersion"] == "v2" else set()
+                return _LIMITS & {*(host.get("cgroupControllers") or ()), *freezer}
+            if told.get("CgroupDriver") == "none":
+                return frozenset()
+            absent = {"memory": "MemoryLimit", "cpu": "CpuCfsQuota"}
+            return _LIMITS - {limit for limit, key in absent.items() if told.get(key) is False}
+        except (ValueError, AttributeError, KeyError, TypeError):
+            return _LIMITS
 
     def inspect(self, kind: str, name: str) -> dict[str, Any] | None:
         """What the engine knows of an image, container or network; None where there is none."""

@@ -98,3 +98,22 @@ def test_a_process_must_prove_to_be_the_containers(
     assert (Process.of(42, ID) is not None) is proves
     assert Process.of(42, "") is None
     assert Process.of(43, ID) is None
+
+
+@pytest.mark.parametrize(("group", "visible"), [(f"user/{ID}", True), ("user", False)])
+def test_memory_is_read_from_the_containers_own_group_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str, visible: bool
+) -> None:
+    """A rootless container of version 1 is counted with everybody else in its user's group."""
+    monkeypatch.setattr(cgroup, "_PROC", tmp_path)
+    monkeypatch.setattr(cgroup, "_ROOT", tmp_path / "fs")
+    place, folder = tmp_path / "42", tmp_path / "fs" / "memory" / group
+    place.mkdir()
+    folder.mkdir(parents=True)
+    (folder / "memory.usage_in_bytes").write_text("4096\n")
+    texts = {"cgroup": f"4:memory:/{group}", "mountinfo": HOSTS.format(id=ID), "cmdline": "python"}
+    for name, text in texts.items():
+        (place / name).write_text(f"{text}\n")
+    found = Process.of(42, ID)
+    assert found
+    assert found.memory("usage") == (4096 if visible else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from dataclasses import replace
@@ -311,6 +312,36 @@ def test_an_engine_that_dies_midway_says_so(tmp_path: Path) -> None:
     for check in (True, False):
         with pytest.raises(EnvironmentTrouble, match="stopped answering"):
             gone.call("ps", check=check)
+
+
+def podman_info(rootless: bool, version: str, *controllers: str) -> str:
+    host = {
+        "security": {"rootless": rootless}, "cgroupVersion": version,
+        "cgroupControllers": [*controllers],
+    }  # fmt: skip
+    return json.dumps({"host": host})
+
+
+LIMITS = {
+    "Docker": ('{"CgroupDriver":"systemd","MemoryLimit":true,"CpuCfsQuota":true}', "cpu freezer memory"),
+    "Docker, rootless, version 1": ('{"CgroupDriver":"none","MemoryLimit":false,"CpuCfsQuota":false}', ""),
+    "Docker, rootless, no CPU handed down": (
+        '{"CgroupDriver":"systemd","MemoryLimit":true,"CpuCfsQuota":false}', "freezer memory"
+    ),
+    "Podman": (podman_info(False, "v1", "cpu", "memory", "pids", "freezer"), "cpu freezer memory"),
+    "Podman, rootless, version 1": (podman_info(True, "v1"), ""),
+    "Podman, rootless, version 2": (podman_info(True, "v2", "memory", "pids"), "freezer memory"),
+    "an answer that says nothing": ("{}", "cpu freezer memory"),
+    "no JSON": ("so long", "cpu freezer memory"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LIMITS)
+def test_what_an_engine_can_limit_is_what_it_says(case: str, tmp_path: Path) -> None:
+    answer, limits = LIMITS[case]
+    path = client(tmp_path, "docker", f"cat <<'E'\n{answer}\nE")
+    engine = Engine("docker", path, "28", Builder.BUILDX)
+    assert " ".join(sorted(engine.limits())) == limits
 
 
 @pytest.mark.engine

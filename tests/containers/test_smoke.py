@@ -101,6 +101,30 @@ def test_a_busy_machine_changes_no_verdict(service: Service) -> None:
         assert failed(service.smoke("stop.starting")) == {"smoke.stop.starting"}
 
 
+UNLIMITED = """#!/bin/sh
+case "$1" in
+info) echo '{{"CgroupDriver":"none","MemoryLimit":false,"CpuCfsQuota":false}}'; exit ;;
+pause) echo 'cannot pause: no cgroup' >&2; exit 1 ;;
+esac
+exec {client} "$@"
+"""
+
+
+def test_what_an_engine_cannot_limit_is_not_judged(service: Service, tmp_path: Path) -> None:
+    """As rootless Docker and Podman on control groups of version 1, or with none handed down."""
+    client = tmp_path / service.engine.client.name
+    client.write_text(UNLIMITED.format(client=service.engine.client))
+    client.chmod(0o755)
+    service.engine = with_(service.engine, client=client)
+    with_database(service.folder)
+    asked = ("load", "stop.in-flight", "cold-start", "database")
+    results = {result.id.removeprefix("smoke."): result for result in service.smoke(*asked)}
+    assert failed([*results.values()]) == set(), results
+    unjudged = {id for id, result in results.items() if result.status is Status.UNMEASURABLE}
+    assert unjudged == {"memory", "swap", "growth", "cold-start", "stop.in-flight"}
+    assert "paused: not tried" in results["database.requests"].measured
+
+
 def test_a_probe_that_is_slower_than_its_own_limit_is_caught(service: Service) -> None:
     replace("Dockerfile", "--timeout=3s", "--timeout=1s")(service.folder)
     with (service.sources / "healthcheck.py").open("a") as file:

@@ -15,6 +15,7 @@ from automation.results import Result
 from automation.smoke.catalogue import unmeasurable, verdict
 from automation.smoke.health import failed_checks, leaks
 from automation.smoke.lab import (
+    NO_PAUSE,
     PROBE_TIMEOUT,
     Lab,
     ask,
@@ -52,6 +53,7 @@ class _Fault:
     full: bool = False
     silent: bool = False  # only a connection notices: health need not fail before a request does
     brief: bool = False  # may be over before anybody asks
+    freezes: bool = False  # needs an engine that can pause a container
 
 
 def _statements(*statements: str) -> Callable[[Postgres], object]:
@@ -77,6 +79,7 @@ _FAULTS = (
         "paused",
         lambda database: database.engine.pause(database.handle),
         lambda database: database.engine.unpause(database.handle),
+        freezes=True,
     ),
     _Fault(
         "password changed",
@@ -233,6 +236,9 @@ def _drill(drill: _Drill) -> Iterator[Result]:
     yield _cut(drill, routes)
     for fault in _FAULTS:
         if fault.full and not drill.lab.options.full:
+            continue
+        if fault.freezes and "freezer" not in drill.lab.limits:
+            protocol.note("database.requests", True, f"{fault.name}: not tried, {NO_PAUSE}")
             continue
         drill.lab.say(f"{name}: {drill.service} {fault.name}")
         protocol.add(

@@ -23,6 +23,7 @@ from automation.stack import NO_ANSWER, STREAM, Answer, Running, Stack
 
 PROBE_TIMEOUT = 2.0  # seconds; what the chart's readiness probe allows
 KILLED = "killed"  # how a fate begins that the memory limit brought about
+NO_PAUSE = "this engine cannot pause a container"
 SIGKILLED = 137  # 128 + SIGKILL
 _INSTANCES = 2  # that may be started for a check: a first may be held up by what others do
 _LOOKS = 3  # at what a busy machine may have spoilt
@@ -61,6 +62,7 @@ class Lab:
     timeline: Timeline
     alive: dict[str, Running] = field(default_factory=dict)
     over: threading.Event = field(default_factory=threading.Event)
+    limits: frozenset[str] = frozenset()  # that the engine holds its containers to
     _routes: dict[str, list[str]] = field(default_factory=dict)
 
     @property

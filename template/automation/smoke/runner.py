@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from automation import endpoint
@@ -59,6 +59,11 @@ _BY_SPEED = {
     "stop.starting", "cold-start", "slow-connections", "neon", "database.lost", "database.requests",
     "database.back",
 }  # fmt: skip
+# What an engine must be able to hold its containers to → the checks that need it.
+_BY_LIMIT = {
+    "memory": ("memory", "swap", "growth"),
+    "cpu": ("cold-start",),
+}
 
 
 def smoke(
@@ -80,13 +85,14 @@ def smoke(
     options = options or Options(select(()))
     ids = {image.container: image.id for image in images}
     timeline = timeline or Timeline()
-    run = _Run(options, seen or (lambda _: None), _emulated(engine, ids))
+    limits = engine.limits()
+    run = _Run(options, seen or (lambda _: None), _emulated(engine, ids), _missing(engine, limits))
     try:
         with (
             Stack(engine, project, say, keep=options.keep) as stack,
             ThreadPoolExecutor(_WORKERS) as pool,
         ):
-            lab = Lab(stack, ids, options, say, timeline)
+            lab = Lab(stack, ids, options, say, timeline, limits=limits)
             try:
                 run.all(lab, pool)
             except BaseException:
@@ -112,8 +118,11 @@ def smoke(
 class _Run:
     """One run's results, and what is left to do."""
 
-    def __init__(self, options: Options, seen: Seen, emulated: Mapping[str, str]) -> None:
+    def __init__(
+        self, options: Options, seen: Seen, emulated: Mapping[str, str], missing: Mapping[str, str]
+    ) -> None:
         self._emulated = emulated
+        self._missing = missing
         self.results: list[Result] = []
         self.aside: list[Future[None]] = []
         self._options = options
@@ -130,8 +139,10 @@ class _Run:
             self.keep(result)
 
     def keep(self, result: Result) -> None:
-        """Keep a result; of an emulated image only what no speed decides is a verdict."""
+        """Keep a result, as a verdict only where it tells of the image and not of where it runs."""
         id, why = result.id.removeprefix(PREFIX), self._emulated.get(result.container)
+        if lacks := self._missing.get(id):
+            result = unmeasurable(id, result.container, lacks)
         if why and id in _BY_SPEED and result.status is not Status.UNMEASURABLE:
             result = unmeasurable(id, result.container, f"{why}; measured: {result.measured}")
         self.results.append(result)
@@ -242,6 +253,16 @@ def _emulated(engine: Engine, images: Mapping[str, str]) -> dict[str, str]:
         if engine.platform and platform.split("/")[:2] != engine.platform.split("/")[:2]:
             found[name] = f"{platform} is emulated by this {engine.platform} engine"
     return found
+
+
+def _missing(engine: Engine, limits: Collection[str]) -> dict[str, str]:
+    """The checks that this engine cannot make, and in words what it lacks."""
+    return {
+        check: f"this {engine.name} does not limit a container's {limit}"
+        for limit, checks in _BY_LIMIT.items()
+        if limit not in limits
+        for check in checks
+    }
 
 
 def _said(error: Exception) -> str:
