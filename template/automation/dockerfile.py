@@ -107,15 +107,24 @@ def _expand(text: str, variables: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value, text)
 
 
+class _Heredoc(NamedTuple):
+    word: str  # as it is written: <<-"EOF"
+    marker: str
+    tabs: bool
+    first: int  # line of its body
+    last: int  # line of its marker
+
+
 class _Logical(NamedTuple):
     line: int
     text: str
     body: str
     endless: str
+    heredocs: list[_Heredoc]
 
 
-def _markers(instruction: str) -> Iterator[tuple[str, bool]]:
-    """The markers that end the heredocs of an instruction, and whether tabs may stand before."""
+def _markers(instruction: str) -> Iterator[tuple[str, str, bool]]:
+    """The heredocs of an instruction: the word, the marker that ends it, whether tabs may stand before."""
     if not re.match(r"(?i)(ONBUILD\s+)?(RUN|COPY|ADD)\s", instruction):
         return
     words = re.sub(r"^(?:\S+\s+)(?:--\S+\s+)*", "", instruction)
@@ -123,7 +132,7 @@ def _markers(instruction: str) -> Iterator[tuple[str, bool]]:
         return
     for word in _RAW_WORD.findall(instruction):
         if match := _HEREDOC.fullmatch(word):
-            yield "".join(_words(match[2], {})), bool(match[1])
+            yield word, "".join(_words(match[2], {})), bool(match[1])
 
 
 def _logical_lines(text: str) -> list[_Logical]:
@@ -147,16 +156,52 @@ def _logical_lines(text: str) -> list[_Logical]:
                     break
         body: list[str] = []
         endless = ""
-        for marker, tabs in _markers(whole):
-            for _, more in lines:
+        heredocs: list[_Heredoc] = []
+        for word, marker, tabs in _markers(whole):
+            first = 0
+            for number, more in lines:
+                first = first or number
                 plain = more.rstrip("\r")
                 if (plain.lstrip("\t") if tabs else plain) == marker:
+                    heredocs.append(_Heredoc(word, marker, tabs, first, number))
                     break
                 body.append(plain)
             else:
                 endless = endless or marker
-        joined.append(_Logical(start, whole.strip(), "\n".join(body), endless))
+        joined.append(_Logical(start, whole.strip(), "\n".join(body), endless, heredocs))
     return joined
+
+
+def with_plain_heredocs(text: str) -> tuple[str, list[int]]:
+    """The same Dockerfile as hadolint 2.15 can read it, and for each of its lines the number it had.
+
+    It knows neither `<<-` with tabs, nor two heredocs of a RUN, nor one of an ADD, and wants an empty line behind
+    each (hadolint/hadolint#960).
+    """
+    lines = text.split("\n")
+    numbers = [*range(1, len(lines) + 1)]
+    for found in reversed(_logical_lines(text)):
+        if not found.heredocs or found.endless:
+            continue
+        start, end = found.line - 1, found.heredocs[0].first - 1
+        head = re.sub(r"(?i)^(\s*(?:ONBUILD\s+)?)ADD\b", r"\1COPY", "\n".join(lines[start:end]))
+        run = re.match(r"(?i)(ONBUILD\s+)?RUN\s", found.text)
+        for index, heredoc in enumerate(found.heredocs):
+            body = slice(heredoc.first - 1, heredoc.last)
+            if run and index:
+                head = head.replace(heredoc.word, "", 1)
+                lines[body] = [""] * len(lines[body])
+                continue
+            marker = f"'{heredoc.marker}'" if set(heredoc.word) & {*"\"'\\"} else heredoc.marker
+            descriptor = heredoc.word.partition("<")[0]
+            head = head.replace(heredoc.word, f"{descriptor}<<{marker}", 1)
+            if heredoc.tabs:
+                lines[body] = [line.lstrip("\t") for line in lines[body]]
+        lines[start:end] = head.split("\n")
+        last = found.heredocs[-1].last
+        lines.insert(last, "")
+        numbers.insert(last, last)
+    return "\n".join(lines), numbers
 
 
 def parse(text: str) -> list[Stage]:
@@ -164,7 +209,7 @@ def parse(text: str) -> list[Stage]:
     stages: list[Stage] = []
     preamble: list[Instruction] = []
     global_arguments: dict[str, str] = {}
-    for line, whole, body, endless in _logical_lines(text):
+    for line, whole, body, endless, _ in _logical_lines(text):
         name, _, rest = re.sub(r"\s", " ", whole, count=1).partition(" ")
         name, rest = name.upper(), rest.strip()
         if name == "FROM":

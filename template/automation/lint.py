@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from automation import build, contract, interruption
+from automation.dockerfile import with_plain_heredocs
 from automation.engine import find
 from automation.errors import NoEngineError
 from automation.model import Kind, Project
@@ -117,20 +118,31 @@ def _hadolint(root: Path, project: Project, name: str) -> list[Result]:
         return []  # the contract says so
     relative = path.relative_to(root).as_posix()
     started = time.monotonic()
-    done = run([tool("hadolint"), "--format", "json", path], timeout=120)
+    text, numbers = with_plain_heredocs(path.read_text("utf-8", errors="replace"))
+    # Where it runs is where it looks for .hadolint.yaml.
+    done = run([tool("hadolint"), "--format", "json", "-"], cwd=root, stdin=text, timeout=120)
+    # A threshold in .hadolint.yaml decides what fails, and only the exit code tells.
+    passed = done.returncode == 0
     try:
         findings = json.loads(done.stdout)
     except ValueError:
-        findings = [{"code": "hadolint", "line": 1, "message": done.stderr.strip()[:300]}]
-    lines = [f"{relative}:{f['line']} {f['code']} {f['message']}" for f in findings]
+        passed = False
+        findings = [
+            {"code": "hadolint", "line": 1, "message": done.stderr.strip().partition("\n")[0]}
+        ]
+    lines = [
+        f"{relative}:{numbers[min(f['line'], len(numbers)) - 1]} {f['code']} {f['message']}"
+        for f in findings
+    ]
+    minor = " below the failure threshold" if passed else ""
     return [
         judge(
             "lint.hadolint",
             "hadolint",
-            not lines,
+            passed,
             container=name,
             expected="no finding",
-            measured=f"{len(lines)} findings" if lines else "no finding",
+            measured=f"{len(lines)} findings{minor}" if lines else "no finding",
             detail="\n".join(lines[:_SHOWN_LINES]),
             location=lines[0].split(" ")[0] if lines else "",
             fix="each rule is explained in hadolint's wiki under its code",

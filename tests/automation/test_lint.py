@@ -99,6 +99,57 @@ def test_a_fault_is_found(id: str, linted: Path, change: Change) -> None:
     assert (linted / result.location.partition(":")[0]).exists(), "a path, seen from the top folder"
 
 
+HEREDOCS = {
+    "nothing behind it": "RUN <<EOF\necho one\nEOF\n",
+    "a comment behind it": "RUN <<EOF\necho one\nEOF\n# Then:\n",
+    "tabs": "RUN <<-EOF\n\techo one\n\tEOF\n",
+    "quotes": "RUN <<'EOF' <<-\"END\"\necho one\nEOF\n\ttwo\n\tEND\n",
+    "an escaped marker": "RUN cat <<\\EOF >/tmp/x\n$one\nEOF\n",
+    "two of a RUN": "RUN <<A cat <<B\necho one\nA\ntwo\nB\n",
+    "another interpreter": "RUN python - <<EOF\nfor x in (1, 2):\n    print(f'{x}')\nEOF\n",
+    "a descriptor": "RUN --mount=type=cache,target=/x cat 3<<-EOF\n\tone\n\tEOF\n",
+    "two of a COPY": "COPY <<one.txt <<-two.txt /etc/\n1\none.txt\n\t2\n\ttwo.txt\n",
+    "an ADD": "ADD --chmod=755 <<EOF /x.sh\n#!/bin/sh\nEOF\n",
+    "instructions within": "RUN <<EOF\nFROM x\nADD y z\nEOF\n",
+    "a continued line": "RUN echo one \\\n    && cat <<-EOF >/tmp/x\n\ttwo\n\tEOF\n",
+    "lower case, Windows lines": "run <<eof\r\necho one\r\neof\r\n",
+    "none": "RUN cat <<<one && echo $((1<<2))\n",
+}
+
+
+@pytest.mark.parametrize("case", HEREDOCS)
+def test_what_follows_a_heredoc_is_linted_in_its_line(
+    case: str, linted: Path, change: Change
+) -> None:
+    before = 'FROM python:3.13-slim\nSHELL ["/bin/bash", "-o", "pipefail", "-c"]\n'
+    text = f"{before}{HEREDOCS[case]}WORKDIR here\n{HEREDOCS[case]}"
+    change("backend/Dockerfile", text)
+    (result,) = [r for r in checked(linted, "backend") if r.id == "lint.hadolint"]
+    found = [line.split()[:2] for line in result.detail.splitlines()]
+    line = before.count("\n") + HEREDOCS[case].count("\n") + 1
+    assert found == [[f"backend/Dockerfile:{line}", "DL3000"]]
+
+
+def test_a_fault_within_a_heredoc_is_found_where_it_is(linted: Path, change: Change) -> None:
+    script = "RUN <<-EOF\n\tset -e\n\tapt-get install --no-install-recommends -y curl\n\tEOF\n"
+    change("backend/Dockerfile", f"FROM python:3.13-slim\n{script}")
+    (result,) = [r for r in checked(linted, "backend") if r.id == "lint.hadolint"]
+    assert "Dockerfile:2 DL3008" in result.detail
+
+
+def test_hadolints_own_threshold_and_waivers_hold(linted: Path, change: Change) -> None:
+    text = (linted / "backend" / "Dockerfile").read_text("utf-8")
+    change("backend/Dockerfile", f"{text}RUN cd /tmp\n")
+    change(".hadolint.yaml", "failure-threshold: error\n")
+    (result,) = [r for r in checked(linted, "backend") if r.id == "lint.hadolint"]
+    assert not result.failed
+    assert "below the failure threshold" in result.measured
+    change("backend/Dockerfile", f"{text}# hadolint ignore=DL3003,SC2164\nRUN cd /tmp\n")
+    change(".hadolint.yaml", None)
+    (result,) = [r for r in checked(linted, "backend") if r.id == "lint.hadolint"]
+    assert result.measured == "no finding"
+
+
 def test_a_missing_lock_file_is_found(linted: Path, change: Change) -> None:
     change("frontend/package-lock.json", None)
     results = checked(linted)
