@@ -469,6 +469,10 @@ class Container(_Entry):
         default={}, description="Variable that carries the URL of a container or service."
     )
     volumes: tuple[Volume, ...] = ()
+    keep_alive: Duration = Field(
+        default=60.0,
+        description="How long an idle connection stays open: as long as a load balancer keeps its side.",
+    )
     budgets: Budgets
     build: ContainerBuild = ContainerBuild()
 

@@ -1,11 +1,9 @@
-"""What others on the node may do to a container: take its CPU, its disk, its names, its sockets."""
+"""What others on the node may do to a container: take its CPU, its disk, its names, its clock."""
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
 
 from automation.model import Kind
 from automation.results import Result
@@ -14,7 +12,6 @@ from automation.smoke.catalogue import unmeasurable, verdict
 from automation.smoke.lab import PROBE_TIMEOUT, Lab, ask, checks, fairly, fate, fine, in_time, probe
 from automation.stack import Running
 
-CONNECTIONS = 1000
 _HALF, _COLD_FACTOR = 0.5, 4  # of a CPU; the budget is so many times that of an ordinary start
 _NO_RESOLVER = "192.0.2.1"  # TEST-NET-1 (RFC 5737): nobody answers there
 _NO_NAME = "nowhere.invalid"
@@ -150,57 +147,6 @@ def crowded(lab: Lab, name: str) -> Iterator[Result]:
             yield verdict("tmp-full", name, _none_failed(found), measured=_told(found))
         running.evaluate(_EMPTY)
         yield stop.idle(lab, running)
-
-
-def _open_files(wanted: int) -> int:
-    """How many files this process may have open, after asking for so many."""
-    try:
-        import resource
-    except ImportError:
-        return wanted
-    boundless = resource.RLIM_INFINITY
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    goal = wanted if hard == boundless else min(wanted, hard)
-    if soft != boundless and soft < goal:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (goal, hard))
-            soft = goal
-    return wanted if soft == boundless else soft
-
-
-@checks("slow-connections")
-def slow_connections(lab: Lab, name: str) -> Iterator[Result]:
-    """Clients that have begun to send a request and never end it."""
-    allowed = _open_files(2 * CONNECTIONS)
-    if allowed < 2 * CONNECTIONS:
-        yield unmeasurable("slow-connections", name, f"this user may open {allowed} files only")
-        return
-    with lab.ready(name, "slow") as running, ExitStack() as held:
-        refused = 0
-        for _ in range(CONNECTIONS):
-            try:
-                link = socket.create_connection((running.engine.host, running.port), 2)
-                held.callback(link.close)
-                link.sendall(b"GET / HTTP/1.1\r\nHost: slow\r\nX-Slow: ")
-            except OSError:
-                refused += 1
-        found = fairly(
-            running,
-            lambda: [ask(running, running.model.health.live) for _ in range(3)],
-            lambda seen: all(status == 200 for status, _ in seen),
-        )
-        held.close()
-        slowest = max(seconds for _, seconds in found)
-        good = all(status == 200 for status, _ in found)
-        yield verdict(
-            "slow-connections",
-            name,
-            good and not fate(running),
-            limit=f"within {PROBE_TIMEOUT:g} s",
-            measured=fate(running)
-            or f"{', '.join(str(s or 'silent') for s, _ in found)}, the slowest in {slowest:.2f} s"
-            + (f"; {refused} connections refused" if refused else ""),
-        )
 
 
 @checks("clock")

@@ -15,6 +15,7 @@ from automation.model import Project
 from automation.process import Say
 from automation.results import Result, Status
 from automation.smoke import (
+    connections,
     database,
     health,
     identity,
@@ -43,7 +44,8 @@ _ASIDE: tuple[Step, ...] = (
     neighbours.deserted,
     relations.environment,
     stop.starting,
-    neighbours.slow_connections,
+    connections.keep_alive,
+    connections.slow_connections,
 )
 # One after the other on the containers that run all along, while those above go on.
 _QUIET: tuple[Step, ...] = (identity.inside, health.answers, relations.calls)

@@ -56,7 +56,7 @@ async function answer(path) {
 }
 
 http
-  .createServer(async (request, response) => {
+  .createServer({ keepAliveTimeout: 75_000 }, async (request, response) => {
     const [status, body, type] = await answer(request.url);
     if (leaving) response.setHeader("connection", "close");
     response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body) });

@@ -112,8 +112,9 @@ class Service:
         try:
             while "few-connections" not in FAULTS or len(self.open) < 100:
                 try:
-                    path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
-                except asyncio.IncompleteReadError:
+                    async with asyncio.timeout(5 if "short-idle" in FAULTS else None):
+                        path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+                except (asyncio.IncompleteReadError, TimeoutError):
                     return
                 if self.leaving and "hangs-up" in FAULTS:
                     return
