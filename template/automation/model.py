@@ -469,6 +469,14 @@ class Container(_Entry):
         default={}, description="Variable that carries the URL of a container or service."
     )
     volumes: tuple[Volume, ...] = ()
+    base_path: HttpPath | Literal[""] = Field(
+        default="",
+        description="A frontend's pages, and /api/ for its browser side, lie below it (Next.js: basePath).",
+    )
+    routes: tuple[HttpPath, ...] = Field(
+        default=(),
+        description="Asked under load and in the drills, beside those that an OpenAPI document lists.",
+    )
     keep_alive: Duration = Field(
         default=60.0,
         description="How long an idle connection stays open: as long as a load balancer keeps its side.",
@@ -480,6 +488,11 @@ class Container(_Entry):
     def build_image(self) -> str:
         """The image of the build stage."""
         return self.builder or self.base
+
+    @property
+    def page(self) -> str:
+        """The path of a frontend's home page."""
+        return self.base_path or "/"
 
     @property
     def uid(self) -> int:
@@ -496,6 +509,14 @@ class Container(_Entry):
         for variable in self.connects:
             if variable not in self.environment.required:
                 raise _at("is not among environment.required", "connects", variable)
+        return self
+
+    @model_validator(mode="after")
+    def _base_path_of_a_frontend(self) -> Self:
+        if self.base_path and self.kind is not Kind.FRONTEND:
+            raise _at("is a frontend's alone: state full paths here", "base-path")
+        if self.base_path.endswith("/"):
+            raise _at('ends with a slash; write it as Next.js takes it: "/shop"', "base-path")
         return self
 
     @model_validator(mode="after")

@@ -60,12 +60,12 @@ class Family:
         built = build.build(folder, self.project, engine, names, print)
         assert all(image.usable for image in built), built
         self.images = {image.container: image for image in built}
-        self._tags: list[str] = [tag for image in built for tag in image.tags]
+        self.tags: list[str] = [tag for image in built for tag in image.tags]
 
     def break_(self, case: str, name: str) -> build.Image:
         """The image of a case, on top of the one in order."""
         tag = f"{self.project.image(name)}:{case}"
-        self._tags.append(tag)
+        self.tags.append(tag)
         stated = (BROKEN / case / "Dockerfile").read_text("utf-8")
         built = builder.build(
             self.engine, BROKEN / case, tags=[tag], arguments={"BASE_IMAGE": self.images[name].tags[0]},
@@ -87,7 +87,7 @@ class Family:
 
     def remove(self) -> None:
         """Remove the images, not their layers."""
-        self.engine.call("image", "rm", "--force", "--no-prune", *self._tags, check=False)
+        self.engine.call("image", "rm", "--force", "--no-prune", *self.tags, check=False)
 
 
 @pytest.fixture(scope="session")

@@ -115,16 +115,16 @@ class Lab:
             yield running
 
     def routes(self, name: str) -> list[str]:
-        """Real routes that need no argument: from the service's OpenAPI document, or its pages."""
+        """Real routes that need no argument: stated, from an OpenAPI document, or a frontend's pages."""
         if name in self._routes:
             return self._routes[name]
         model, running = self.project.containers[name], self.alive[name]
-        found = [model.health.ready]
+        found = [model.health.ready, *model.routes]
         if model.kind is Kind.FRONTEND:
-            found.append("/")
+            found.append(model.page)
             for target in self.peers(name).values():
                 own = self.routes(target) if target in self.alive else []
-                found += [path for path in own if path.startswith("/api/")]
+                found += [model.base_path + path for path in own if path.startswith("/api/")]
         else:
             for document in ("/openapi.json", "/api/openapi.json"):
                 answer = running.get(document, 10)

@@ -85,9 +85,11 @@ def _none_failed(found: dict[str, tuple[int, float]]) -> bool:
 
 def _alone(running: Running) -> tuple[bool, str]:
     """Whether a container does what it can without its peers, and what it did."""
-    live, page = running.model.health.live, running.model.kind is Kind.FRONTEND
-    found = {path: ask(running, path, 10) for path in (live, *(["/"] if page else []))}
-    return bool(found[live][0]) and (not page or found["/"][0] == 200), _told(found)
+    live, page = running.model.health.live, running.model.page
+    pages = [page] if running.model.kind is Kind.FRONTEND else []
+    found = {path: ask(running, path, 10) for path in (live, *pages)}
+    # One that sends people elsewhere, or asks who they are, does what it can.
+    return bool(found[live][0]) and all(200 <= found[path][0] < 404 for path in pages), _told(found)
 
 
 @checks("cold-start", "alone", "dns")

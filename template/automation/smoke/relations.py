@@ -7,6 +7,8 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from automation.busy import Starved, Watch
 from automation.errors import MachineTrouble
@@ -22,6 +24,7 @@ _ATTEMPTS = 2  # a busy disk can make it late once
 _PATIENCE = 30.0  # seconds for the engine to start what answers at once
 _NOTICED = 2.0  # seconds until a request that was made has been written down
 _PAGE_TIMEOUT = 10.0  # seconds
+_REDIRECTS = 5  # that are followed; more are a circle
 _WRONG = {"service": f"mysql://root:{_SECRET}@nowhere.invalid/x", "peer": f"ftp://{_SECRET}"}
 _SAYS_SO = re.compile(
     r"\b(is|are|was|be) away\b|unavailab|unreach|\boffline\b|out of (service|order)|\bnot (be )?(available|answer|respond|reach|load)"
@@ -38,28 +41,79 @@ process.on('SIGTERM', () => process.exit());
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """Where a browser ends that opens the home page: the answer, and the redirects on its way."""
+
+    answer: Answer
+    way: list[str]
+    elsewhere: bool = False  # the last redirect leads to another host
+
+    @property
+    def status(self) -> int:
+        """Of the last answer."""
+        return self.answer.status
+
+    @property
+    def guarded(self) -> bool:
+        """Whether it asks who is there before it shows anything."""
+        return self.elsewhere or self.status in {401, 403}
+
+    @property
+    def said(self) -> str:
+        """The statuses and where they led to."""
+        kind = self.answer.headers.get("content-type", "no content type")
+        return " ".join([*self.way, f"{self.status}, {kind}"])
+
+
+def _asks_who(answer: Answer) -> bool:
+    return answer.status in {401, 403} or 300 <= answer.status < 400
+
+
+def _visit(running: Running) -> _Visit:
+    """Open the home page as a browser does, without a cookie."""
+    path, way = running.model.page, []
+    own = {f"{running.engine.host}:{running.port}"} | {
+        f"{host}:{running.model.port}" for host in ("localhost", "127.0.0.1", "0.0.0.0")
+    }
+    for _ in range(_REDIRECTS):
+        answer = running.get(path, _PAGE_TIMEOUT)
+        location = answer.headers.get("location", "")
+        if not (300 <= answer.status < 400 and location):
+            break
+        target = urlsplit(urljoin(f"http://{running.engine.host}:{running.port}{path}", location))
+        way.append(f"{answer.status} to {target.path if target.netloc in own else target.netloc},")
+        if target.netloc not in own:
+            return _Visit(answer, way, elsewhere=True)
+        path = urlunsplit(("", "", target.path or "/", target.query, ""))
+    return _Visit(answer, way)
+
+
 @checks("page", "path")
 def calls(lab: Lab, name: str) -> Iterator[Result]:
     """The frontend's page, and the browser's way through it to the backend."""
     running = lab.alive[name]
 
-    def is_page(page: Answer) -> bool:
-        return page.status == 200 and b"<html" in page.body
+    def is_page(visit: _Visit) -> bool:
+        return visit.elsewhere or (visit.status == 200 and b"<html" in visit.answer.body)
 
-    page = fairly(running, lambda: running.get("/", _PAGE_TIMEOUT), is_page)
-    yield verdict(
-        "page",
-        name,
-        is_page(page),
-        measured=f"{page.status}, {page.headers.get('content-type', 'no content type')}",
-        seconds=page.seconds,
-    )
+    page = fairly(running, lambda: _visit(running), is_page)
+    if page.guarded and not page.elsewhere:
+        yield unmeasurable("page", name, f"it needs a login: {page.said}")
+    else:
+        yield verdict(
+            "page", name, is_page(page), limit=running.model.page, measured=page.said,
+            seconds=page.answer.seconds,
+        )  # fmt: skip
     for variable, target in lab.peers(name).items():
         backend = lab.alive.get(target)
         if not backend:
             yield unmeasurable("path", name, f"{target} is not part of this run")
             continue
         answer, same = fairly(running, lambda b=backend: _forwarded(running, b), lambda f: f[1])  # type: ignore[misc]
+        if not same and _asks_who(answer):
+            yield unmeasurable("path", name, f"it needs a login: {answer.status}")
+            continue
         yield verdict(
             "path",
             name,
@@ -74,7 +128,7 @@ def calls(lab: Lab, name: str) -> Iterator[Result]:
 def _forwarded(running: Running, backend: Running) -> tuple[Answer, bool]:
     """What comes of asking for a backend's health here; whether it is what the backend itself says."""
     path = backend.model.health.ready
-    answer, own = running.get(path, _PAGE_TIMEOUT), backend.get(path)
+    answer, own = running.get(running.model.base_path + path, _PAGE_TIMEOUT), backend.get(path)
     same = answer.status == own.status and _status(answer.json()) == _status(own.json())
     return answer, same
 
@@ -129,19 +183,24 @@ def recorded(lab: Lab, name: str) -> Iterator[Result]:
             found = re.findall(r"^asked (\w+ \S+)", done.stdout + done.stderr, re.MULTILINE)
             return ", ".join(dict.fromkeys(found))
 
-        def rendered() -> tuple[Answer, str]:
-            page = running.get("/", _PAGE_TIMEOUT)
+        def rendered() -> tuple[_Visit, str]:
+            page = _visit(running)
             until(lambda: bool(asked()), _NOTICED, running.watch())
             return page, asked()
 
         with_backend, seen = fairly(running, rendered, lambda f: f[0].status == 200 and bool(f[1]))
-        yield verdict(
-            "server-side",
-            name,
-            with_backend.status == 200 and bool(seen),
-            measured=f"asked for {seen}" if seen else "the page asked nothing",
-        )
-        path = next(
+        # Before a login a page need not ask anybody, and then cannot tell who is away.
+        login = not seen and (with_backend.guarded or bool(with_backend.way))
+        if login:
+            yield unmeasurable("server-side", name, f"it needs a login: {with_backend.said}")
+        else:
+            yield verdict(
+                "server-side",
+                name,
+                with_backend.status == 200 and bool(seen),
+                measured=f"asked for {seen}" if seen else "the page asked nothing",
+            )
+        path = running.model.base_path + next(
             (c.health.ready for c in lab.project.containers.values() if c.kind is Kind.BACKEND),
             "/api/health",
         )
@@ -152,21 +211,25 @@ def recorded(lab: Lab, name: str) -> Iterator[Result]:
         )
         mine = lab.alive[name].get(path, _PAGE_TIMEOUT)
         own, foreign = token.encode() in other.body, token.encode() in mine.body
-        yield verdict(
-            "two-backends",
-            name,
-            own and not foreign,
-            limit=path,
-            measured=f"{other.status}, {'from' if own else 'not from'} the second backend",
-            detail="" if own else excerpt(other),
-        )
+        if not own and _asks_who(other):
+            yield unmeasurable("two-backends", name, f"it needs a login: {other.status}")
+        else:
+            yield verdict(
+                "two-backends",
+                name,
+                own and not foreign,
+                limit=path,
+                measured=f"{other.status}, {'from' if own else 'not from'} the second backend",
+                detail="" if own else excerpt(other),
+            )
         lab.engine.call("rm", "--force", recorder)
         health, _ = ask(running, running.model.health.ready)
-        page = fairly(
-            running, lambda: running.get("/", _PAGE_TIMEOUT), lambda answer: answer.status == 200
-        )
+        if login:
+            yield unmeasurable("backend-away", name, f"it needs a login: {with_backend.said}")
+            return
+        page = fairly(running, lambda: _visit(running), lambda visit: visit.status == 200).answer
         text = words(page.body)
-        says = text != words(with_backend.body) and bool(_SAYS_SO.search(text))
+        says = text != words(with_backend.answer.body) and bool(_SAYS_SO.search(text))
         named = address.encode() in page.body
         yield verdict(
             "backend-away",

@@ -42,7 +42,15 @@ async function page() {
   }
 }
 
-async function answer(path) {
+const BASE = process.env.BASE_PATH ?? "";
+const LOGIN = process.env.LOGIN;
+
+async function answer(asked) {
+  if (BASE && asked !== "/health" && !asked.startsWith(BASE)) return [404, "", "text/plain"];
+  const path = asked === BASE ? "/" : asked === "/health" ? asked : asked.slice(BASE.length);
+  if (LOGIN && path === "/") return /^\d+$/.test(LOGIN) ? [Number(LOGIN), "", "text/plain"] : [307, "", LOGIN];
+  if (path === "/en") return page();
+  if (path === "/login") return [200, "<html><form></form></html>", "text/html"];
   if (path === "/health") return [200, JSON.stringify({ status: "pass" }), "application/health+json"];
   if (path === "/") return page();
   if (!path.startsWith("/api/")) return [404, "", "text/plain"];
@@ -59,6 +67,7 @@ http
   .createServer({ keepAliveTimeout: 75_000 }, async (request, response) => {
     const [status, body, type] = await answer(request.url);
     if (leaving) response.setHeader("connection", "close");
+    if (status === 307) response.setHeader("location", type);
     response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body) });
     response.end(body);
   })

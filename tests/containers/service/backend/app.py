@@ -102,7 +102,7 @@ class Service:
             return 200, "fine" if "live-not-json" in FAULTS else document
         if path == "/api/rows":
             return (200 if up else 500 if "crashes-without-database" in FAULTS else 503), []
-        if path == "/openapi.json":
+        if path == "/openapi.json" and "no-document" not in FAULTS:
             return 200, ODD_ROUTES if "odd-routes" in FAULTS else ROUTES
         return {"/api/nothing": 204, "/api/me": 401, "/c": 200}.get(path, 404), {}
 

@@ -1,0 +1,94 @@
+"""What real applications do that the sample does not: the smoke test knows of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from automation import build, builder, smoke
+from automation.model import load
+from automation.results import Result, Status
+from tests.containers.test_broken import Family, family  # noqa: F401
+
+pytestmark = pytest.mark.engine
+
+RELATIONS = ("page", "path", "server-side", "two-backends", "backend-away", "alone")
+Judge = Callable[..., dict[str, Result]]
+
+
+@pytest.fixture
+def judge(family: Family, tmp_path: Path) -> Judge:  # noqa: F811
+    """Smoke-test the small page and service with these variables and lines of taskflow.toml."""
+
+    def run(*only: str, page: str = "", service: str = "", **stated: str) -> dict[str, Result]:
+        text = (family.folder / "taskflow.toml").read_text("utf-8")
+        for container, lines in stated.items():
+            text = text.replace(f"[containers.{container}]", f"[containers.{container}]\n{lines}")
+        (tmp_path / "taskflow.toml").write_text(text)
+        images = []
+        for name, variables in (("backend", service), ("frontend", page)):
+            folder = tmp_path / name
+            folder.mkdir()
+            base = family.images[name].tags[0]
+            (folder / "Dockerfile").write_text(f"FROM {base}\nENV REAL=1 {variables}\n")
+            tag = f"{base}-{uuid.uuid4().hex[:6]}"
+            built = builder.build(
+                family.engine, folder, tags=[tag], arguments={}, labels={}, on_step=print
+            )
+            family.tags.append(tag)
+            images.append(build.Image(name, built.image, (tag,)))
+        options = smoke.Options(smoke.select(only))
+        project = load(tmp_path / "taskflow.toml")
+        results = smoke.smoke(project, family.engine, images, print, options)
+        name = "frontend" if page or "frontend" in stated else "backend"
+        return {r.id.removeprefix("smoke."): r for r in results if r.container == name}
+
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An application's variables, its line in taskflow.toml, and what cannot or must not pass."""
+
+    page: str
+    stated: str = ""
+    unknown: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
+
+
+BEHIND = frozenset({"server-side", "backend-away"})
+CASES = {
+    "below a path": Case("BASE_PATH=/shop", 'base-path = "/shop"'),
+    "below a path that nobody named": Case("BASE_PATH=/shop", failed=frozenset(RELATIONS)),
+    "a login of its own": Case("LOGIN=/login", unknown=BEHIND),
+    "a login elsewhere": Case("LOGIN=https://login.example/", unknown=BEHIND),
+    "a login by the browser": Case("LOGIN=401", unknown=BEHIND | {"page"}),
+    "a page in a language": Case("LOGIN=/en"),
+    "a circle": Case("LOGIN=/", unknown=BEHIND, failed=frozenset({"page"})),
+    "an answer for robots": Case("LOGIN=404", failed=frozenset({"page", "alone", *BEHIND})),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_page_is_judged_where_it_is(judge: Judge, case: str) -> None:
+    given = CASES[case]
+    results = judge(*RELATIONS, page=given.page, frontend=given.stated)
+    assert {id for id, r in results.items() if r.failed} == given.failed, results
+    unknown = {id for id, r in results.items() if r.status is Status.UNMEASURABLE}
+    assert unknown == given.unknown, results
+
+
+def test_an_api_without_a_document_is_asked_by_the_routes_that_are_stated(judge: Judge) -> None:
+    results = judge(
+        "load",
+        "database",
+        service="FAULT=no-document",
+        backend='routes = ["/api/rows", "/api/events"]',
+    )
+    assert not [r for r in results.values() if r.failed], results
+    assert "on /api/health, /api/rows" in results["load"].limit
+    assert results["database.requests"].status is Status.PASSED
