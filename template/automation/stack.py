@@ -30,6 +30,7 @@ NO_ANSWER = (OSError, http.client.HTTPException)
 _LAST_WORDS = 800  # characters
 # What a client exits with where the command is no program, or is not there.
 _CANNOT_START = {126, 127}
+_EXECUTIONS = 3  # attempts
 _NOTES_END = 60.0  # seconds until the engine has noted that a container ended
 _UNKNOWN = "running"
 _HOSTS_NAMESPACE = "4026531836"  # PROC_PID_INIT_INO of Linux's include/linux/proc_ns.h
@@ -105,14 +106,21 @@ class Running:
         return (self.cannot_start or said)[:_LAST_WORDS]
 
     def evaluate(self, code: dict[str, str], *arguments: str) -> Any:
-        """Run one line of code with the image's own interpreter; its JSON answer.
+        """Run one line of code, which may be run again, with the image's own interpreter; its JSON answer.
 
         Raises:
             EnvironmentTrouble: it did not run.
+            MachineTrouble: it ran, and the way to a remote engine lost what it said.
         """
         program, option = self.model.kind.interpreter
         words = ["exec", self.handle, program, option, code[program], *arguments]
-        return json.loads(self.engine.call(*words).stdout)
+        for _ in range(_EXECUTIONS):
+            said = self.engine.call(*words).stdout
+            if said or not self.engine.remote:
+                return json.loads(said)
+        raise MachineTrouble(
+            f"{self.engine.name} exec lost what {self.handle} said", "run the command again"
+        )
 
     def process(self) -> Process | None:
         """Its process 1 as the host sees it; None where it is gone or cannot be seen."""
