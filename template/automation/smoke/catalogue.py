@@ -73,7 +73,7 @@ CHECKS = (
     Check("image", "image.volumes", "no anonymous volume", "none", "remove VOLUME: it makes a nameless writable volume on every start"),
     Check("image", "image.size", "size above the base image", "within budgets.size-above-base", "`docker history` shows which layer grew; leave out what the service does not read"),
     Check("image", "image.layers", "layers", "few enough to pull and mount fast", "join RUN and COPY steps that change together"),
-    Check("image", "image.set-id", "no set-uid or set-gid file", "none, the base image's included", "final stage: RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +"),
+    Check("image", "image.set-id", "no set-uid or set-gid file", "none but the base image's", "take the bits away in the build stage, before the final stage copies it: chmod a-s"),
     Check("image", "image.writable", "nothing writable but the volumes", "the runtime user owns and may write nothing else", "copy as root (no --chown, no chmod -R): the runtime user only reads"),
     Check("image", "image.caches", "no package manager cache", "none in any layer", "use a cache mount, or remove the cache in the very RUN that fills it"),
     Check("image", "image.private", "no secret in any layer", "no .git, .env, private key or token in layers, history or ENV", "rotate it, then keep it out: .dockerignore, or RUN --mount=type=secret"),

@@ -6,13 +6,13 @@ import posixpath
 import re
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from automation import archive, contract
 from automation.archive import SavedImage
-from automation.engine import substitutes
+from automation.engine import Engine, substitutes
 from automation.layersizes import LayerSizes
 from automation.model import Access, Container, megabytes
 from automation.results import Result
@@ -86,6 +86,9 @@ class Contents:
     caches: list[str] = field(default_factory=list)
     private: list[str] = field(default_factory=list)
     development: set[str] = field(default_factory=set)
+    privileged: dict[str, int] = field(
+        default_factory=dict
+    )  # path → number of its layer, from 1 on
     sizes: dict[str, int] = field(default_factory=dict)
 
 
@@ -113,13 +116,17 @@ def _take(found: Contents, layer: tarfile.TarFile, member: tarfile.TarInfo, numb
         for known in [k for k in found.files if k == gone or k.startswith(f"{gone}/")]:
             if known != folder:
                 del found.files[known]
+                found.privileged.pop(known, None)
         return
     if member.islnk() and (target := found.files.get(_within(member.linkname))):
         member.mode, member.uid, member.gid = target.mode, target.uid, target.gid
         member.pax_headers = {**target.pax_headers, **member.pax_headers}
     found.files[path] = member
+    found.privileged.pop(path, None)
     if not (member.isreg() or member.islnk()):
         return
+    if member.mode & (stat.S_ISUID | stat.S_ISGID) or _CAPABILITY in member.pax_headers:
+        found.privileged[path] = number
     where = f"/{path} (layer {number})"
     if match := _DEVELOPMENT.search(f"/{path}"):
         found.development.add(next(filter(None, match.groups())))
@@ -186,19 +193,31 @@ def image(lab: Lab, name: str) -> Iterator[Result]:
             yield unmeasurable(id, name, error.message)
         return
     yield _size(lab, name, config, found.sizes)
-    yield from files(name, lab.project.containers[name], found, document)
+    base = base_layers(lab.engine, lab.project.containers[name], config)
+    yield from files(name, lab.project.containers[name], found, document, len(base))
+
+
+def base_layers(engine: Engine, model: Container, config: Mapping[str, Any]) -> list[str]:
+    """The diff IDs of the base image that an image is built on; none where it is not on this machine."""
+    base = engine.image_config(substitutes().get(model.base, model.base)) or {}
+    layers, own = base.get("Layers") or [], config.get("Layers") or []
+    return layers if own[: len(layers)] == layers else []
 
 
 def files(
-    name: str, model: Container, found: Contents, document: dict[str, Any]
+    name: str, model: Container, found: Contents, document: dict[str, Any], base: int
 ) -> Iterator[Result]:
-    """Judge what a walk found, and the history and ENV of the config document."""
-    privileged = [
-        f"/{path}" for path, info in found.files.items()
-        if (info.isreg() or info.islnk())
-        and (info.mode & (stat.S_ISUID | stat.S_ISGID) or _CAPABILITY in info.pax_headers)
-    ]  # fmt: skip
-    yield verdict("image.set-id", name, not privileged, measured=_listed(privileged))
+    """Judge what a walk found, and the history and ENV of the config document.
+
+    `base` is the number of layers that are the base image's. Its set-id files lend nobody anything, as each
+    container runs with no new privileges (`privileges` proves it); a shell-less base could not be rid of them.
+    """
+    added = [f"/{path}" for path, layer in found.privileged.items() if layer > base]
+    idle = [f"/{path}" for path, layer in found.privileged.items() if layer <= base]
+    said = (
+        f"{_listed(added)}; without effect in the base: {_listed(idle)}" if idle else _listed(added)
+    )
+    yield verdict("image.set-id", name, not added, measured=said)
     volumes = [v.path.lstrip("/") for v in model.volumes if v.access is Access.READ_WRITE]
     writable = [
         f"/{path}" for path, info in found.files.items()
