@@ -67,9 +67,7 @@ CASES = {
     "a login of its own": Case("LOGIN=/login", unknown=BEHIND),
     "a login elsewhere": Case("LOGIN=https://login.example/", unknown=BEHIND),
     "a login by the browser": Case("LOGIN=401", unknown=BEHIND | {"page"}),
-    "a page in a language": Case("LOGIN=/en"),
     "a circle": Case("LOGIN=/", unknown=BEHIND, failed=frozenset({"page"})),
-    "an answer for robots": Case("LOGIN=404", failed=frozenset({"page", "alone", *BEHIND})),
 }
 
 

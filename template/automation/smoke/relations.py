@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from automation.busy import Starved, Watch
@@ -15,7 +16,7 @@ from automation.errors import MachineTrouble
 from automation.model import Kind
 from automation.results import Result
 from automation.smoke.catalogue import unmeasurable, verdict
-from automation.smoke.lab import Lab, ask, checks, excerpt, fairly, until, words
+from automation.smoke.lab import Lab, ask, checks, excerpt, fairly, fine, until, words
 from automation.stack import Answer, Running, moment
 
 _SECRET = "s3cret-of-the-smoke-test"
@@ -24,6 +25,8 @@ _ATTEMPTS = 2  # a busy disk can make it late once
 _PATIENCE = 30.0  # seconds for the engine to start what answers at once
 _NOTICED = 2.0  # seconds until a request that was made has been written down
 _PAGE_TIMEOUT = 10.0  # seconds
+_LOADED = {"stylesheet", "icon", "preload", "modulepreload", "manifest"}
+_SHOWN = 3  # of what is missing
 _REDIRECTS = 5  # that are followed; more are a circle
 _WRONG = {"service": f"mysql://root:{_SECRET}@nowhere.invalid/x", "peer": f"ftp://{_SECRET}"}
 _SAYS_SO = re.compile(
@@ -46,6 +49,7 @@ class _Visit:
     """Where a browser ends that opens the home page: the answer, and the redirects on its way."""
 
     answer: Answer
+    path: str
     way: list[str]
     elsewhere: bool = False  # the last redirect leads to another host
 
@@ -84,12 +88,12 @@ def _visit(running: Running) -> _Visit:
         target = urlsplit(urljoin(f"http://{running.engine.host}:{running.port}{path}", location))
         way.append(f"{answer.status} to {target.path if target.netloc in own else target.netloc},")
         if target.netloc not in own:
-            return _Visit(answer, way, elsewhere=True)
+            return _Visit(answer, path, way, elsewhere=True)
         path = urlunsplit(("", "", target.path or "/", target.query, ""))
-    return _Visit(answer, way)
+    return _Visit(answer, path, way)
 
 
-@checks("page", "path")
+@checks("page", "assets", "path")
 def calls(lab: Lab, name: str) -> Iterator[Result]:
     """The frontend's page, and the browser's way through it to the backend."""
     running = lab.alive[name]
@@ -105,6 +109,7 @@ def calls(lab: Lab, name: str) -> Iterator[Result]:
             "page", name, is_page(page), limit=running.model.page, measured=page.said,
             seconds=page.answer.seconds,
         )  # fmt: skip
+    yield _assets(running, page)
     for variable, target in lab.peers(name).items():
         backend = lab.alive.get(target)
         if not backend:
@@ -123,6 +128,49 @@ def calls(lab: Lab, name: str) -> Iterator[Result]:
             detail="" if same else excerpt(answer),
             seconds=answer.seconds,
         )
+
+
+class _Assets(HTMLParser):
+    """The scripts, styles and icons that a page has a browser load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take what the element loads; a link of another relation, such as canonical, loads nothing."""
+        given = dict(attrs)
+        loads = tag == "script" or {*(given.get("rel") or "").lower().split()} & _LOADED
+        if loads and (place := given.get("src" if tag == "script" else "href")):
+            self.found.append(place)
+
+
+def _assets(running: Running, page: _Visit) -> Result:
+    parser = _Assets()
+    parser.feed(page.answer.body.decode("utf-8", "replace"))
+    here = f"http://{running.engine.host}:{running.port}"
+    places = [urlsplit(urljoin(f"{here}{page.path}", place)) for place in parser.found]
+    paths = [
+        urlunsplit(("", "", p.path, p.query, ""))
+        for p in places
+        if p.netloc == urlsplit(here).netloc
+    ]
+    paths = list(dict.fromkeys(paths))
+    if page.elsewhere or not paths:
+        return unmeasurable("assets", running.name, f"{page.said} names none of its own")
+
+    def missing() -> list[str]:
+        return [
+            f"{status} {p}" for p in paths if not fine(status := ask(running, p, _PAGE_TIMEOUT)[0])
+        ]
+
+    lost = fairly(running, missing, lambda found: not found)
+    return verdict(
+        "assets",
+        running.name,
+        not lost,
+        measured=", ".join(lost[:_SHOWN]) if lost else f"200 for each of {len(paths)}",
+    )
 
 
 def _forwarded(running: Running, backend: Running) -> tuple[Answer, bool]:

@@ -31,24 +31,27 @@ const knock = () =>
     socket.on("timeout", () => socket.destroy(new Error("timeout"))).on("error", reject);
   });
 
+const BASE = process.env.BASE_PATH ?? "";
+const SCRIPT = `<script src="${BASE}/assets/app.js?v=1"></script>`;
+
 async function page() {
   const tag = FAULT === "no-html" ? "text" : "html";
   try {
     await (FAULT === "asks-nothing" ? knock() : ask("/api/health"));
-    return [200, `<${tag}><p>The backend is there.</p></${tag}>`, "text/html"];
+    return [200, `<${tag}>${SCRIPT}<p>The backend is there.</p></${tag}>`, "text/html"];
   } catch {
     const text = FAULT === "silent-page" ? "Welcome!" : "The backend does not answer.";
-    return [200, `<${tag}><p>${text}</p></${tag}>`, "text/html"];
+    return [200, `<${tag}>${SCRIPT}<p>${text}</p></${tag}>`, "text/html"];
   }
 }
 
-const BASE = process.env.BASE_PATH ?? "";
 const LOGIN = process.env.LOGIN;
 
 async function answer(asked) {
   if (BASE && asked !== "/health" && !asked.startsWith(BASE)) return [404, "", "text/plain"];
   const path = asked === BASE ? "/" : asked === "/health" ? asked : asked.slice(BASE.length);
   if (LOGIN && path === "/") return /^\d+$/.test(LOGIN) ? [Number(LOGIN), "", "text/plain"] : [307, "", LOGIN];
+  if (path === "/assets/app.js?v=1" && FAULT !== "no-assets") return [200, "1;", "text/javascript"];
   if (path === "/en") return page();
   if (path === "/login") return [200, "<html><form></form></html>", "text/html"];
   if (path === "/health") return [200, JSON.stringify({ status: "pass" }), "application/health+json"];
