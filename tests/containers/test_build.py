@@ -9,7 +9,7 @@ import pytest
 from automation import build, contract
 from automation.engine import Builder, Engine
 from automation.errors import EnvironmentTrouble, ExitCode
-from tests.conftest import git
+from tests.conftest import git, lacking
 from tests.containers.conftest import Service, failed, replace
 
 pytestmark = pytest.mark.engine
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.engine
 def docker(service: Service) -> Engine:
     """The engine, where it has a legacy builder."""
     if service.engine.name != "docker":
-        pytest.skip("only Docker has a legacy builder")
+        lacking("only Docker has a legacy builder")
     return service.engine
 
 

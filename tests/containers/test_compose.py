@@ -23,6 +23,7 @@ from automation.engine import Engine
 from automation.errors import EnvironmentTrouble, ExitCode, InputError
 from automation.model import load
 from automation.process import run
+from tests.conftest import lacking
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 
@@ -205,7 +206,7 @@ def test_a_stack_on_another_machine_is_asked_there(
     address = own_address()
     where = engine.endpoint or "unix:///var/run/docker.sock"
     if engine.name != "docker" or not where.startswith("unix://") or address == "127.0.0.1":
-        pytest.skip("needs Docker behind a socket, and an address beside 127.0.0.1")
+        lacking("needs Docker behind a socket, and an address beside 127.0.0.1")
     config = tmp_path / "config"
     config.mkdir()
     before = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "cli-plugins"
@@ -242,9 +243,10 @@ def test_a_stack_on_another_machine_is_asked_there(
 
 def config(folder: Path, engine: Engine, **variables: str) -> dict[str, dict[str, object]]:
     """The services as compose itself reads them."""
-    done = run([*compose.command(engine), "config", "--format", "json"], cwd=folder, env=variables)
-    if "--format" in done.stderr:
-        pytest.skip("an older compose, which does not show what it reads as JSON")
+    command = compose.command(engine)
+    if "--format" not in run([*command, "config", "--help"], cwd=folder).stdout:
+        lacking("this compose does not show what it reads as JSON")
+    done = run([*command, "config", "--format", "json"], cwd=folder, env=variables)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout)["services"])
 

@@ -14,7 +14,7 @@ from automation import build, builder
 from automation.engine import Builder, Engine, substitutes
 from automation.errors import EnvironmentTrouble, InputError
 from automation.results import Status
-from tests.conftest import ROOT
+from tests.conftest import ROOT, lacking
 from tests.containers.conftest import Service, failed, fault, replace
 from tests.release.conftest import Registry
 
@@ -208,7 +208,7 @@ def test_a_build_cache_outlives_the_machine(
     service: Service, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not service.engine.keeps_indexes():
-        pytest.skip("this builder exports no cache")
+        lacking("this builder exports no cache")
     place = f"type=registry,ref={registry.host}/cache/{{container}}"
     with (service.folder / "taskflow.toml").open("a") as file:
         file.write(f'\n[build]\ncache-from = ["{place}"]\ncache-to = ["{place},mode=max"]\n')
@@ -239,7 +239,7 @@ def test_a_builder_that_is_not_there_is_named(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if service.engine.builder is not Builder.BUILDX:
-        pytest.skip("this client has no buildx")
+        lacking("this client has no buildx")
     monkeypatch.setenv(builder.BUILDER_VARIABLE, "nowhere")
     with pytest.raises(InputError, match="no builder nowhere"):
         service.build()
@@ -267,7 +267,7 @@ def test_a_builder_without_this_engines_images_leaves_a_local_base_to_it(
     service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if service.engine.builder is not Builder.BUILDX:
-        pytest.skip("this client has no buildx")
+        lacking("this client has no buildx")
     base = substitutes().get("python:3.13-slim", "python:3.13-slim")
     client = tmp_path / "docker"
     client.write_text(

@@ -11,6 +11,7 @@ import pytest
 from automation import archive, build, builder, scan, smoke
 from automation.engine import Engine, substitutes
 from automation.layersizes import LayerSizes
+from tests.conftest import lacking
 from tests.containers.conftest import Service, failed
 
 pytestmark = pytest.mark.engine
@@ -24,7 +25,7 @@ def packed_base(engine: Engine, tmp_path: Path, request: pytest.FixtureRequest) 
     compression = str(request.param)
     store = engine.call("info", "--format", "{{json .DriverStatus}}").stdout
     if "io.containerd.snapshotter" not in store:
-        pytest.skip("only containerd's store keeps layers as they were packed")
+        lacking("only containerd's store keeps layers as they were packed")
     base = substitutes().get(BASE, BASE)
     name = f"taskflow-test/{compression}:3.13"
     words = ["buildx", "build", "--quiet", "--provenance=false", "--output",
@@ -66,7 +67,7 @@ def test_an_image_with_attestations_is_judged_by_what_runs(service: Service) -> 
     """As buildx makes one unless told otherwise: an index, with a manifest for unknown/unknown."""
     engine = service.engine
     if not engine.keeps_indexes():
-        pytest.skip("this store keeps no index, and so no attestation")
+        lacking("this store keeps no index, and so no attestation")
     plain = service.build()
     tag = f"{service.project.image('backend')}:attested"
     (service.folder / "attested").mkdir()

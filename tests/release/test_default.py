@@ -20,7 +20,7 @@ import pytest
 from automation.contract import LABEL_PREFIX
 from automation.engine import Engine
 from automation.journal import Journal
-from tests.conftest import ROOT, Render, git
+from tests.conftest import ROOT, Render, git, lacking
 from tests.release.conftest import remove_images
 
 pytestmark = pytest.mark.engine
@@ -141,7 +141,7 @@ def test_a_release_without_a_registry(project: Project, engine: Engine) -> None:
 
 def test_an_image_for_another_platform_is_not_released(project: Project, engine: Engine) -> None:
     if engine.name != "docker":
-        pytest.skip("only docker builds for what DOCKER_DEFAULT_PLATFORM says")
+        lacking("only docker builds for what DOCKER_DEFAULT_PLATFORM says")
     start = git(project.folder, "for-each-ref"), git(project.remote, "for-each-ref")
     project.killed("finish:prepare")
     own = project.journal.data["plan"]["platform"]
