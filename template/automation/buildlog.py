@@ -20,6 +20,7 @@ _QUOTED = re.compile(
     r"|The command '.*' returned a non-zero code|building at STEP \".*\": |for step \{.*\}"
 )
 _NPM = re.compile(r"npm (?:error|ERR!) (?=\S)")
+_NEXTS = re.compile(r"(?:Error: )?(?:Turbopack build failed with|Failed to compile)")
 _VERTEX = re.compile(r"#(\d+) (?:(\d+\.\d+ ?)|(ERROR: )|(\[))?(.*)")
 _OWN_ERROR = re.compile(
     r"error|failed|cannot connect|permission denied|unable|unexpected|dockerfile", re.IGNORECASE
@@ -124,10 +125,13 @@ def _classic(lines: list[str]) -> Log:
 
 
 def _reason(said: Sequence[str]) -> Sequence[str]:
-    """Why a step failed: its last lines; of npm's the first, for its usage comes after them."""
+    """Why a step failed: its last lines; of npm and Next.js the first, for usage and source come after."""
     npms = [line for line in said if _NPM.match(line)]
     first = next((n for n, line in enumerate(npms) if _NPM.sub("", line).startswith("code ")), None)
-    return said[-_REASON_LINES:] if first is None else npms[first:][:_REASON_LINES]
+    if first is not None:
+        return npms[first:][:_REASON_LINES]
+    nexts = next((n for n, line in enumerate(said) if _NEXTS.match(line)), -_REASON_LINES)
+    return said[nexts:][:_REASON_LINES]
 
 
 class Steps:

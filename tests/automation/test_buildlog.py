@@ -137,6 +137,18 @@ def test_npm_says_why_first(builder: str) -> None:
     assert "ECONNREFUSED" in found(log(builder, "npm error code ECONNREFUSED", *usage))
 
 
+@pytest.mark.parametrize(
+    "first", ["Error: Turbopack build failed with 1 error:", "Failed to compile."]
+)
+def test_next_says_why_before_it_quotes_the_source(first: str) -> None:
+    reason = "Error: Module not found: Can't resolve 'left-pad'"
+    source = [f"  {number} |" for number in range(20)]
+    step = log("buildx", "  Creating a build ...", first, "./src/app/page.tsx:1:1", reason, *source)
+    _, said = step.failure("")
+    assert said.startswith(first)
+    assert reason in said
+
+
 @pytest.mark.parametrize("builder", BUILDERS)
 @pytest.mark.parametrize("words", ["no space left on device", "address already in use"])
 def test_the_words_of_the_instruction_are_nobodys_error(builder: str, words: str) -> None:
