@@ -60,7 +60,7 @@ _PARTS: dict[Kind, Mapping[str, str]] = {
     Kind.FRONTEND: {
         "src": r".*\.([cm]?[jt]sx?|css|json)",
         "server": r".*\.[cm]?js",
-        "public": r".*(?<!\.md)",
+        "public": r".*",
     },
 }
 _NO_PART = re.compile(
