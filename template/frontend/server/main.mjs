@@ -1,10 +1,8 @@
 // Starts the production server: checks API_URL, logs in JSON lines, and stops without dropping a request.
 import { createRequire } from "node:module";
-import { setFlagsFromString } from "node:v8";
 import { apiUrlFault } from "./api-url.mjs";
 import { answerHealth } from "./health.mjs";
 import { log, logEverything } from "./log.mjs";
-import { keepModulePaths, recallModulePaths } from "./module-paths.mjs";
 import { answerMalformed } from "./requests.mjs";
 
 const EX_CONFIG = 78;
@@ -87,9 +85,6 @@ const watchedCreateServer = (...parameters) => {
   });
   takeLeave(server);
   server.once("listening", () => {
-    // Half the memory under load for a few requests per second less. Not from the start, nor while the compile
-    // cache is made: V8 takes compiled code only under the flags it was compiled with.
-    if (!process.env.WARMING) setTimeout(() => setFlagsFromString("--optimize-for-size"), 1000).unref();
     log(
       "info",
       `listening on port ${process.env.PORT ?? 3000}, version ${process.env.TASKFLOW_VERSION ?? "unknown"}`,
@@ -102,6 +97,4 @@ const watchedCreateServer = (...parameters) => {
 };
 http.createServer = watchedCreateServer;
 
-if (process.env.WARMING) keepModulePaths();
-else recallModulePaths();
 require("./server.js");
