@@ -29,7 +29,7 @@ const config: NextConfig = {
   // The root file system is read-only: what is revalidated stays in memory, and there within bounds.
   cacheMaxMemorySize: 8 * 1024 * 1024,
   experimental: {
-    // Resized images go by this switch, too.
+    // Resized images are kept by this switch, too; of a revalidated page a line then says that it cannot be written.
     isrFlushToDisk: !images.unoptimized,
     // A page is loaded when it is first asked for: a faster start, 5 MiB less while idle.
     preloadEntriesOnStart: false,

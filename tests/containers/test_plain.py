@@ -38,8 +38,15 @@ export async function GET() {
 """,
     "src/app/edge/route.ts": """
 export const runtime = "edge";
-export const GET = () => new Response(typeof EdgeRuntime);
+export const GET = () => new Response(EdgeRuntime);
 declare const EdgeRuntime: string;
+""",
+    "src/app/timed/page.tsx": """
+export const revalidate = 1;
+
+export default function Timed() {
+  return <time>{Date.now()}</time>;
+}
 """,
     "src/app/resized/route.ts": """
 import sharp from "sharp";
@@ -145,6 +152,13 @@ def test_what_routes_read_import_and_declare_is_in_the_image(
     assert names == ["first.md", "more", "more/second.md"]
     assert text == "# Read while serving\n"
     assert (answers["/edge"].body, answers["/resized"].body) == (b"edge-runtime", b'"png"')
+
+    # What is revalidated is new the time after, though nothing can be written.
+    seen = set()
+    for _ in range(3):
+        seen.add(frontend.get("/timed", 10).body)
+        time.sleep(1.2)
+    assert len(seen) > 1
 
     # Load balancers keep an idle connection for 60 s; Node.js alone would close it after 5.
     connection = frontend.connect(10)

@@ -1,5 +1,5 @@
 import type { NextConfig } from "next";
 
-const config: NextConfig = { output: "standalone", typescript: { ignoreBuildErrors: true } };
+const config: NextConfig = { output: "standalone" };
 
 export default config;
