@@ -23,6 +23,7 @@ const url = `http://127.0.0.1:${process.env.PORT}`;
 const ask = async (path) => {
   const [response] = await once(get(url + path, { agent: false }), "response");
   await once(response.resume(), "end");
+  return response.statusCode;
 };
 
 try {
@@ -36,10 +37,12 @@ try {
       await sleep(20);
     }
   }
-  for (const path of ["/", "/api/health", "/robots.txt", "/no-such-page"]) await ask(path);
+  for (const path of ["/api/health", "/robots.txt", "/no-such-page"]) await ask(path);
+  const status = await ask("/");
+  if (status >= 500) throw new Error(`the home page answered ${status}`);
 } catch (error) {
-  console.log(`warm: the server did not answer while the image was built (${error}); it will start without
-compiled code, which takes longer. What it said is above: most often it lacks its environment.`);
+  console.log(`warm: ${error} while the image was built, so some code will be compiled at each start. What the
+server said is above; most often it lacks its environment here.`);
 }
 
 server.kill("SIGTERM");
