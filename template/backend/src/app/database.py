@@ -35,6 +35,9 @@ NUMBERS = (
     "tcp_user_timeout",
 )
 
+# How SQLAlchemy's URLs name psycopg 3; libpq knows no drivers.
+DRIVER = re.compile(r"(?<=^postgresql)\+psycopg(_async)?(?=://)")
+
 type Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
@@ -75,13 +78,13 @@ class DatabaseSettings(FromEnvironment):
     @field_validator("database_url")
     @classmethod
     def _is_a_database_url(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value()
+        url = DRIVER.sub("", value.get_secret_value())
         if re.search(r"\s", url):
             raise ValueError("has white space in it")
         if url[0] in "\"'" or url[-1] in "\"'":
             raise ValueError("has quotes around it: remove them")
         if re.match(r"postgres(ql)?\+\w+://", url):
-            raise ValueError("names a driver: it must start with postgresql://")
+            raise ValueError("names another driver than psycopg: it must start with postgresql://")
         if not re.match(r"postgres(ql)?://", url):
             raise ValueError("must start with postgresql://")
         try:
@@ -136,7 +139,7 @@ class Database:
 
     def __init__(self) -> None:
         settings = DatabaseSettings()
-        url = settings.database_url.get_secret_value()
+        url = DRIVER.sub("", settings.database_url.get_secret_value())
         given = conninfo_to_dict(url)
         self._host, self._port = str(given.get("hostaddr") or given["host"]), str(given.get("port") or 5432)
         # Only one TCP address can be asked for a handshake; a socket file or a list of hosts is asked by query.
