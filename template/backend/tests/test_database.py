@@ -8,16 +8,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
 import pytest
 from fastapi import FastAPI
 from pydantic import ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.database import Database, DatabaseSettings
-from app.health import CheckError
-from app.settings import explain
+from app.health import CheckError, Health
+from app.settings import Settings, explain
 
 GOOD = "postgresql://user:pass%40word@host:5432/name"
 real_database = pytest.mark.skipif("DATABASE_URL" not in os.environ, reason="DATABASE_URL names no database")
@@ -43,9 +45,18 @@ def complaint(url: str | None, monkeypatch: pytest.MonkeyPatch) -> str:
         (f'"{GOOD}"', "has quotes around it: remove them"),
         ("secret", "must start with postgresql://"),
         ("mysql://user:secret@host/name", "must start with postgresql://"),
-        ("postgresql+asyncpg://user:secret@host/name", "names another driver than psycopg: it must start with postgresql://"),
-        ("postgresql+psycopg2://user:secret@host/name", "names another driver than psycopg: it must start with postgresql://"),
-        ("postgres+psycopg://user:secret@host/name", "names another driver than psycopg: it must start with postgresql://"),
+        (
+            "postgresql+asyncpg://user:secret@host/name",
+            "names another driver than psycopg: it must start with postgresql://",
+        ),
+        (
+            "postgresql+psycopg2://user:secret@host/name",
+            "names another driver than psycopg: it must start with postgresql://",
+        ),
+        (
+            "postgres+psycopg://user:secret@host/name",
+            "names another driver than psycopg: it must start with postgresql://",
+        ),
         ("postgresql+psycopg://user:secret@/name", "names no host"),
         ("postgresql+psycopg:/user:secret@host/name", "must start with postgresql://"),
         ("postgresql://user:secret@/name", "names no host"),
@@ -199,9 +210,13 @@ def test_a_server_that_hangs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
     assert time.monotonic() - started < 0.8
 
 
-def test_a_database_that_is_away_gives_503(ask: Callable[..., httpx.Response], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret@127.0.0.1:1/name")
-    response = ask(with_database(), "/api/database")
+def test_a_database_that_is_away_gives_503_at_once(
+    ask: Callable[..., httpx.Response], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", NOBODY + "connect_timeout=60")
+    started = time.monotonic()
+    response = ask(with_database(), "/api/database", times=10)
+    assert time.monotonic() - started < 30
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["detail"] == "database unavailable"
@@ -212,6 +227,45 @@ def test_route(ask: Callable[..., httpx.Response]) -> None:
     response = ask(with_database(), "/api/database")
     assert response.status_code == 200, response.text
     assert response.json().keys() == {"now", "version"}
+
+
+@real_database
+@pytest.mark.parametrize("options", ["", "connect_timeout=10"])
+def test_a_database_that_wakes_up(
+    options: str, ask: Callable[..., httpx.Response], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request waits for it; readiness says meanwhile, and in time, that it is not there yet."""
+    url = urlsplit(os.environ["DATABASE_URL"])
+    awake = asyncio.Event()
+
+    async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while part := await source.read(65536):
+            target.write(part)
+        target.close()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asyncio.get_running_loop().call_later(3, awake.set)
+        await awake.wait()
+        upstream, downstream = await asyncio.open_connection(url.hostname, url.port or 5432)
+        await asyncio.gather(copy(reader, downstream), copy(upstream, writer), return_exceptions=True)
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    netloc = f"{url.netloc.rpartition('@')[0]}@127.0.0.1:{listening.getsockname()[1]}"
+    monkeypatch.setenv("DATABASE_URL", url._replace(netloc=netloc, query=options).geturl())
+    statuses: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        health = Health(with_database(), [Database()], Settings())
+        async with await asyncio.start_server(pass_on, sock=listening), asyncio.TaskGroup() as tasks:
+            tasks.create_task(health(scope, receive, send))
+            while not awake.is_set():
+                async with asyncio.timeout(2):
+                    statuses.append((await health.read()).start["status"])
+                await asyncio.sleep(0.2)
+
+    response = ask(app, "/api/database")
+    assert response.status_code == 200, response.text
+    assert statuses[0] == 503
 
 
 @real_database
@@ -227,13 +281,13 @@ def test_check(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(twice())
 
 
-def with_database() -> Callable[..., object]:
+def with_database() -> ASGIApp:
     """Make an application that opens its database with the first request, as no server is there to do it."""
     api, database = FastAPI(), Database()
     database.install(api)
 
-    async def app(*request: object) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         async with database:
-            await api(*request)  # type: ignore[arg-type]
+            await api(scope, receive, send)
 
     return app

@@ -6,7 +6,7 @@ import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -14,15 +14,15 @@ import psycopg
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from psycopg import pq
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, SecretStr, field_validator
 
 from app.health import CheckError
 from app.settings import FromEnvironment
 
-CONNECT_SECONDS = 2  # to connect, or to wait for a free connection
-QUERY_SECONDS = 5.0  # for all a request does with its connection
+CONNECT_SECONDS = 5  # to connect, unless the URL says connect_timeout: more than a sleeping Neon takes to wake up
+QUERY_SECONDS = 4.5  # for all a request does with its connection; with the above it is answered within 10 s
 PING_SECONDS = 0.5  # for the round trip that proves a connection works
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # the 8 bytes a PostgreSQL client opens with
 # Options that are read as numbers, and only once there is an address.
@@ -145,6 +145,7 @@ class Database:
         # Only one TCP address can be asked for a handshake; a socket file or a list of hosts is asked by query.
         self._handshakes = settings.health_database_check == "handshake" and not re.search("[/,]", self._host)
         self._known_good = False
+        self._waiting: set[asyncio.Timeout] = set()
         self._conninfo = make_conninfo(url, connect_timeout=given.get("connect_timeout") or CONNECT_SECONDS)
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             self._conninfo,
@@ -153,8 +154,9 @@ class Database:
             max_size=5,
             max_idle=30,  # Neon ends connections that idle for 300 s: be earlier.
             max_lifetime=270,
-            timeout=CONNECT_SECONDS,
+            timeout=timeout_from_conninfo(conninfo_to_dict(self._conninfo)),  # A request waits for as long.
             reconnect_timeout=0,  # No growing pauses between attempts: the next request tries anew.
+            reconnect_failed=self._give_up,
             check=ping,
             open=False,
         )
@@ -174,25 +176,50 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection in autocommit mode; `connection.transaction()` groups statements."""
+        """Lend a connection in autocommit mode; `connection.transaction()` groups statements.
+
+        Raises:
+            psycopg.OperationalError: the database is away, or ended the connection.
+        """
         try:
-            async with self._pool.connection() as connection, time_limit(connection, QUERY_SECONDS):
+            async with AsyncExitStack() as lent:
+                connection = await self._borrow(lent)
+                await lent.enter_async_context(time_limit(connection, QUERY_SECONDS))
                 yield connection
         except psycopg.OperationalError:
             self._known_good = False
             raise
 
+    async def _borrow(self, lent: AsyncExitStack) -> Connection:
+        """Take a connection from the pool, unless the pool gives up before."""
+        try:
+            async with asyncio.timeout(None) as limit:
+                self._waiting.add(limit)
+                return await lent.enter_async_context(self._pool.connection())
+        except TimeoutError as error:
+            raise psycopg.OperationalError("no connection could be made") from error
+        finally:
+            self._waiting.discard(limit)
+
+    async def _give_up(self, pool: AsyncConnectionPool[Connection]) -> None:
+        """Answer who waits for a connection when none could be made and none is out that may come back."""
+        if not pool.get_stats()["pool_size"]:
+            while self._waiting:
+                self._waiting.pop().reschedule(0)
+
     async def check(self) -> None:
         """Shake hands; query when the last check failed, or when every check shall."""
         try:
-            if self._handshakes:
-                await self._shake_hands()
-            if not self._known_good:  # A connection of its own tells at once why there is none.
-                async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
-                    await ping(connection)
-            elif not self._handshakes:
-                async with self.connection():  # The pool pings before it lends.
-                    pass
+            # One that has no answer by then would not see that the database is back.
+            async with asyncio.timeout(CONNECT_SECONDS):
+                if self._handshakes:
+                    await self._shake_hands()
+                if not self._known_good:  # A connection of its own tells at once why there is none.
+                    async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
+                        await ping(connection)
+                elif not self._handshakes:
+                    async with self.connection():  # The pool pings before it lends.
+                        pass
         except (OSError, psycopg.Error) as error:
             self._known_good = False
             reason = "cannot be reached" if isinstance(error, OSError) else "does not accept connections"
