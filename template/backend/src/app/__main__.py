@@ -1,6 +1,5 @@
 """Starts the service: settings first, then the web server; `python -m app`."""
 
-import gc
 import os
 import signal
 import sys
@@ -15,25 +14,18 @@ def main() -> int:
     # As process 1 of a container Python ignores SIGTERM until somebody handles it: do so from the first moment.
     # An exception could be swallowed by what is being imported just then.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
-    gc.disable()  # Nothing that importing makes is garbage: looking for some would cost a tenth of the start.
 
-    from pydantic import BaseModel, ValidationError
-
-    BaseModel.model_config["defer_build"] = True  # FastAPI's models of OpenAPI wait until somebody asks for them.
-    import fastapi  # noqa: F401
-
-    del BaseModel.model_config["defer_build"]
     import uvicorn
+    from pydantic import ValidationError
 
     from app.logs import set_up_logs
-    from app.main import create_app
     from app.server import Server
     from app.settings import Settings, explain
 
     try:
         settings = Settings()
-        set_up_logs(settings)
-        app = create_app(settings)
+        set_up_logs(settings)  # What is said while the application is imported is logged as all else.
+        from app.main import app
     except ValidationError as error:
         print(f"backend: {explain(error)}", file=sys.stderr)
         return CONFIGURATION_ERROR
@@ -54,8 +46,6 @@ def main() -> int:
         ),
         leave_seconds,
     )
-    gc.freeze()  # What is here now stays: later collections need not walk it.
-    gc.enable()
     # The server handles the signal itself while it runs; once it has shut down it raises it again: that is no error.
     signal.signal(signal.SIGTERM, lambda *_: server.started or os._exit(128 + signal.SIGTERM))
     with suppress(KeyboardInterrupt):

@@ -77,6 +77,8 @@ class Health:
         self._outputs: dict[str, str | None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            self.read()  # The first probe finds an answer on its way.
         path = scope["path"] if scope["type"] == "http" else None
         if path == READY:
             given = self._ready if time.monotonic() < self._expires else await asyncio.shield(self.read())
