@@ -93,6 +93,7 @@ ONE: dict[str, Any] = {
     f"{FRONT} {POD}.volumes.1": None,
     # A probe that a scale-to-zero database sleeps through, and the drain that the grace covers.
     "ConfigMap/taskflow-backend data": {
+        "FORWARDED_ALLOW_IPS": "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7",
         "HEALTH_DATABASE_CHECK": "handshake", "PYTHONPATH": "/app/src", "SHUTDOWN_SECONDS": "8",
     },
     "ConfigMap/taskflow-frontend data": {

@@ -26,7 +26,7 @@ CODE = '''
 import os
 
 import typer
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic.v1 import BaseModel
 from sqlalchemy import create_engine, text
 
@@ -43,6 +43,11 @@ def rows() -> dict[str, int]:
         return Old(rows=connection.scalar(text("SELECT 42"))).dict()
 
 
+@router.get("/where")
+def where(request: Request) -> list[str]:
+    return [str(request.url_for("where")), request.client.host]
+
+
 def greet(name: str) -> None:
     """Say hello to somebody."""
     assert name.istitle(), "a name has a capital"
@@ -52,6 +57,7 @@ def greet(name: str) -> None:
 if __name__ == "__main__":
     typer.run(greet)
 '''
+PRIVATE = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
 # Files that differ from what their package has published, and modules that each start would compile.
 INSPECT = """
 import base64, hashlib, json, os, sys
@@ -75,43 +81,54 @@ print(json.dumps({
 """
 
 
+class Added:
+    """A stack with its database, and the images to start there."""
+
+    def __init__(self, stack: Stack, images: list[build.Image]) -> None:
+        self.stack = stack
+        self.images = {image.container: image.id for image in images}
+
+    def start(self, name: str, instance: str = "", **environment: str) -> Running:
+        """Start one and wait for it."""
+        running = self.stack.launch(
+            name, self.images[name], instance=instance, environment=environment
+        )
+        self.stack.wait(running)
+        return running
+
+
 @pytest.fixture(scope="module")
-def backend(
+def added(
     render: Render, engine: Engine, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
-    """The backend with these packages and that code, on an address as SQLAlchemy writes it."""
-    folder = render(tmp_path_factory.mktemp("added"), slug=f"{NAME}-added", containers="backend")
+) -> Iterator[Added]:
+    """The default project, its backend with these packages and that code."""
+    folder = render(tmp_path_factory.mktemp("added"), slug=f"{NAME}-added")
     sources = folder / "backend"
     (sources / "src/app/extra.py").write_text(CODE, encoding="utf-8")
     add = "app.include_router(router)"
     replace("src/app/main.py", add, f"{add}\napp.include_router(extra.router)")(folder)
-    replace("src/app/main.py", "from app.components", "from app import extra\nfrom app.components")(
-        folder
-    )
+    replace("src/app/main.py", "from app.comp", "from app import extra\nfrom app.comp")(folder)
     with (sources / "requirements.in").open("a", encoding="utf-8") as file:
         file.write("\n".join(PACKAGES) + "\n")
-    locking = [
-        "-m",
-        "uv",
-        "pip",
-        "compile",
-        "--quiet",
-        "--generate-hashes",
-        "--python-version=3.13",
-    ]
+    words = "pip compile --quiet --generate-hashes --python-version=3.13 requirements.in"
     subprocess.run(
-        [sys.executable, *locking, "requirements.in", "--output-file=requirements.txt"],
+        [sys.executable, "-m", "uv", *words.split(), "--output-file=requirements.txt"],
         cwd=sources, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     project = load(folder / "taskflow.toml")
-    (image,) = build.build(folder, project, engine, ["backend"], print)
+    images = build.build(folder, project, engine, project.containers, print)
     with Stack(engine, project, print) as stack:
-        url = stack.start_service("database").url()
-        environment = {"DATABASE_URL": url.replace("postgresql://", "postgresql+psycopg://")}
-        running = stack.launch("backend", image.id, environment=environment)
-        stack.wait(running)
-        yield running
-    engine.call("image", "rm", "--force", "--no-prune", *image.tags, check=False)
+        stack.start_service("database")
+        yield Added(stack, images)
+    tags = [tag for image in images for tag in image.tags]
+    engine.call("image", "rm", "--force", "--no-prune", *tags, check=False)
+
+
+@pytest.fixture(scope="module")
+def backend(added: Added) -> Running:
+    """The backend, on an address as SQLAlchemy writes it, with a proxy in its own network."""
+    url = added.stack.urls["database"].replace("postgresql://", "postgresql+psycopg://")
+    return added.start("backend", DATABASE_URL=url, FORWARDED_ALLOW_IPS=PRIVATE)
 
 
 def run(backend: Running, *words: str) -> subprocess.CompletedProcess[str]:
@@ -138,3 +155,31 @@ def test_sqlalchemy_takes_the_same_address(backend: Running) -> None:
     answer = backend.get("/api/rows", 10)
     assert (answer.status, answer.json()) == (200, {"rows": 42})
     assert backend.get("/api/database", 10).status == 200
+
+
+@pytest.mark.usefixtures("backend")
+def test_the_public_address_comes_from_trusted_proxies_alone(added: Added) -> None:
+    headers = {
+        "Host": "shop.example",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-For": "203.0.113.7",
+    }
+    assert where(added.start("frontend"), headers) == [
+        "https://shop.example/api/where",
+        "203.0.113.7",
+    ]
+    headers |= {"Host": "backend", "X-Forwarded-Host": "evil.example"}
+    url, client = where(added.start("backend", "closed"), headers)
+    assert url == "http://backend/api/where"
+    assert client != "203.0.113.7"
+
+
+def where(running: Running, headers: dict[str, str]) -> list[str]:
+    """What a request with these headers looks like to the backend."""
+    connection = running.connect(10)
+    try:
+        connection.request("GET", "/api/where", headers=headers)
+        found: list[str] = json.load(connection.getresponse())
+    finally:
+        connection.close()
+    return found

@@ -59,6 +59,18 @@ def test_an_empty_name_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().openrouter_api_key
 
 
+@pytest.mark.parametrize("value", ["*", "10.1.2.3", "10.0.0.0/8,::1, 192.168.0.0/16"])
+def test_proxies(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", value)
+    assert Settings().forwarded_allow_ips == value
+
+
+@pytest.mark.parametrize("value", ["frontend", "10.0.0.0/8,", "10.0.0.1/8", "*,10.0.0.1"])
+def test_proxies_nobody_can_be(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", value)
+    assert complaint() == "FORWARDED_ALLOW_IPS is neither `*` nor addresses and networks with commas between them"
+
+
 def test_other_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_LEVEL", "LOUD")
     monkeypatch.setenv("SHUTDOWN_SECONDS", "0")

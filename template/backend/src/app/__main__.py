@@ -19,6 +19,7 @@ def main() -> int:
     from pydantic import ValidationError
 
     from app.logs import set_up_logs
+    from app.proxy import ForwardedHeaders
     from app.server import Server
     from app.settings import Settings, explain
 
@@ -33,7 +34,7 @@ def main() -> int:
     leave_seconds = settings.shutdown_seconds // 4
     server = Server(
         uvicorn.Config(
-            app,
+            ForwardedHeaders(app, settings.forwarded_allow_ips),
             host="0.0.0.0",
             port=8000,
             loop="asyncio",  # uvloop would answer more requests, for 2 MB more of memory and of image.
@@ -41,6 +42,7 @@ def main() -> int:
             log_config=None,  # The root logger's format holds for the server too.
             access_log=False,  # `logs.AccessLog` writes it, without the health requests.
             server_header=False,
+            proxy_headers=False,  # `ForwardedHeaders` reads them all.
             timeout_keep_alive=75,  # Longer than a proxy's, so that it is the proxy that ends idle connections.
             timeout_graceful_shutdown=settings.shutdown_seconds - leave_seconds,
         ),

@@ -1,10 +1,11 @@
 """The service's settings, from the environment."""
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -45,7 +46,18 @@ class Settings(FromEnvironment):
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     shutdown_seconds: int = Field(default=8, ge=1, le=3600)
+    forwarded_allow_ips: str = "127.0.0.1"  # the proxies to believe, as uvicorn calls it
     openrouter_api_key: SecretStr | None = None
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        try:
+            for part in [] if value == "*" else value.split(","):
+                ip_network(part.strip())
+        except ValueError:  # uvicorn would take it for a name and believe nobody.
+            raise ValueError("is neither `*` nor addresses and networks with commas between them") from None
+        return value
 
 
 def explain(error: ValidationError) -> str:
