@@ -170,7 +170,7 @@ SWITCHES: list[tuple[Values, str, Any]] = [
     # migration
     (backend(**MIGRATION), f"{JOB} spec.template.spec.containers.0.command", ["migrate"]),
     (backend(**MIGRATION), f"{JOB} spec.template.spec.containers.0.image", "taskflow-backend:0.1.0"),
-    (backend(**MIGRATION), f"{JOB} spec.template.spec.containers.0.env.3", secret("DATABASE_URL")),
+    (backend(**MIGRATION), f"{JOB} spec.template.spec.containers.0.env.4", secret("DATABASE_URL")),
     # The ConfigMap is made after the hook has run.
     (backend(**MIGRATION), f"{JOB} spec.template.spec.containers.0.envFrom", None),
     (backend(**MIGRATION), f"{JOB} spec.activeDeadlineSeconds", 300),
