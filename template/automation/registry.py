@@ -35,6 +35,8 @@ _MANIFESTS = ", ".join(
         *(f"oci.image.{part}.v1" for part in ("manifest", "index")),
     )
 )
+_LOCAL = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 BACKOFF = (1.0, 4.0, 10.0)  # seconds between attempts
 _Value = TypeVar("_Value")
 
@@ -189,7 +191,7 @@ class Repository:
         """The registry's base URL; plain HTTP is tried on this machine alone."""
         if self._base:
             return self._base
-        local = re.fullmatch(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?", self.host)
+        local = _LOCAL.fullmatch(self.host)
         for scheme in ("https", "http") if local else ("https",):
             try:
                 send("GET", f"{scheme}://{self.host}/v2/")
@@ -251,7 +253,9 @@ def send(
     host = urllib.parse.urlsplit(url).netloc
     try:
         try:
-            reply = urllib.request.urlopen(request, timeout=60)
+            # As for Docker itself: no proxy of the environment leads to this very machine.
+            ask = _DIRECTLY.open if _LOCAL.fullmatch(host) else urllib.request.urlopen
+            reply = ask(request, timeout=60)
         except urllib.error.HTTPError as error:
             reply = error
         with reply:

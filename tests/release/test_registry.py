@@ -176,6 +176,16 @@ def test_a_released_tag_does_not_move_and_latest_does(
     assert registry.tags["acme/app:latest"] == two
 
 
+def test_no_proxy_leads_to_this_machine(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setattr("urllib.request._opener", None)  # it keeps the proxies of its first request
+    assert client.send("GET", f"http://{registry.host}/v2/").status == 200
+    with pytest.raises(EnvironmentTrouble, match="refused"):
+        client.send("GET", "http://registry.example/v2/")
+
+
 def test_unreachable_is_not_absent(registry: Registry) -> None:
     there = client.Repository(f"{registry.host}/acme/app")
     registry.stop()
