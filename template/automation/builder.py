@@ -24,6 +24,9 @@ PREDEFINED = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 _SHORTEST = 6  # characters of a secret that is searched for in what a build prints
 CACHE_FROM, CACHE_TO = "TASKFLOW_CACHE_FROM", "TASKFLOW_CACHE_TO"
 _NO_CACHE_EXPORT = "Cache export is not supported"
+# Buildah breaks off where somebody removes an image while it looks for a cached layer.
+_VANISHED = re.compile(r"checking if cached image exists.*not known")
+_LOOKS = 3  # attempts
 OWN_DRIVER = "docker"  # BuildKit within the engine, which sees the images that are here
 
 
@@ -241,8 +244,13 @@ class _Job:
                 text = text.replace(value, "***")
             return text
 
-        watch = buildlog.Steps(lambda step: self.on_step(plain(step)))
-        code, output = stream([*words, self.context], watch.see, env=environment, stdin=dockerfile)
+        for _ in range(_LOOKS):
+            watch = buildlog.Steps(lambda step: self.on_step(plain(step)))
+            code, output = stream(
+                [*words, self.context], watch.see, env=environment, stdin=dockerfile
+            )
+            if not (code and _VANISHED.search(output)):
+                break
         if code and _NO_CACHE_EXPORT in output:
             raise InputError(
                 "this builder exports no build cache: cache-to is not for it",

@@ -337,3 +337,27 @@ def test_what_is_emulated_is_not_judged_for_its_speed(service: Service) -> None:
         assert results[id].status is Status.UNMEASURABLE, results[id]
         assert "linux/s390x is emulated by this" in results[id].detail
         assert "measured: " in results[id].detail
+
+
+REMOVED = """#!/bin/sh
+if [ "$1" = build ] && [ ! -e {once} ]; then
+  touch {once}
+  echo 'Error: checking if cached image exists from a previous build: getting top layer info: layer not known' >&2
+  exit 125
+fi
+exec {client} "$@"
+"""
+
+
+@pytest.mark.each_engine
+def test_an_image_that_vanishes_while_buildah_looks_at_it_is_no_fault(
+    service: Service, tmp_path: Path
+) -> None:
+    if service.engine.builder is not Builder.BUILDAH:
+        lacking("only Buildah gives up then")
+    client = tmp_path / service.engine.client.name
+    client.write_text(REMOVED.format(once=tmp_path / "once", client=service.engine.client))
+    client.chmod(0o755)
+    service.engine = changed(service.engine, client=client)
+    assert failed(service.build().results) == set()
+    assert (tmp_path / "once").exists()
