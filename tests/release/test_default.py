@@ -26,7 +26,7 @@ from tests.release.conftest import remove_images
 pytestmark = pytest.mark.engine
 DOCKERFILE = f"""\
 FROM scratch
-COPY p*.toml package.jso[n] /
+COPY . /
 ARG VERSION REVISION
 LABEL {LABEL_PREFIX}version="${{VERSION}}" {LABEL_PREFIX}revision="${{REVISION}}"
 """

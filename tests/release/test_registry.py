@@ -201,7 +201,8 @@ def test_auth_over_tls(
     with pytest.raises(TaskflowError, match="CERTIFICATE"):
         there.digest("1")
     monkeypatch.setenv("SSL_CERT_FILE", str(registry.certificate))
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "nothing"))
+    (tmp_path / "config.json").write_text("{}")  # Podman wants the file to be there
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     for action in (lambda: there.digest("1"), there.may_push,
                    lambda: client.push(engine, tiny(), there, "1")):  # fmt: skip
         with pytest.raises(Refused) as caught:
