@@ -24,8 +24,12 @@ PREDEFINED = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 _SHORTEST = 6  # characters of a secret that is searched for in what a build prints
 CACHE_FROM, CACHE_TO = "TASKFLOW_CACHE_FROM", "TASKFLOW_CACHE_TO"
 _NO_CACHE_EXPORT = "Cache export is not supported"
-# Buildah breaks off where somebody removes an image while it looks for a cached layer.
-_VANISHED = re.compile(r"checking if cached image exists.*not known")
+# Buildah breaks off where somebody removes an image while it looks for a cached layer, and what it
+# has just built may be removed with another run's name for the same image.
+_VANISHED = re.compile(
+    r"checking if cached image exists.*not known"
+    r"|getting source imageReference for .*cannot specify 64-byte hexadecimal"
+)
 _LOOKS = 3  # attempts
 OWN_DRIVER = "docker"  # BuildKit within the engine, which sees the images that are here
 
@@ -138,22 +142,36 @@ def build(
             f"{engine.name} keeps no image of several platforms in this store",
             "build for one of them, or turn on containerd's image store (Docker 23 and newer)",
         )
-    made = f"{tags[0].rpartition(':')[0]}:build-{secrets.token_hex(6)}"
-    job = _Job(engine, context, made, arguments, labels, on_step, no_cache, needs)
+    name = f"{tags[0].rpartition(':')[0]}:build-{secrets.token_hex(6)}"
+    job = _Job(engine, context, name, arguments, labels, on_step, no_cache, needs)
+    for _ in range(_LOOKS):
+        if built := _named(job, tags):
+            return built
+        if engine.builder is not Builder.BUILDAH:
+            break
+    raise EnvironmentTrouble(
+        f"{engine.name} built {tags[0]}, and does not have it", "run the command again"
+    )
+
+
+def _named(job: _Job, tags: Sequence[str]) -> Built | None:
+    """Build and give the tags; None where the image is gone by then, as by another run that removed its own."""
+    engine = job.engine
     try:
         watch = job.run()
-        config = engine.image_config(made)
+        config = engine.image_config(job.made)
         if config is None:
-            raise EnvironmentTrouble(
-                f"{engine.name} built {tags[0]}, and does not have it", "run the command again"
-            )
+            return None
         image = str(config["Id"])
         for tag in tags:
-            engine.call("tag", image, tag)
+            if engine.call(
+                "tag", image, tag, check=engine.builder is not Builder.BUILDAH
+            ).returncode:
+                return None
     finally:
         # The name only: the image keeps its tags.
         with interruption.tidying():
-            engine.call("image", "rm", "--no-prune", made, check=False)
+            engine.call("image", "rm", "--no-prune", job.made, check=False)
     return Built(image, len(watch.steps), len(watch.steps & watch.cached))
 
 

@@ -7,7 +7,8 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -103,15 +104,17 @@ class Engine:
             EngineGone: it stopped answering.
             EnvironmentTrouble: the command failed, unless `check` is off.
         """
-        # Podman's monitor leaves a file called `oom` where it was started, once a limit was met.
-        done = run(
-            [self.client, *words],
-            timeout=timeout,
-            cwd=Path(gettempdir()),
-            patience=patience,
-            env=env,
-            stdin=stdin,
-        )
+        names = self.name == "podman" and (words[0] == "tag" or words[:2] == ("image", "rm"))
+        with _one_at_a_time() if names else nullcontext():
+            # Podman's monitor leaves a file called `oom` where it was started, once a limit was met.
+            done = run(
+                [self.client, *words],
+                timeout=timeout,
+                cwd=Path(gettempdir()),
+                patience=patience,
+                env=env,
+                stdin=stdin,
+            )
         if done.returncode:
             fault = self.failure(done, *words)
             if check or isinstance(fault, EngineGone):
@@ -238,6 +241,21 @@ class Engine:
         finally:
             # The reference only: the image keeps its own.
             self.call("image", "rm", *images, check=False)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """For Podman, which writes an image's names as it read them: two at a time, and one is lost."""
+    if os.name == "nt":  # Podman's client there talks to a server, and there is no such lock
+        yield
+        return
+    import fcntl
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "taskflow-podman-names.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _platform(system: object, architecture: object, variant: object = "") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace as changed
 from pathlib import Path
 
@@ -361,3 +362,22 @@ def test_an_image_that_vanishes_while_buildah_looks_at_it_is_no_fault(
     service.engine = changed(service.engine, client=client)
     assert failed(service.build().results) == set()
     assert (tmp_path / "once").exists()
+
+
+@pytest.mark.each_engine
+def test_names_given_and_taken_by_several_at_once_are_not_lost(service: Service) -> None:
+    image, engine, name = service.build().id, service.engine, service.project.image("backend")
+
+    def lost(number: int) -> list[str]:
+        found = []
+        for turn in range(10):
+            kept, passing = (f"{name}:{kind}-{number}-{turn}" for kind in ("k", "p"))
+            engine.call("tag", image, passing)
+            engine.call("tag", image, kept)
+            engine.call("image", "rm", "--no-prune", passing)
+            found += [] if engine.image_config(kept) else [kept]
+            engine.call("image", "rm", "--no-prune", kept)
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(lost, range(4))] == [[]] * 4
