@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from automation import buildlog, interruption
@@ -221,6 +222,10 @@ class _Job:
         return found["Name"], found["Driver"]
 
     def _attempt(self, chosen: Sequence[str], *, caches: bool = True) -> buildlog.Steps:
+        with TemporaryDirectory(prefix="taskflow-") as folder:
+            return self._build(chosen, Path(folder, "id"), caches=caches)
+
+    def _build(self, chosen: Sequence[str], id: Path, *, caches: bool) -> buildlog.Steps:
         dockerfile = (self.context / "Dockerfile").read_text("utf-8", errors="surrogateescape")
         environment: dict[str, str] = {}
         words: list[str | Path] = [self.engine.client]
@@ -245,16 +250,21 @@ class _Job:
                 # A step that fails would leave its container behind.
                 words += ["build", "--force-rm"]
                 dockerfile = without_cache_mounts(dockerfile)
-        words += ["--tag", self.made, "--file", "-", *(["--no-cache"] if self.no_cache else [])]
+        words += ["--file", "-", *(["--no-cache"] if self.no_cache else [])]
+        # Buildah would name it beside others who do; `tag` has one at a time.
+        named = self.engine.builder is not Builder.BUILDAH
+        words += ["--tag", self.made] if named else ["--iidfile", id]
         words += [f"--platform={','.join(self.needs.platforms)}"] if self.needs.platforms else []
         # Without a value: the client takes it from its environment, and nobody reads it in `ps`.
         words += [f"--build-arg={name}" for name in proxies()]
         words += [f"--build-arg={key}={value}" for key, value in self.arguments.items()]
         words += [f"--label={key}={value}" for key, value in self.labels.items()]
         words += [
-            f"--secret=id={id},type=env,src={name}" for id, name in self.needs.variables.items()
+            f"--secret=id={key},type=env,src={name}" for key, name in self.needs.variables.items()
         ]
-        words += [f"--secret=id={id},type=file,src={path}" for id, path in self.needs.files.items()]
+        words += [
+            f"--secret=id={key},type=file,src={path}" for key, path in self.needs.files.items()
+        ]
         values = self.needs.values()
 
         def plain(text: str) -> str:
@@ -278,6 +288,8 @@ class _Job:
         if code:
             log = buildlog.read(plain(output), buildkit=self.engine.buildkit)
             raise log.trouble() or BuildFailed(*log.failure(plain(output)))
+        if not named:
+            self.engine.call("tag", id.read_text().strip(), self.made, check=False)
         return watch
 
 

@@ -61,13 +61,20 @@ class Case:
 
 
 BEHIND = frozenset({"server-side", "backend-away"})
+CALLS = frozenset({"path", "two-backends"})
 CASES = {
     "below a path": Case("BASE_PATH=/shop", 'base-path = "/shop"'),
     "below a path that nobody named": Case("BASE_PATH=/shop", failed=frozenset(RELATIONS)),
     "a login of its own": Case("LOGIN=/login", unknown=BEHIND),
     "a login elsewhere": Case("LOGIN=https://login.example/", unknown=BEHIND),
     "a login by the browser": Case("LOGIN=401", unknown=BEHIND | {"page"}),
-    "a circle": Case("LOGIN=/", unknown=BEHIND, failed=frozenset({"page"})),
+    "an API behind a page": Case("API_LOGIN=/login?next=/api/health", unknown=CALLS),
+    "an API behind a login elsewhere": Case("API_LOGIN=https://login.example/", unknown=CALLS),
+    "an API that asks who": Case("API_LOGIN=401", unknown=CALLS),
+    "an API that leads to itself": Case("API_LOGIN=/api/health/", failed=CALLS),
+    "an API that leads to the backend": Case("API_LOGIN=API_URL/api/health", failed=CALLS),
+    "an API that is away": Case("API_LOGIN=404", failed=CALLS),
+    "a circle": Case("LOGIN=/", unknown=BEHIND, failed=frozenset({"page", "alone"})),
 }
 
 

@@ -374,11 +374,16 @@ class Shop:
 
 
 def remove_images(engine: Engine, name: str) -> None:
-    """Remove every image of a project."""
-    words = ("images", "--quiet", "--filter")
+    """Remove every image of a project; another one's may have the same ID."""
+    words = ("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter")
     for pattern in (f"*/*/{name}*", f"{name}*"):
-        images = engine.call(*words, f"reference={pattern}").stdout.split()
-        engine.call("image", "rm", "--force", "--no-prune", *set(images), check=False)
+        # Podman's listing breaks off where an image goes away meanwhile.
+        for _ in range(3):
+            listed = engine.call(*words, f"reference={pattern}", check=False)
+            if listed.returncode == 0:
+                break
+        images = [image for image in listed.stdout.split() if not image.endswith(":<none>")]
+        engine.call("image", "rm", "--force", "--no-prune", *images, check=False)
 
 
 @pytest.fixture

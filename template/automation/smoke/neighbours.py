@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from automation.model import Kind
 from automation.results import Result
 from automation.smoke import stop
+from automation.smoke.browser import visit
 from automation.smoke.catalogue import unmeasurable, verdict
 from automation.smoke.lab import PROBE_TIMEOUT, Lab, ask, checks, fairly, fate, fine, in_time, probe
 from automation.stack import Running
@@ -85,11 +86,16 @@ def _none_failed(found: dict[str, tuple[int, float]]) -> bool:
 
 def _alone(running: Running) -> tuple[bool, str]:
     """Whether a container does what it can without its peers, and what it did."""
-    live, page = running.model.health.live, running.model.page
-    pages = [page] if running.model.kind is Kind.FRONTEND else []
-    found = {path: ask(running, path, 10) for path in (live, *pages)}
+    live = running.model.health.live
+    status, _ = ask(running, live, 10)
+    said = f"{live} {status or 'silent'}"
+    if running.model.kind is not Kind.FRONTEND:
+        return bool(status), said
     # One that sends people elsewhere, or asks who they are, does what it can.
-    return bool(found[live][0]) and all(200 <= found[path][0] < 404 for path in pages), _told(found)
+    page = visit(running)
+    return bool(status) and (
+        page.shows or page.guarded
+    ), f"{said}, {running.model.page} {page.said}"
 
 
 @checks("cold-start", "alone", "dns")

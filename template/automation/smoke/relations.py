@@ -7,16 +7,15 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from html.parser import HTMLParser
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from functools import partial
 
 from automation.busy import Starved, Watch
 from automation.errors import MachineTrouble
 from automation.model import Kind
 from automation.results import Result
+from automation.smoke.browser import PAGE_TIMEOUT, Visit, asks_who, visit
 from automation.smoke.catalogue import unmeasurable, verdict
-from automation.smoke.lab import Lab, ask, checks, excerpt, fairly, fine, until, words
+from automation.smoke.lab import Lab, ask, checks, excerpt, fairly, until, words
 from automation.stack import Answer, Running, moment
 
 _SECRET = "s3cret-of-the-smoke-test"
@@ -24,10 +23,6 @@ _END_WITHIN = 5.0  # seconds
 _ATTEMPTS = 2  # a busy disk can make it late once
 _PATIENCE = 30.0  # seconds for the engine to start what answers at once
 _NOTICED = 2.0  # seconds until a request that was made has been written down
-_PAGE_TIMEOUT = 10.0  # seconds
-_LOADED = {"stylesheet", "icon", "preload", "modulepreload", "manifest"}
-_SHOWN = 3  # of what is missing
-_REDIRECTS = 5  # that are followed; more are a circle
 _WRONG = {"service": f"mysql://root:{_SECRET}@nowhere.invalid/x", "peer": f"ftp://{_SECRET}"}
 _SAYS_SO = re.compile(
     r"\b(is|are|was|be) away\b|unavailab|unreach|\boffline\b|out of (service|order)|\bnot (be )?(available|answer|respond|reach|load)"
@@ -44,79 +39,19 @@ process.on('SIGTERM', () => process.exit());
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Visit:
-    """Where a browser ends that opens the home page: the answer, and the redirects on its way."""
-
-    answer: Answer
-    path: str
-    way: list[str]
-    elsewhere: bool = False  # the last redirect leads to another host
-
-    @property
-    def status(self) -> int:
-        """Of the last answer."""
-        return self.answer.status
-
-    @property
-    def guarded(self) -> bool:
-        """Whether it asks who is there before it shows anything."""
-        return self.elsewhere or self.status in {401, 403}
-
-    @property
-    def said(self) -> str:
-        """The statuses and where they led to."""
-        kind = self.answer.headers.get("content-type", "no content type")
-        return " ".join([*self.way, f"{self.status}, {kind}"])
-
-
-def _asks_who(answer: Answer) -> bool:
-    return answer.status in {401, 403} or 300 <= answer.status < 400
-
-
-def _visit(running: Running) -> _Visit:
-    """Open the home page as a browser does, without a cookie."""
-    path, way = running.model.page, []
-    own = {f"{running.engine.host}:{running.port}"} | {
-        f"{host}:{running.model.port}" for host in ("localhost", "127.0.0.1", "0.0.0.0")
-    }
-    for _ in range(_REDIRECTS):
-        answer = running.get(path, _PAGE_TIMEOUT)
-        location = answer.headers.get("location", "")
-        if not (300 <= answer.status < 400 and location):
-            break
-        target = urlsplit(urljoin(f"http://{running.engine.host}:{running.port}{path}", location))
-        way.append(f"{answer.status} to {target.path if target.netloc in own else target.netloc},")
-        if target.netloc not in own:
-            return _Visit(answer, path, way, elsewhere=True)
-        path = urlunsplit(("", "", target.path or "/", target.query, ""))
-    return _Visit(answer, path, way)
-
-
-@checks("page", "assets", "path")
+@checks("path")
 def calls(lab: Lab, name: str) -> Iterator[Result]:
-    """The frontend's page, and the browser's way through it to the backend."""
+    """The browser's way through the frontend to the backend."""
     running = lab.alive[name]
-
-    def is_page(visit: _Visit) -> bool:
-        return visit.elsewhere or (visit.status == 200 and b"<html" in visit.answer.body)
-
-    page = fairly(running, lambda: _visit(running), is_page)
-    if page.guarded and not page.elsewhere:
-        yield unmeasurable("page", name, f"it needs a login: {page.said}")
-    else:
-        yield verdict(
-            "page", name, is_page(page), limit=running.model.page, measured=page.said,
-            seconds=page.answer.seconds,
-        )  # fmt: skip
-    yield _assets(running, page)
     for variable, target in lab.peers(name).items():
         backend = lab.alive.get(target)
         if not backend:
             yield unmeasurable("path", name, f"{target} is not part of this run")
             continue
-        answer, same = fairly(running, lambda b=backend: _forwarded(running, b), lambda f: f[1])  # type: ignore[misc]
-        if not same and _asks_who(answer):
+        path = running.model.base_path + backend.model.health.ready
+        look = partial(_forwarded, running, path, backend)
+        answer, same = fairly(running, look, lambda found: found[1])
+        if not same and asks_who(running, path, answer, [lab.stack.url(target)]):
             yield unmeasurable("path", name, f"it needs a login: {answer.status}")
             continue
         yield verdict(
@@ -130,53 +65,9 @@ def calls(lab: Lab, name: str) -> Iterator[Result]:
         )
 
 
-class _Assets(HTMLParser):
-    """The scripts, styles and icons that a page has a browser load."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take what the element loads; a link of another relation, such as canonical, loads nothing."""
-        given = dict(attrs)
-        loads = tag == "script" or {*(given.get("rel") or "").lower().split()} & _LOADED
-        if loads and (place := given.get("src" if tag == "script" else "href")):
-            self.found.append(place)
-
-
-def _assets(running: Running, page: _Visit) -> Result:
-    parser = _Assets()
-    parser.feed(page.answer.body.decode("utf-8", "replace"))
-    here = f"http://{running.engine.host}:{running.port}"
-    places = [urlsplit(urljoin(f"{here}{page.path}", place)) for place in parser.found]
-    paths = [
-        urlunsplit(("", "", p.path, p.query, ""))
-        for p in places
-        if p.netloc == urlsplit(here).netloc
-    ]
-    paths = list(dict.fromkeys(paths))
-    if page.elsewhere or not paths:
-        return unmeasurable("assets", running.name, f"{page.said} names none of its own")
-
-    def missing() -> list[str]:
-        return [
-            f"{status} {p}" for p in paths if not fine(status := ask(running, p, _PAGE_TIMEOUT)[0])
-        ]
-
-    lost = fairly(running, missing, lambda found: not found)
-    return verdict(
-        "assets",
-        running.name,
-        not lost,
-        measured=", ".join(lost[:_SHOWN]) if lost else f"200 for each of {len(paths)}",
-    )
-
-
-def _forwarded(running: Running, backend: Running) -> tuple[Answer, bool]:
+def _forwarded(running: Running, path: str, backend: Running) -> tuple[Answer, bool]:
     """What comes of asking for a backend's health here; whether it is what the backend itself says."""
-    path = backend.model.health.ready
-    answer, own = running.get(running.model.base_path + path, _PAGE_TIMEOUT), backend.get(path)
+    answer, own = running.get(path, PAGE_TIMEOUT), backend.get(backend.model.health.ready)
     same = answer.status == own.status and _status(answer.json()) == _status(own.json())
     return answer, same
 
@@ -231,8 +122,8 @@ def recorded(lab: Lab, name: str) -> Iterator[Result]:
             found = re.findall(r"^asked (\w+ \S+)", done.stdout + done.stderr, re.MULTILINE)
             return ", ".join(dict.fromkeys(found))
 
-        def rendered() -> tuple[_Visit, str]:
-            page = _visit(running)
+        def rendered() -> tuple[Visit, str]:
+            page = visit(running)
             until(lambda: bool(asked()), _NOTICED, running.watch())
             return page, asked()
 
@@ -254,12 +145,12 @@ def recorded(lab: Lab, name: str) -> Iterator[Result]:
         )
         other = fairly(
             running,
-            lambda: running.get(path, _PAGE_TIMEOUT),
+            lambda: running.get(path, PAGE_TIMEOUT),
             lambda answer: token.encode() in answer.body,
         )
-        mine = lab.alive[name].get(path, _PAGE_TIMEOUT)
+        mine = lab.alive[name].get(path, PAGE_TIMEOUT)
         own, foreign = token.encode() in other.body, token.encode() in mine.body
-        if not own and _asks_who(other):
+        if not own and asks_who(running, path, other, [address]):
             yield unmeasurable("two-backends", name, f"it needs a login: {other.status}")
         else:
             yield verdict(
@@ -275,7 +166,7 @@ def recorded(lab: Lab, name: str) -> Iterator[Result]:
         if login:
             yield unmeasurable("backend-away", name, f"it needs a login: {with_backend.said}")
             return
-        page = fairly(running, lambda: _visit(running), lambda visit: visit.status == 200).answer
+        page = fairly(running, lambda: visit(running), lambda visit: visit.status == 200).answer
         text = words(page.body)
         says = text != words(with_backend.answer.body) and bool(_SAYS_SO.search(text))
         named = address.encode() in page.body

@@ -15,6 +15,7 @@ from automation.model import Project
 from automation.process import Say
 from automation.results import Result, Status
 from automation.smoke import (
+    browser,
     connections,
     database,
     health,
@@ -48,7 +49,7 @@ _ASIDE: tuple[Step, ...] = (
     connections.slow_connections,
 )
 # One after the other on the containers that run all along, while those above go on.
-_QUIET: tuple[Step, ...] = (identity.inside, health.answers, relations.calls)
+_QUIET: tuple[Step, ...] = (identity.inside, health.answers, browser.opens, relations.calls)
 # What takes something away that others need: alone, at the end.
 _DRILLS: tuple[Step, ...] = (stop.in_flight,)
 STEPS = (image.image, *_ASIDE, *_QUIET, load.load, *_DRILLS)

@@ -46,11 +46,14 @@ async function page() {
 }
 
 const LOGIN = process.env.LOGIN;
+const API_LOGIN = process.env.API_LOGIN?.replace("API_URL", API_URL);
+const guard = (login) => (/^\d+$/.test(login) ? [Number(login), "", "text/plain"] : [307, "", login]);
 
 async function answer(asked) {
   if (BASE && asked !== "/health" && !asked.startsWith(BASE)) return [404, "", "text/plain"];
   const path = asked === BASE ? "/" : asked === "/health" ? asked : asked.slice(BASE.length);
-  if (LOGIN && path === "/") return /^\d+$/.test(LOGIN) ? [Number(LOGIN), "", "text/plain"] : [307, "", LOGIN];
+  if (LOGIN && path === "/") return guard(LOGIN);
+  if (API_LOGIN && path === "/api/health") return guard(API_LOGIN);
   if (path === "/assets/app.js?v=1" && FAULT !== "no-assets") return [200, "1;", "text/javascript"];
   if (path === "/en") return page();
   if (path === "/login") return [200, "<html><form></form></html>", "text/html"];
