@@ -120,7 +120,7 @@ ONE: dict[str, Any] = {
     ),
     # Through the frontend to the backend.
     "Pod/taskflow-frontend-test spec.containers.1.command": [
-        "node", "/app/healthcheck.cjs", "http://taskflow-frontend:3000/api/health",
+        "node", "/app/container/healthcheck.cjs", "http://taskflow-frontend:3000/api/health",
     ],
 }  # fmt: skip
 

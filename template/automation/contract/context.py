@@ -50,7 +50,7 @@ _MUST_KEEP: dict[Kind, tuple[str, ...]] = {
         "src/app/page.tsx",
         "app/page.tsx",
         "src",
-        "server",
+        "container",
         "public",
     ),
 }
@@ -59,7 +59,7 @@ _PARTS: dict[Kind, Mapping[str, str]] = {
     Kind.BACKEND: {"src": r".*\.py"},
     Kind.FRONTEND: {
         "src": r".*\.([cm]?[jt]sx?|css|json)",
-        "server": r".*\.[cm]?js",
+        "container": r".*\.[cm]?js",
         "public": r".*",
     },
 }

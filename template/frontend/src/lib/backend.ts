@@ -2,7 +2,7 @@
 import http, { type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
 import type { Readable } from "node:stream";
-import { apiUrlFault } from "../../server/api-url.mjs";
+import { apiUrlFault } from "../../container/api-url.mjs";
 import { away, type Health, readHealth } from "./health";
 
 // Longer than any healthy network needs to connect, short enough for a person waiting.

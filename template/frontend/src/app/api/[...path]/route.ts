@@ -4,7 +4,7 @@ import { pipeline, Readable } from "node:stream";
 import type { ReadableStream } from "node:stream/web";
 import { createBrotliDecompress, createUnzip } from "node:zlib";
 import { askBackend, BackendTimeout, withoutBackend } from "@/lib/backend";
-import { SENT_URL } from "../../../../server/requests.mjs";
+import { SENT_URL } from "../../../../container/requests.mjs";
 
 export const dynamic = "force-dynamic";
 

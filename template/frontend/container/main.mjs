@@ -97,4 +97,4 @@ const watchedCreateServer = (...parameters) => {
 };
 http.createServer = watchedCreateServer;
 
-require("./server.js");
+require("../server.js");
