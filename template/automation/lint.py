@@ -17,7 +17,7 @@ from automation.errors import NoEngineError
 from automation.model import Kind, Project
 from automation.process import run
 from automation.results import Result, judge, skip
-from automation.toolenv import CACHE, node_modules, node_path, python_environment, tool
+from automation.toolenv import CACHE, NODE_LOCKS, node_modules, node_path, python_environment, tool
 
 _SHOWN_LINES = 20
 _MAKE_IT = (
@@ -70,13 +70,15 @@ def _backend(root: Path, project: Project, name: str) -> list[Result]:
 
 def _frontend(root: Path, project: Project, name: str) -> list[Result]:
     folder = root / project.context(name)
-    lock = f"{project.context(name)}/package-lock.json"
-    if not (root / lock).is_file():
+    locks = [lock for lock in NODE_LOCKS if (folder / lock).is_file()]
+    if len(locks) != 1:
         # A finding like the others, so that those are told too.
-        return [judge("lint.npm-lock", "npm lock file", False, container=name, expected=lock,
-                      measured="no such file", location=lock,
-                      fix="make it with `npm install` in that folder and commit it")]  # fmt: skip
-    node_modules(folder)
+        return [judge("lint.npm-lock", "npm lock file", False, container=name,
+                      expected=f"one of {', '.join(NODE_LOCKS)}",
+                      measured=" and ".join(locks) or "no such file",
+                      location=f"{project.context(name)}/{NODE_LOCKS[0]}",
+                      fix="commit your package manager's (`npm install` makes npm's), and no other's")]  # fmt: skip
+    node_modules(folder, folder / locks[0])
     return [
         _program(f"lint.npm-{script}", f"npm run {script}", name, root, folder,
                  ["node", "--run", script], f"`npm run {script}` shows it", node_path())

@@ -8,13 +8,14 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from automation.errors import EnvironmentTrouble
 from automation.process import last_line, run, trouble
 
 CACHE = Path(".nox", "tools")
+NODE_LOCKS = ("package-lock.json", "pnpm-lock.yaml", "yarn.lock")  # npm's, pnpm's, yarn's
 _one_at_a_time = threading.Lock()  # npm empties the folder first, which two containers may share
 
 
@@ -97,16 +98,18 @@ def node() -> Path:
     return folder / "node.exe" if os.name == "nt" else folder / "bin" / "node"
 
 
-def node_modules(folder: Path) -> None:
-    """`npm ci` in a frontend's folder, unless its lock file, which is there, was already installed."""
-    lock = folder / "package-lock.json"
+def node_modules(folder: Path, lock: Path) -> None:
+    """Install a frontend's packages as its image does, unless its lock file was already installed."""
     stamp = folder / "node_modules" / ".taskflow-stamp"
     with _one_at_a_time:
         if digest := _fresh(stamp, lock, folder / "package.json"):
             binary = node()
             modules = "node_modules" if os.name == "nt" else "lib/node_modules"
-            npm = (binary.parent if os.name == "nt" else binary.parent.parent) / modules / "npm"
-            _install([binary, npm / "bin" / "npm-cli.js", "ci", "--no-audit", "--no-fund"], folder)
+            home = binary.parent if os.name == "nt" else binary.parent.parent
+            npm = home / modules / "npm" / "bin" / "npm-cli.js"
+            script = folder / "container" / "install.mjs"
+            words = [script] if script.is_file() else [npm, "ci"]
+            _install([binary, *words], folder, {**node_path(), "npm_execpath": str(npm)})
             stamp.write_text(digest)
 
 
@@ -115,8 +118,8 @@ def node_path() -> dict[str, str]:
     return {"PATH": os.pathsep.join([str(node().parent), os.environ.get("PATH", "")])}
 
 
-def _install(argv: list[str | Path], cwd: Path) -> None:
-    done = run(argv, cwd=cwd, env={"NEXT_TELEMETRY_DISABLED": "1"}, timeout=900)
+def _install(argv: list[str | Path], cwd: Path, env: Mapping[str, str] | None = None) -> None:
+    done = run(argv, cwd=cwd, env={"NEXT_TELEMETRY_DISABLED": "1", **(env or {})}, timeout=900)
     if done.returncode:
         output = done.stderr + done.stdout
         raise trouble(output, of_step=True) or EnvironmentTrouble(

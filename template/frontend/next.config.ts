@@ -6,9 +6,8 @@ import type { NextConfig } from "next";
 const images = { unoptimized: true, maximumDiskCacheSize: 32 * 1024 * 1024 };
 
 const config: NextConfig = {
-  // A self-contained server with only the files it opens.
+  // A self-contained server with only the files it opens, from this folder, whatever lock files lie above it.
   output: "standalone",
-  // This folder is the whole application, whatever lock files lie above it.
   outputFileTracingRoot: import.meta.dirname,
   turbopack: { root: import.meta.dirname },
   poweredByHeader: false,
@@ -16,14 +15,12 @@ const config: NextConfig = {
   skipTrailingSlashRedirect: true,
   images,
   outputFileTracingExcludes: {
-    // Of Next.js's own server alone: what a route imports is found by its own trace.
+    // Of Next.js's own server alone, what it asks for to resize images, to build or to develop; what a route imports
+    // is found by its own trace.
     "next-server": [
-      // It asks for these to resize images alone.
-      ...(images.unoptimized ? ["node_modules/@img/**", "node_modules/sharp/**"] : []),
-      // Read while building only.
-      "node_modules/next/dist/server/capsize-font-metrics.json",
-      // Development only.
-      "node_modules/next/dist/server/dev/hot-reloader-{rspack,turbopack,webpack}.js",
+      ...(images.unoptimized ? ["**/node_modules/@img/**", "**/node_modules/sharp/**"] : []),
+      "**/node_modules/next/dist/server/capsize-font-metrics.json",
+      "**/node_modules/next/dist/server/dev/hot-reloader-{rspack,turbopack,webpack}.js",
     ],
   },
   // The root file system is read-only: what is revalidated stays in memory, and there within bounds.

@@ -150,11 +150,20 @@ def test_hadolints_own_threshold_and_waivers_hold(linted: Path, change: Change) 
     assert result.measured == "no finding"
 
 
-def test_a_missing_lock_file_is_found(linted: Path, change: Change) -> None:
-    change("frontend/package-lock.json", None)
+@pytest.mark.parametrize(
+    ("change_of", "measured"),
+    [
+        (("frontend/package-lock.json", None), "no such file"),
+        (("frontend/yarn.lock", "# yarn lockfile v1\n"), "package-lock.json and yarn.lock"),
+    ],
+)
+def test_one_lock_file_is_there(
+    linted: Path, change: Change, change_of: tuple[str, str | None], measured: str
+) -> None:
+    change(*change_of)
     results = checked(linted)
-    # The Dockerfile copies it, too.
-    assert failures(results) == {"lint.npm-lock", "contract.dockerfile.sources"}
+    assert failures(results) == {"lint.npm-lock"}
+    assert [r.measured for r in results if r.failed] == [measured]
     assert "lint.mypy" in {result.id for result in results}
 
 

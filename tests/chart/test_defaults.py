@@ -97,7 +97,7 @@ ONE: dict[str, Any] = {
         "HEALTH_DATABASE_CHECK": "handshake", "PYTHONPATH": "/app/src", "SHUTDOWN_SECONDS": "8",
     },
     "ConfigMap/taskflow-frontend data": {
-        "API_URL": "http://taskflow-backend:8000", "HOSTNAME": "0.0.0.0",
+        "API_URL": "http://taskflow-backend:8000", "HOSTNAME": "::",
         "NODE_ENV": "production", "STOP_SECONDS": "7",
     },
     "Service/taskflow-backend spec": {

@@ -12,6 +12,7 @@ from automation.contract.level import Level, not_text, shown
 from automation.dockerfile import parse
 from automation.model import Kind, Project
 from automation.results import Result
+from automation.toolenv import NODE_LOCKS
 
 # What must never reach a build context: history, secrets, local environments, caches.
 _NEVER = (
@@ -42,7 +43,8 @@ _MUST_KEEP: dict[Kind, tuple[str, ...]] = {
     Kind.BACKEND: ("requirements.txt", "src/app/main.py"),
     Kind.FRONTEND: (
         "package.json",
-        "package-lock.json",
+        *NODE_LOCKS,
+        "pnpm-workspace.yaml",
         "tsconfig.json",
         "next.config.ts",
         "next.config.mjs",

@@ -1,4 +1,4 @@
-// GET /health: this server answers, whatever its backend does. Probes and the HEALTHCHECK ask it.
+// GET /health: this server can serve, whatever its backend does. Probes and the HEALTHCHECK ask it.
 
 const BODY = JSON.stringify({
   status: "pass",
@@ -7,21 +7,22 @@ const BODY = JSON.stringify({
 });
 
 /**
- * Answers before Next.js has loaded its routes: what else is asked by then waits for them, and fails no more.
- *
  * @param {import("node:http").IncomingMessage} request
  * @param {import("node:http").ServerResponse} response
+ * @param {Promise<void>} ready an answer waits for it
  * @returns {boolean} whether it was a question for /health
  */
-export function answerHealth(request, response) {
+export function answerHealth(request, response, ready) {
   if (!/^\/health\/?(\?|$)/.test(request.url ?? "")) return false;
   if (request.method === "GET" || request.method === "HEAD") {
-    response.writeHead(200, {
-      "content-type": "application/health+json",
-      "cache-control": "no-store",
-      "content-length": Buffer.byteLength(BODY),
+    ready.then(() => {
+      response.writeHead(200, {
+        "content-type": "application/health+json",
+        "cache-control": "no-store",
+        "content-length": Buffer.byteLength(BODY),
+      });
+      response.end(BODY);
     });
-    response.end(BODY);
   } else {
     response.writeHead(405, { allow: "GET, HEAD" });
     response.end();

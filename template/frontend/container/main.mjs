@@ -1,14 +1,15 @@
-// Starts the production server: checks API_URL, logs in JSON lines, and stops without dropping a request.
+// Starts the server that `next build` made, whatever the application is: checks API_URL, logs in JSON lines, answers
+// /health once Next.js is prepared, and stops without dropping a request.
 import { createRequire } from "node:module";
 import { apiUrlFault } from "./api-url.mjs";
 import { answerHealth } from "./health.mjs";
+import { takeLeave } from "./leave.mjs";
+import { listenEverywhere } from "./listen.mjs";
 import { log, logEverything } from "./log.mjs";
+import { prepared } from "./prepared.mjs";
 import { answerMalformed } from "./requests.mjs";
 
 const EX_CONFIG = 78;
-// Shorter than the 10 s after which Docker kills.
-const LONGEST_STOP_MS = 1000 * (Number(process.env.STOP_SECONDS) || 7);
-const LEAVE_MS = LONGEST_STOP_MS / 4;
 
 const fault = apiUrlFault(process.env.API_URL);
 if (fault) {
@@ -16,85 +17,38 @@ if (fault) {
   process.exit(EX_CONFIG);
 }
 
-/** @type {import("node:http").Server | undefined} */
-let server;
-
-// As process 1 a signal without a handler is ignored. Once it listens, Next.js itself closes the server, finishes
-// what is in flight and exits with 143; this adds that requests without end cannot hold it up.
-for (const [signal, code] of /** @type {const} */ ([
-  ["SIGTERM", 143],
-  ["SIGINT", 130],
-])) {
-  process.once(signal, () => {
-    log("info", `${signal}: stopping`);
-    if (!server?.listening) process.exit(code);
-    setTimeout(() => process.exit(code), LONGEST_STOP_MS);
-  });
-}
-
-/**
- * Lets kept-alive connections end with an answer that says that it is the last. Closed at once, an idle one would
- * take along the request that its client is sending just then.
- *
- * @param {import("node:http").Server} server
- */
-function takeLeave(server) {
-  const close = server.close.bind(server);
-  let leaving = false;
-  // A browser opens connections ahead; Node.js does not count one as idle before its first request.
-  /** @type {Set<import("node:net").Socket>} */
-  const unused = new Set();
-  server.on("connection", (socket) => {
-    unused.add(socket);
-    socket.once("close", () => unused.delete(socket));
-  });
-  server.prependListener("request", (request, response) => {
-    unused.delete(request.socket);
-    if (leaving) response.setHeader("connection", "close");
-  });
-  server.close = (done) => {
-    leaving = true;
-    const started = Date.now();
-    const timer = setInterval(() => {
-      server.getConnections((_, count) => {
-        if (count > 0 && Date.now() - started < LEAVE_MS) return;
-        clearInterval(timer);
-        for (const socket of unused) socket.destroy();
-        close(done);
-        setInterval(() => server.closeIdleConnections(), 50);
-      });
-    }, 50);
-    return server;
-  };
-}
-
 logEverything();
 const announce = console.log;
 // Next.js's banner says nothing about this application.
 console.log = () => {};
 
-const require = createRequire(import.meta.url);
+const require = createRequire(new URL("../server.js", import.meta.url));
 // Not imported: as an ES module it would load all of fetch before the lines above have run.
 const http = require("node:http");
 const { createServer } = http;
-/** @param {any[]} parameters */
-const watchedCreateServer = (...parameters) => {
-  const next = parameters.pop();
-  server = createServer(...parameters, (/** @type {any} */ request, /** @type {any} */ response) => {
-    if (!answerHealth(request, response) && !answerMalformed(request, response)) next?.(request, response);
+http.createServer = (/** @type {any} */ next) => {
+  // The first server is Next.js's; what the application opens besides is its own.
+  http.createServer = createServer;
+  const server = createServer((/** @type {any} */ request, /** @type {any} */ response) => {
+    if (answerHealth(request, response, ready) || answerMalformed(request, response)) return;
+    next(request, response);
+  });
+  /** @type {Promise<void>} */
+  const ready = new Promise((resolve) => server.once("listening", () => resolve(prepared(require))));
+  ready.catch((error) => {
+    log("fatal", `Next.js cannot serve: ${error?.message ?? error}`);
+    process.exit(1);
   });
   takeLeave(server);
+  listenEverywhere(server);
   server.once("listening", () => {
-    log(
-      "info",
-      `listening on port ${process.env.PORT ?? 3000}, version ${process.env.TASKFLOW_VERSION ?? "unknown"}`,
-    );
+    const { PORT = 3000, TASKFLOW_VERSION = "unknown" } = process.env;
+    log("info", `listening on port ${PORT}, version ${TASKFLOW_VERSION}`);
     setImmediate(() => {
       console.log = announce;
     });
   });
   return server;
 };
-http.createServer = watchedCreateServer;
 
-require("../server.js");
+require("./server.js");
