@@ -1,11 +1,10 @@
 // The frame of every page: document, title, global style.
-import type { Metadata, Viewport } from "next";
+import type { Metadata } from "next";
 import type { ReactNode } from "react";
 import site from "@/site.json";
 import "./globals.css";
 
 export const metadata: Metadata = { title: site.title, description: site.description };
-export const viewport: Viewport = { colorScheme: "light dark" };
 
 export default function Layout({ children }: { children: ReactNode }) {
   return (
