@@ -190,7 +190,9 @@ def _image(
         secrets = _findings(answer, "Secrets", gate) + _findings(files, "Secrets", gate)
         seconds = time.monotonic() - started
         results = _judge_image(project, name, answer, secrets, gate, seconds)
-        results.append(_vulnerabilities(name, answer, gate, offline, vulnerability_error))
+        results.append(
+            _vulnerabilities(name, answer, gate, offline, vulnerability_error, set(known))
+        )
         results.append(_sbom(name, output, reports))
     return results
 
@@ -266,8 +268,27 @@ def _licences(project: Project, answer: Mapping[str, Any], gate: set[str]) -> li
     return _findings({"Results": packages}, "Licenses", gate)
 
 
+def _split(answer: Mapping[str, Any], base: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A scan's answer, and apart from it what it found in language packages of the base's layers.
+
+    Those are the base's own tools, such as its npm or pip: no update of the application mends them.
+    """
+    own, tools = [], []
+    for target in answer.get("Results") or []:
+        found = target.get("Vulnerabilities") or []
+        idle = [
+            item
+            for item in found
+            if target.get("Class") == "lang-pkgs"
+            and (item.get("Layer") or {}).get("DiffID") in base
+        ]
+        own.append({**target, "Vulnerabilities": [item for item in found if item not in idle]})
+        tools.append({**target, "Vulnerabilities": idle})
+    return {"Results": own}, {"Results": tools}
+
+
 def _vulnerabilities(
-    name: str, answer: Mapping[str, Any], gate: set[str], offline: bool, error: str
+    name: str, answer: Mapping[str, Any], gate: set[str], offline: bool, error: str, base: set[str]
 ) -> Result:
     id, title = "scan.vulnerabilities", "known vulnerabilities"
     if error:
@@ -284,16 +305,19 @@ def _vulnerabilities(
         )
     if offline:
         return skip(id, title, "not scanned: --offline was asked for", container=name)
-    found = _findings(answer, "Vulnerabilities", gate)
+    own, tools = _split(answer, base)
+    found = _findings(own, "Vulnerabilities", gate)
     mendable = [line for line in found if not line.endswith("no release yet")]
+    idle = _findings(tools, "Vulnerabilities", gate)
+    aside = f"; {len(idle)} in the base image's own tools" if idle else ""
     return judge(
         id,
         title,
         not mendable,
         container=name,
         expected=f"{_nothing(gate)} with a fix",
-        measured=f"{len(mendable)} with a fix, {len(found) - len(mendable)} without",
-        detail="\n".join(mendable),
+        measured=f"{len(mendable)} with a fix, {len(found) - len(mendable)} without{aside}",
+        detail="\n".join([*mendable, *(f"in the base image: {line}" for line in idle)]),
         fix="update the package, or ask for a newer base image: `nox -s build -- --pull`; then scan again",
     )
 

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import pytest
 
 from automation import scan
+from automation.engine import substitutes
 from automation.results import Result, Status
+from tests.conftest import BASES
 from tests.containers.conftest import Edit, Service, failed, replace
 
 pytestmark = pytest.mark.engine
@@ -160,9 +162,9 @@ def test_without_its_database_the_vulnerability_scan_fails(
     assert "--offline" in result.fix
 
 
-def test_a_vulnerable_package_is_found(
-    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def vulnerabilities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A database that knows three packages."""
     database = Path(__file__).parent / "vulnerabilities" / "db"
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "db").mkdir()
@@ -170,19 +172,46 @@ def test_a_vulnerable_package_is_found(
         (tmp_path / "cache" / "db" / name).write_bytes((database / name).read_bytes())
     monkeypatch.setenv("TRIVY_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("TRIVY_SKIP_DB_UPDATE", "true")
-    for name, version in (("mended", "1.0"), ("unmended", "1.0"), ("harmless", "1.0")):
-        metadata = f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\nLicense: MIT\\n"
-        replace(
-            "Dockerfile",
-            "RUN mkdir data",
-            f"RUN mkdir -p lib/{name}-{version}.dist-info && printf '{metadata}'"
-            f" > lib/{name}-{version}.dist-info/METADATA\nRUN mkdir data",
-        )(service.folder)
+
+
+def installing(folder: str, *names: str) -> str:
+    """Instructions that put version 1.0 of these packages there."""
+    return "".join(
+        f"RUN mkdir -p {folder}/{name}-1.0.dist-info"
+        f" && printf 'Metadata-Version: 2.1\\nName: {name}\\nVersion: 1.0\\nLicense: MIT\\n'"
+        f" > {folder}/{name}-1.0.dist-info/METADATA\n"
+        for name in names
+    )
+
+
+@pytest.mark.usefixtures("vulnerabilities")
+def test_a_vulnerable_package_is_found(service: Service) -> None:
+    packages = installing("lib", "mended", "unmended", "harmless")
+    replace("Dockerfile", "RUN mkdir data", f"{packages}RUN mkdir data")(service.folder)
     results = run(service, offline=False)
     assert failed(results) == {"scan.vulnerabilities"}
     result = by_id(results, "scan.vulnerabilities")
     assert result.measured == "1 with a fix, 1 without"
     assert "CVE-2026-1001 mended 1.0, fixed in 2.0" in result.detail
+
+
+@pytest.mark.usefixtures("vulnerabilities")
+def test_what_the_base_has_to_install_with_is_told_and_refused_to_nobody(
+    service: Service, tmp_path: Path
+) -> None:
+    base = f"{service.project.name}-base:1"
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/Dockerfile").write_text(
+        f"FROM {substitutes().get(BASES[0], BASES[0])}\n{installing('/usr/lib/tools', 'mended')}"
+    )
+    service.engine.call("build", "--tag", base, str(tmp_path / "base"))
+    for file in ("taskflow.toml", "Dockerfile"):
+        replace(file, "python:3.13-slim", base)(service.folder)
+    result = by_id(run(service, offline=False), "scan.vulnerabilities")
+    service.engine.call("image", "rm", "--no-prune", base)
+    assert result.status is Status.PASSED
+    assert result.measured == "0 with a fix, 0 without; 1 in the base image's own tools"
+    assert "in the base image: " in result.detail and "CVE-2026-1001" in result.detail
 
 
 @pytest.mark.parametrize("name", ["test_key.py", "notes.md"])
