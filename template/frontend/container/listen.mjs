@@ -1,16 +1,12 @@
 // HOSTNAME=:: means every address: by IPv6 too, where the kernel has it.
-const BOTH = "::";
+// Next.js and the application see 0.0.0.0 and plain IPv4 addresses, as they do without it.
 const IPV4 = "0.0.0.0";
+const everywhere = process.env.HOSTNAME === "::";
+if (everywhere) process.env.HOSTNAME = IPV4;
 
-/**
- * Next.js and the application go on as with 0.0.0.0: Next.js asks itself by http://localhost, and a client that came by
- * IPv4 is told by its plain address.
- *
- * @param {import("node:http").Server} server
- */
+/** @param {import("node:http").Server} server */
 export function listenEverywhere(server) {
-  if (process.env.HOSTNAME !== BOTH) return;
-  process.env.HOSTNAME = IPV4;
+  if (!everywhere) return;
   const listen = server.listen.bind(server);
   const address = server.address.bind(server);
   // Without a host Node.js takes both families, or the one that there is.
