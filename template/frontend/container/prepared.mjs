@@ -2,13 +2,18 @@
 
 /**
  * Next.js listens before, and serves errors for ever after when this fails; it tells nobody but its log. So this looks
- * on while it prepares.
+ * on while it prepares. A Next.js that is made otherwise counts as prepared once it listens.
  *
  * @param {NodeJS.Require} require what the application's server.js requires by
  * @returns {Promise<void>} rejected with what Next.js failed by
  */
 export function prepared(require) {
-  const { prototype } = require("next/dist/server/next-server").default;
+  let prototype;
+  try {
+    ({ prototype } = require("next/dist/server/next-server").default);
+  } catch {
+    return Promise.resolve();
+  }
   const { prepare } = prototype;
   return new Promise((resolve, reject) => {
     /** @this {unknown} @param {unknown[]} parameters */
