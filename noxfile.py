@@ -22,6 +22,10 @@ HERE = Path(__file__).parent
 LOCKS = HERE / "requirements"
 AUTOMATION = HERE / "template" / "automation"
 SAMPLE = HERE / ".nox" / "sample"
+TEST_LOCKS = (
+    LOCKS / "test.txt",
+    *(AUTOMATION / f"requirements{part}.txt" for part in ("", "-lint", "-scan", "-chart")),
+)
 
 
 @nox.session
@@ -38,10 +42,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Pass the tests, on the container engines that answer (arguments go to pytest)."""
-    install(
-        session, LOCKS / "test.txt",
-        *(AUTOMATION / f"requirements{part}.txt" for part in ("", "-lint", "-scan", "-chart")),
-    )  # fmt: skip
+    install(session, *TEST_LOCKS)
     # Most of the time is the containers', not ours: two workers a core would only queue.
     words = ["-n", "auto", "--dist", "loadgroup", *session.posargs]
     session.run("python", "-m", "tests", *words, interrupt_timeout=60, terminate_timeout=60)
@@ -65,6 +66,16 @@ def bench(session: nox.Session) -> None:
     """Measure image sizes, build, start, memory and request rates; writes docs/benchmarks.md."""
     install(session, LOCKS / "copier.txt", AUTOMATION / "requirements.txt")
     session.run("python", "-m", "bench", env={"PYTHONPATH": f"{HERE / 'template'}"})
+
+
+@nox.session(default=False)
+def gallery(session: nox.Session) -> None:
+    """Compare applications (those named, or all) with their reference images; writes docs/gallery.md."""
+    install(session, *TEST_LOCKS)
+    names = [word for word in session.posargs if not word.startswith("-")] or ["all"]
+    options = [word for word in session.posargs if word.startswith("-")]
+    words = [*(f"--gallery={name}" for name in names), "--verbose", *options]
+    session.run("pytest", "tests/gallery", *words, interrupt_timeout=60, terminate_timeout=60)
 
 
 @nox.session(default=False)

@@ -1,0 +1,9 @@
+import { cookies } from "next/headers";
+import type { NextRequest } from "next/server";
+
+export async function GET(request: NextRequest) {
+  const name = request.nextUrl.searchParams.get("name") ?? "";
+  if (name === "nobody") throw new Error("as planned");
+  (await cookies()).set("name", name, { httpOnly: true, sameSite: "lax" });
+  return Response.json({ hello: name });
+}

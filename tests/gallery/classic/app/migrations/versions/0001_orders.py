@@ -1,0 +1,19 @@
+"""The first table."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "orders",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("article", sa.String, nullable=False),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("orders")

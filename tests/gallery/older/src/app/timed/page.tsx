@@ -1,0 +1,5 @@
+export const revalidate = 1;
+
+export default function Timed() {
+  return <b>{Date.now()}</b>;
+}
