@@ -20,6 +20,8 @@ _QUOTED = re.compile(
     r"|The command '.*' returned a non-zero code|building at STEP \".*\": |for step \{.*\}"
 )
 _NPM = re.compile(r"npm (?:error|ERR!) (?=\S)")
+# A newer npm is no reason to fail, and npm says so behind the reason.
+_NOTICE = re.compile(r"(?:#\d+ \d+\.\d+ )?npm notice\b")
 _NEXTS = re.compile(r"(?:Error: )?(?:Turbopack build failed with|Failed to compile)")
 _VERTEX = re.compile(r"#(\d+) (?:(\d+\.\d+ ?)|(ERROR: )|(\[))?(.*)")
 _OWN_ERROR = re.compile(
@@ -70,6 +72,7 @@ class Log:
 def read(output: str, *, buildkit: bool) -> Log:
     """The output of a build that failed, as BuildKit or a classic builder writes it."""
     lines = [line for line in _COLOUR.sub("", output).splitlines() if line.strip()]
+    lines = [line for line in lines if not _NOTICE.match(line)]
     return _buildkit(lines) if buildkit else _classic(lines)
 
 

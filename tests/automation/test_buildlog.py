@@ -137,6 +137,17 @@ def test_npm_says_why_first(builder: str) -> None:
     assert "ECONNREFUSED" in found(log(builder, "npm error code ECONNREFUSED", *usage))
 
 
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_npms_notices_come_before_no_reason(builder: str) -> None:
+    notices = ["npm notice", "npm notice New major version of npm available! 11.21.2 -> 12.2.1"]
+    reason = "src/a.ts(1,2): error TS2307: Cannot find module 'left-pad'"
+    read = log(builder, reason, "Failed to type check.", *notices * 8)
+    assert reason in read.failure("")[1]
+    assert found(
+        log(builder, "curl: (6) Could not resolve host: example.org", *notices * 8)
+    ).startswith(NETWORK)
+
+
 @pytest.mark.parametrize(
     "first", ["Error: Turbopack build failed with 1 error:", "Failed to compile."]
 )
