@@ -70,7 +70,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def gallery(session: nox.Session) -> None:
-    """Compare applications (those named, or all) with their reference images; writes docs/gallery.md."""
+    """Compare applications (those named, or all) with their reference images; write docs/gallery.md."""
     install(session, *TEST_LOCKS)
     names = [word for word in session.posargs if not word.startswith("-")] or ["all"]
     options = [word for word in session.posargs if word.startswith("-")]

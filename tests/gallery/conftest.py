@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare how the whole gallery is asked for; without it two applications are compared."""
     parser.addoption(
         f"--{_OPTION}", action="append", metavar="NAME",
-        help='smoke-test and measure this application, too; "all" are all, and write docs/gallery.md',
+        help='compare, smoke-test and measure this application ("all" are all); writes docs/gallery.md',
     )  # fmt: skip
 
 
@@ -123,17 +123,17 @@ def thorough(request: pytest.FixtureRequest) -> dict[str, figures.Figures]:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Print the figures; write the page where all of them were measured."""
+    """Print the figures, and write them to the page."""
     rows = config.stash.get(_measured, None)
     if not rows:
         return
+    lines = {name: figures.row(name, measured) for name, measured in rows.items()}
     terminalreporter.section("figures: ours / the reference's = ratio")
-    for line in figures.table(rows):
+    for line in (*figures.HEAD, *lines.values()):
         terminalreporter.line(line)
-    if [*rows] == application.names():
-        abouts = {name: application.load(name).about for name in rows}
-        instead = substitutes()
-        notes = [config.stash[_engine].description]
-        notes += [f"{wanted} is replaced by {other}" for wanted, other in instead.items()]
-        PAGE.write_text(figures.page(rows, abouts, notes), encoding="utf-8")
-        terminalreporter.line(f"written to {PAGE.relative_to(ROOT)}")
+    instead = substitutes()
+    notes = [config.stash[_engine].description]
+    notes += [f"{wanted} is replaced by {other}" for wanted, other in instead.items()]
+    # An application that was not measured now keeps its line.
+    figures.write(PAGE, figures.kept(PAGE) | lines, notes)
+    terminalreporter.line(f"written to {PAGE.relative_to(ROOT)}")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import http.client
+import re
 import statistics
 import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from automation.stack import Running
 from bench.__main__ import above_base, memory
-from tests.gallery import places
+from tests.gallery import application, places
 from tests.gallery.pair import Pair, Side
 
 RUNS = 3
@@ -92,16 +94,13 @@ def one_line(pair: Pair, side: Side) -> float:
         path.write_text(before, encoding="utf-8")
 
 
-def table(rows: Mapping[str, Figures]) -> list[str]:
-    """A Markdown table: a row for each application, ours beside the reference's and the ratio."""
-    lines = [
-        "| application | " + " | ".join(LABELS) + " |",
-        "|---" * (len(LABELS) + 1) + "|",
-    ]
-    for name, figures in rows.items():
-        cells = [cell(*figures[label]) for label in LABELS]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return lines
+HEAD = ["| application | " + " | ".join(LABELS) + " |", "|---" * (len(LABELS) + 1) + "|"]
+
+
+def row(name: str, figures: Figures) -> str:
+    """A line of the Markdown table: ours beside the reference's and the ratio."""
+    cells = [cell(*figures[label]) for label in LABELS]
+    return f"| {name} | " + " | ".join(cells) + " |"
 
 
 def cell(ours: float, theirs: float) -> str:
@@ -110,31 +109,41 @@ def cell(ours: float, theirs: float) -> str:
     return f"{ours:.2f} / {theirs:.2f} = " + (f"**{ratio}**" if ours > theirs else ratio)
 
 
-def page(rows: Mapping[str, Figures], abouts: Mapping[str, str], notes: Sequence[str]) -> str:
-    """The gallery's document."""
-    lines = [
+def kept(page: Path) -> dict[str, str]:
+    """The lines of a table that was written before, by application."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    return {
+        name: line for line, name in re.findall(r"^(\| ([a-z-]+) \| .* = .*)$", text, re.MULTILINE)
+    }
+
+
+def write(page: Path, rows: Mapping[str, str], notes: Sequence[str]) -> None:
+    """Write the gallery's document: what it has, and the table."""
+    names = application.names()
+    abouts = [f"- **{name}**: {application.load(name).about}" for name in names]
+    text = [
         "# The gallery",
         "",
-        "Applications of the kinds people write, each added to a freshly rendered project, built,",
-        "smoke-tested and compared with the image of its framework's own documentation: the same",
-        "requests get the same answers, the same packages import, log lines appear once, and what the",
-        "one refuses the other refuses with the same words. `nox -s gallery` does all of it and writes",
-        "this page; `nox -s gallery -- NAME ...` some.",
+        "Applications of the kinds people write, each added to a freshly rendered project, built, smoke-tested and",
+        "compared with the image of its framework's own documentation (`tests/gallery/references/`): the same requests get",
+        "the same answers, the same packages import, a log line is one line, and what the one refuses the other refuses no",
+        "later and with the same words. `python3 bootstrap.py --provision gallery` does all of it and writes the figures",
+        "below; `gallery -- media ai` does these two alone. The ordinary tests compare two of them.",
         "",
-        *(f"- **{name}**: {about}" for name, about in abouts.items()),
+        *abouts,
         "",
-        "To add one, add a folder to `tests/gallery/`: the files that a person adds, and a",
-        "`gallery.toml` (`tests/gallery/application.py` says what it may hold).",
+        "To add one, add a folder to `tests/gallery/`: the files that a person adds, and a `gallery.toml`",
+        "(`tests/gallery/application.py` says what it may hold).",
         "",
         "## Figures",
         "",
-        "Ours / the reference's = ratio, bold where ours is the worse; from one run on one machine, so",
-        f"the ratio is what to compare. Start, to the application's first answer, and build: median of {RUNS};",
-        f"memory: after {REQUESTS} requests, {CONCURRENCY} at a time, ours within its limit. Both images are",
-        "built on the same base.",
+        "Ours / the reference's = ratio, bold where ours is the worse. Both are built on the same base and measured in turns,",
+        f"so the ratio is what to compare. Start (to the application's first answer) and build: median of {RUNS}. Memory: after",
+        f"{REQUESTS} requests, {CONCURRENCY} at a time, ours within its limit.",
         "",
         *(f"- {note}" for note in notes),
         "",
-        *table(rows),
-    ]
-    return "\n".join(lines) + "\n"
+        *HEAD,
+        *(rows[name] for name in names if name in rows),
+    ]  # fmt: skip
+    page.write_text("\n".join(text) + "\n", encoding="utf-8")
