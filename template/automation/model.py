@@ -177,7 +177,9 @@ _SYSTEM_PROGRAMS = {"/app", "/bin", "/lib", "/lib64", "/sbin", "/usr", "/usr/bin
 }  # fmt: skip
 
 
-_CODE = ("/app/src", "/app/.venv", "/app/image", "/app/node_modules", "/app/.next", "/app/server")
+_CODE = (
+    "/app/src", "/app/.venv", "/app/container", "/app/node_modules", "/app/.next", "/app/server",
+)  # fmt: skip
 
 
 def _relative(value: str) -> str:

@@ -152,9 +152,9 @@ DOCKERFILE = {
     "the backend's URL baked in": Fault("run-time-environment", [Edit("EXPOSE 3000", "ENV API_URL=http://backend:8000\nEXPOSE 3000")], "nothing baked in", "API_URL", "frontend/Dockerfile"),
     "another base": Fault("base", [Edit("ARG BASE_IMAGE=python:3.13-slim", "ARG BASE_IMAGE=python:3.12-slim")], "python:3.13-slim", "python:3.12-slim"),
     "a base without argument": Fault("base", [Edit(r"FROM \$\{BASE_IMAGE\}", "FROM debian:12 AS x\nFROM x")], "python:3.13-slim", "debian:12"),
-    "another builder": Fault("stages", [Edit("ARG BUILDER_IMAGE=python:3.13-slim", "ARG BUILDER_IMAGE=python:3.13")], "python:3.13-slim", "2 from python:3.13, python:3.13-slim"),
+    "another builder": Fault("stages", [Edit("ARG BUILDER_IMAGE=python:3.13-slim", "ARG BUILDER_IMAGE=python:3.13")], "python:3.13-slim", "3 from python:3.13, python:3.13-slim"),
     "a third image": Fault("stages", [Edit(BUILD, "FROM golang:1 AS tools\n" + IN_BUILD)], "python:3.13-slim", "golang:1"),
-    "one stage": Fault("stages", [Edit(r"(?s)FROM \$\{BUILDER_IMAGE\}.*?(?=FROM \$)", ""), Edit(r"(?:COPY [^\n]*--from=build [^\n]*\n)+", "")], "2 or more stages", "1 from python:3.13-slim"),
+    "one stage": Fault("stages", [Edit(r"(?s) AS base\n.*?FROM base\n", "\n"), Edit(r"(?:COPY [^\n]*--from=build [^\n]*\n)+", "")], "2 or more stages", "1 from python:3.13-slim"),
     "a label missing": Fault("labels", [Edit(r"\s*\S+image\.revision=\S* \\", " \\")], "all present", "missing revision"),
     "no labels": Fault("labels", [Edit(r"(?s)\nLABEL.*", "\n")], "all present", "missing title, version, revision, created, source, base.name"),
     "labels in an earlier stage": Fault("labels", [Edit(r"(?s)\nLABEL.*", "\n"), Edit(BUILD, IN_BUILD + "LABEL org.opencontainers.image.title=x\n")], "all present", "missing title"),
@@ -166,7 +166,7 @@ DOCKERFILE = {
     "an added file that is not there": Fault("sources", line("ADD --chmod=444 nosuch.tar.gz /x"), "nothing missing", "nosuch.tar.gz"),
     "a pattern without a file": Fault("sources", line("COPY nosuch*.txt /x"), "nothing missing", "nosuch*.txt"),
     "one of a list that is not there": Fault("sources", line('COPY ["src", "no such", "/x"]'), "nothing missing", "no such (of COPY"),
-    "a name in other letters": Fault("sources", [Edit("COPY requirements.txt", "COPY Requirements.txt")], "nothing missing", "Requirements.txt"),
+    "a name in other letters": Fault("sources", [Edit("COPY requirements-build.txt", "COPY Requirements-build.txt")], "nothing missing", "Requirements-build.txt"),
     "a path outside of the context": Fault("sources", line("COPY ../taskflow.toml /x"), "nothing missing", "taskflow.toml (of"),
     "a mount that is not there": Fault("sources", line("RUN --mount=type=bind,source=nosuch,target=/b true"), "nothing missing", "nosuch"),
     "a port that is not exposed": Fault("environment", [Edit("0.0.0.0 PORT=3000", "0.0.0.0 PORT=4000")], "PORT=3000", "PORT=4000", "frontend/Dockerfile"),
@@ -179,7 +179,7 @@ DOCKERFILE = {
     "HEALTHCHECK in a remark": Fault("healthcheck", health(f'HEALTHCHECK CMD ["python", "-c", "pass # {LIVE}"]\n'), ":8000", "pass #"),
     "the backend's URL in the build": Fault("run-time-environment", [Edit(" AS build", " AS build\nARG API_URL=http://backend:8000")], "nothing baked in", "API_URL", "frontend/Dockerfile"),
     "the backend's URL for browsers": Fault("run-time-environment", [Edit(" AS build", " AS build\nENV NEXT_PUBLIC_API_URL=http://x")], "nothing baked in", "NEXT_PUBLIC_API_URL", "frontend/Dockerfile"),
-    "all of the build stage": Fault("stages", [Edit(r"FROM \$\{BASE_IMAGE\}", "FROM build"), Edit(r"COPY [^\n]*--from=build [^\n]*\n", "")], "2 or more stages", "the last takes nothing from another"),
+    "all of the build stage": Fault("stages", [Edit(r"FROM base\n", "FROM build\n"), Edit("type=bind,from=base,", "type=tmpfs,"), Edit(r"(?:COPY [^\n]*--from=build [^\n]*\n)+", "")], "2 or more stages", "the last takes nothing from another"),
     "another base's label": Fault("labels", [Edit(r"base\.name=\S+", 'base.name="debian:12"')], "all present", "base.name python:3.13-slim, for it says debian:12"),
     "a mail service's key": Fault("secrets", line(f"ENV MAIL=SG.{'a1' * 11}.{'b2' * 11}"), "nothing", "MAIL"),
     "a key of Neon": Fault("secrets", line(f"ENV X=napi_{'a1' * 11}"), "nothing", "X"),
@@ -197,12 +197,12 @@ BACKEND_IGNORE, FRONTEND_IGNORE = "backend/.dockerignore", "frontend/.dockerigno
 DOCKERIGNORE = {
     ".env let in": Fault("excludes", [Edit(END, "\n!.env\n")], "nothing let in", "let in: .env", BACKEND_IGNORE),
     "everything let in": Fault("excludes", [Edit(r"(?s).*", "# nothing\n")], "nothing let in", ".git/config, .git/HEAD, .env, .env.local, .env.production, src/.env, src/app/.env.local, src/app/key.pem, .venv/bin/python, src/__pycache__/a.pyc", BACKEND_IGNORE),
-    "only the bytecode let in": Fault("excludes", [Edit(r"(?s).*", "*\n!src\n!image\n!requirements*.txt\n**.pyc\n**/.env*\n**/*.pem\n")], "nothing let in", "let in: src/__pycache__/a.pyc", BACKEND_IGNORE),
+    "only the bytecode let in": Fault("excludes", [Edit(r"(?s).*", "*\n!src\n!container\n!pyproject.toml\n!requirements*.txt\n**.pyc\n**/.env*\n**/*.pem\n")], "nothing let in", "let in: src/__pycache__/a.pyc", BACKEND_IGNORE),
     "local packages let in": Fault("excludes", [Edit(END, "\n!node_modules\n")], "nothing let in", "let in: node_modules/next/a.js", FRONTEND_IGNORE),
     "sources kept out": Fault("includes", [Edit(END, "\nsrc\n")], "nothing missing", "kept out: src by `src` in line", BACKEND_IGNORE),
     "all kept out": Fault("includes", [Edit(END, "\n*\n")], "nothing missing", "kept out: requirements-build.txt by `*` in line", BACKEND_IGNORE),
     "the lock file kept out": Fault("includes", [Edit(END, "\n**/package-lock.json\n")], "nothing missing", "kept out: package-lock.json by `**/package-lock.json`", FRONTEND_IGNORE),
-    "a file of no kind kept out": Fault("includes", [Edit(END, "\n!image/*\nimage/healthcheck.py\n")], "nothing missing", "kept out: image/healthcheck.py by `image/healthcheck.py` in line", BACKEND_IGNORE),
+    "a file of no kind kept out": Fault("includes", [Edit(END, "\n!container/*\ncontainer/install.sh\n")], "nothing missing", "kept out: container/install.sh by `container/install.sh` in line", BACKEND_IGNORE),
     "a folder emptied": Fault("includes", [Edit(END, "\nsrc/**\n")], "nothing missing", "kept out: src by `src/**`", BACKEND_IGNORE),
     "the part that is served kept out": Fault("includes", [Edit(END, "\n**/main.py\n")], "nothing missing", "kept out: src/app/main.py by `**/main.py` in line", BACKEND_IGNORE),
     "a part of the whole kept out": Fault("includes", [Edit(END, "\nsrc/app/*.tsx\n")], "nothing missing", "kept out: src/app/page.tsx by `src/app/*.tsx` in line", FRONTEND_IGNORE),
@@ -543,7 +543,7 @@ def test_what_the_instructions_take_reaches_them(case: str, project: Path) -> No
     for name in ("a", "b"):
         (backend / "conf" / f"{name}.toml").touch()
     Edit(LAST, f"{instruction}\nUSER 1001:1001\n").apply(backend / "Dockerfile")
-    Edit(r"(?m)^COPY requirements\.txt.*\n", "").apply(backend / "Dockerfile")
+    Edit(r"(?m)^COPY container/install\.sh.*\n", "").apply(backend / "Dockerfile")
     Edit(END, f"\n!conf\n{ignored}\n").apply(backend / ".dockerignore")
     failed = failures(checked(project))
     assert set(failed) == ({"dockerignore.includes"} if lost else set())
@@ -657,7 +657,7 @@ SAME = {
         'healthcheck --retries=2 cmd [ "python" , "c.py", "http://localhost:8000/api/health" ]\n'
     ),
     "a stage for tests": [
-        Edit(r"FROM \$\{BASE_IMAGE\}", "FROM build AS test\nRUN pytest\n\nFROM ${BASE_IMAGE}")
+        Edit(r"FROM base\n", "FROM build AS test\nRUN pytest\n\nFROM base\n")
     ],
     "a base of its own": [
         Edit(r"FROM \$\{BASE_IMAGE\}", "FROM ${BASE_IMAGE} AS runtime\nENV LANG=C\nFROM Runtime")

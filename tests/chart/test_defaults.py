@@ -113,7 +113,7 @@ ONE: dict[str, Any] = {
     },
     "Pod/taskflow-backend-test spec.restartPolicy": "Never",
     "Pod/taskflow-backend-test spec.containers.0.command": [
-        "python", "-S", "/app/image/healthcheck.py", "http://taskflow-backend:8000/api/health",
+        "python", "-S", "/app/container/healthcheck.py", "http://taskflow-backend:8000/api/health",
     ],
     "Pod/taskflow-backend-test spec.containers.1.command.3": (
         "http://taskflow-backend:8000/api/health/live"

@@ -62,7 +62,7 @@ PRIVATE = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
 INSPECT = """
 import base64, hashlib, json, os, sys
 from importlib.metadata import distributions
-import app.__main__, app.main, app.server, uvicorn.protocols.http.httptools_impl, sqlite3, unittest.mock
+import container.__main__, container.health, container.server, app.main, uvicorn.protocols.http.httptools_impl, sqlite3, unittest.mock
 
 def differs(file):
     path = file.locate()
@@ -107,7 +107,7 @@ def added(
     (sources / "src/app/extra.py").write_text(CODE, encoding="utf-8")
     add = "app.include_router(router)"
     replace("src/app/main.py", add, f"{add}\napp.include_router(extra.router)")(folder)
-    replace("src/app/main.py", "from app.comp", "from app import extra\nfrom app.comp")(folder)
+    replace("src/app/main.py", "from app.routes", "from app import extra\nfrom app.routes")(folder)
     with (sources / "requirements.in").open("a", encoding="utf-8") as file:
         file.write("\n".join(PACKAGES) + "\n")
     words = "pip compile --quiet --generate-hashes --python-version=3.13 requirements.in"

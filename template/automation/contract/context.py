@@ -40,7 +40,7 @@ _SECRET_FILES = (
 )  # fmt: skip
 # What must reach the build, where it is there and an instruction takes the folder it lies in.
 _MUST_KEEP: dict[Kind, tuple[str, ...]] = {
-    Kind.BACKEND: ("requirements.txt", "src/app/main.py"),
+    Kind.BACKEND: ("requirements.txt", "uv.lock", "poetry.lock", "src/app/main.py"),
     Kind.FRONTEND: (
         "package.json",
         *NODE_LOCKS,
@@ -58,7 +58,7 @@ _MUST_KEEP: dict[Kind, tuple[str, ...]] = {
 }
 # The files of which a service is made, by folder; tests, notes and what is hidden may stay out.
 _PARTS: dict[Kind, Mapping[str, str]] = {
-    Kind.BACKEND: {"src": r".*\.py"},
+    Kind.BACKEND: {"src": r".*\.py", "container": r".*\.py"},
     Kind.FRONTEND: {
         "src": r".*\.([cm]?[jt]sx?|css|json)",
         "container": r".*\.[cm]?js",

@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.database import Database, DatabaseSettings
-from app.health import CheckError, Health
-from app.settings import Settings, explain
+from app.database import Database, DatabaseSettings, router, unavailable
+from container.health import Health
+from container.settings import Settings, explain
 
 GOOD = "postgresql://user:pass%40word@host:5432/name"
 real_database = pytest.mark.skipif("DATABASE_URL" not in os.environ, reason="DATABASE_URL names no database")
@@ -195,7 +195,7 @@ def test_address_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_start_without_a_usable_address_says_one_line(given: dict[str, str], reason: str) -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": "src", **given}
     ended = subprocess.run(
-        [sys.executable, "-m", "app"], env=environment, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", "container"], env=environment, capture_output=True, text=True, timeout=30, check=False
     )
     assert (ended.returncode, ended.stdout) == (78, "")
     assert ended.stderr == f"backend: DATABASE_URL {reason}\n"
@@ -205,7 +205,7 @@ def test_a_server_that_hangs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
     with socket.create_server(("127.0.0.1", 0)) as mute:  # It accepts connections and never says a word.
         monkeypatch.setenv("DATABASE_URL", f"postgresql://u:p@127.0.0.1:{mute.getsockname()[1]}/name")
         started = time.monotonic()
-        with pytest.raises(CheckError, match="does not answer"):
+        with pytest.raises(HTTPException, match="does not answer"):
             asyncio.run(Database().check())
     assert time.monotonic() - started < 0.8
 
@@ -255,7 +255,9 @@ def test_a_database_that_wakes_up(
     statuses: list[int] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        health = Health(with_database(), [Database()], Settings())
+        named = FastAPI()
+        named.state.health_checks = {"database": Database().check}
+        health = Health(with_database(), named, Settings())
         async with await asyncio.start_server(pass_on, sock=listening), asyncio.TaskGroup() as tasks:
             tasks.create_task(health(scope, receive, send))
             while not awake.is_set():
@@ -284,7 +286,9 @@ def test_check(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def with_database() -> ASGIApp:
     """Make an application that opens its database with the first request, as no server is there to do it."""
     api, database = FastAPI(), Database()
-    database.install(api)
+    api.state.database = database
+    api.include_router(router)
+    api.add_exception_handler(psycopg.OperationalError, unavailable)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         async with database:

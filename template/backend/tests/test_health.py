@@ -7,16 +7,16 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from app.health import LIVE, READY, CheckError, Health
-from app.settings import Settings
+from container.health import LIVE, READY, Health
+from container.settings import Settings
 
 
 class Component:
     """A dependency that counts how often it was asked."""
-
-    name = "store"
 
     def __init__(self, error: Exception | None = None, seconds: float = 0) -> None:
         self.error, self.seconds, self.asked = error, seconds, 0
@@ -33,8 +33,10 @@ async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
     raise AssertionError(scope["path"])
 
 
-def layer(*components: Component) -> Health:
-    return Health(nothing, components, Settings(taskflow_version="1.2.3", taskflow_revision="abc"))
+def layer(component: Component) -> Health:
+    app = Starlette()
+    app.state.health_checks = {"store": component.check}
+    return Health(nothing, app, Settings(taskflow_version="1.2.3", taskflow_revision="abc"))
 
 
 def checked(response: httpx.Response) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def test_passes(ask: Callable[..., httpx.Response]) -> None:
 
 
 def test_names_what_failed(ask: Callable[..., httpx.Response]) -> None:
-    response = ask(layer(Component(CheckError("out of order"))), READY)
+    response = ask(layer(Component(HTTPException(503, "out of order"))), READY)
     assert response.status_code == 503
     assert response.json()["status"] == "fail"
     assert checked(response)["output"] == "out of order"
@@ -97,3 +99,14 @@ def test_life_depends_on_nothing(ask: Callable[..., httpx.Response]) -> None:
 def test_methods(ask: Callable[..., httpx.Response], path: str) -> None:
     assert ask(layer(Component()), path, "HEAD").status_code == 200
     assert ask(layer(Component()), path, "POST").status_code == 405
+
+
+def test_an_application_that_names_nothing_passes(ask: Callable[..., httpx.Response]) -> None:
+    assert "checks" not in ask(Health(nothing, object(), Settings()), READY).json()
+
+
+def test_a_check_that_blocks_holds_up_nobody(ask: Callable[..., httpx.Response]) -> None:
+    app = Starlette()
+    app.state.health_checks = {"store": lambda: time.sleep(2)}
+    response = ask(Health(nothing, app, Settings()), READY)
+    assert checked(response)["output"] == "no answer within 0.8 s"

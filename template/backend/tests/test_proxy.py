@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from app.proxy import ForwardedHeaders
+from container.proxy import ForwardedHeaders
 
 api = FastAPI()
 

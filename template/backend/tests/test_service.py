@@ -12,8 +12,8 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from app.logs import AccessLog, JsonFormatter
 from app.routes import router
+from container.logs import AccessLog, JsonFormatter
 
 
 def api(*routers: APIRouter) -> FastAPI:
@@ -58,8 +58,8 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 def test_every_line_is_json() -> None:
     done = run("""
         import logging, threading, warnings
-        from app.logs import set_up_logs
-        from app.settings import Settings
+        from container.logs import set_up_logs
+        from container.settings import Settings
 
         set_up_logs(Settings(log_format="json"))
         logging.getLogger("x").info("%d of many", "one")
@@ -86,7 +86,7 @@ def test_a_busy_thread_does_not_hold_up_the_end() -> None:
     done = run("""
         import asyncio, time
         import uvicorn
-        from app.server import Server
+        from container.server import Server
 
         async def app(scope, receive, send):
             pass

@@ -11,14 +11,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 import psycopg
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, SecretStr, field_validator
 
-from app.health import CheckError
 from app.settings import FromEnvironment
 
 CONNECT_SECONDS = 5  # to connect, unless the URL says connect_timeout: more than a sleeping Neon takes to wake up
@@ -26,15 +25,7 @@ QUERY_SECONDS = 4.5  # for all a request does with its connection; with the abov
 PING_SECONDS = 0.5  # for the round trip that proves a connection works
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # the 8 bytes a PostgreSQL client opens with
 # Options that are read as numbers, and only once there is an address.
-NUMBERS = (
-    "connect_timeout",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "tcp_user_timeout",
-)
-
+NUMBERS = re.compile("connect_timeout|keepalives(_count|_idle|_interval)?|tcp_user_timeout")
 # How SQLAlchemy's URLs name psycopg 3; libpq knows no drivers.
 DRIVER = re.compile(r"(?<=^postgresql)\+psycopg(_async)?(?=://)")
 
@@ -43,7 +34,7 @@ type Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 def refused_options(parts: Mapping[str, Any]) -> list[str]:
     """Name the options whose values would make every connection fail."""
-    found = [key for key in NUMBERS if key in parts and not re.fullmatch("[+-]?[0-9]{1,9}", str(parts[key]))]
+    found = [key for key in parts if NUMBERS.fullmatch(key) and not re.fullmatch("[+-]?[0-9]{1,9}", str(parts[key]))]
     addresses = str(parts.get("hostaddr") or "")
     for address in filter(None, addresses.split(",")):
         try:
@@ -168,12 +159,6 @@ class Database:
     async def __aexit__(self, *_: object) -> None:
         await self._pool.close(timeout=0.5)
 
-    def install(self, api: FastAPI) -> None:
-        """Add the routes, and the answer for when the database is away."""
-        api.state.database = self
-        api.add_exception_handler(psycopg.OperationalError, unavailable)
-        api.include_router(router)
-
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection in autocommit mode; `connection.transaction()` groups statements.
@@ -225,7 +210,7 @@ class Database:
             reason = "cannot be reached" if isinstance(error, OSError) else "does not accept connections"
             if isinstance(error, TimeoutError | psycopg.errors.ConnectionTimeout):
                 reason = "does not answer"
-            raise CheckError(f"the database {reason}") from error
+            raise HTTPException(503, f"the database {reason}") from error  # The detail is public.
         self._known_good = True
 
     async def _shake_hands(self) -> None:

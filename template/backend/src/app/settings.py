@@ -1,11 +1,10 @@
 """The service's settings, from the environment."""
 
 import os
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -38,35 +37,7 @@ class FromEnvironment(BaseSettings):
 
 
 class Settings(FromEnvironment):
-    """What every service has; a component brings its own settings along."""
+    """What every route may need; the database brings its own settings along."""
 
-    taskflow_title: str = "backend"  # These three are set by the image.
-    taskflow_version: str = "0.0.0"
-    taskflow_revision: str = "unknown"
-    log_format: Literal["text", "json"] = "text"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    shutdown_seconds: int = Field(default=8, ge=1, le=3600)
-    forwarded_allow_ips: str = "127.0.0.1"  # the proxies to believe, as uvicorn calls it
+    taskflow_version: str = "0.0.0"  # set by the image
     openrouter_api_key: SecretStr | None = None
-
-    @field_validator("forwarded_allow_ips")
-    @classmethod
-    def _are_addresses(cls, value: str) -> str:
-        try:
-            for part in [] if value == "*" else value.split(","):
-                ip_network(part.strip())
-        except ValueError:  # uvicorn would take it for a name and believe nobody.
-            raise ValueError("is neither `*` nor addresses and networks with commas between them") from None
-        return value
-
-
-def explain(error: ValidationError) -> str:
-    """Say in one line which variables are wrong and why, without their values."""
-    problems = []
-    for problem in error.errors(include_url=False, include_input=False, include_context=False):
-        name = ".".join(map(str, problem["loc"])).upper()
-        if problem["type"] == "missing":
-            problems.append(f"{name} is missing or empty")
-        else:
-            problems.append(f"{name}: {problem['msg']}".replace(": Value error,", "").strip())
-    return "; ".join(problems)

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.settings import Settings
+from container.settings import Settings
 
 access = logging.getLogger("app.access")
 

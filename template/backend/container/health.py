@@ -1,39 +1,34 @@
 """Health answers (draft-inadarei-api-health-check-06), given in front of the application.
 
-`/api/health/live` says that the process answers and asks nobody. `/api/health` asks the components; a reading is
-shared by all who wait for it and kept for a moment, so that probes cost next to nothing.
+`/api/health/live` says that the process answers and asks nobody. `/api/health` asks what the application names:
+
+    app.state.health_checks = {"database": database.check}
+
+A check returns if all is well and raises if not; the detail of an HTTPException is for the public. A reading is shared
+by all who wait for it and kept for a moment, so that probes cost next to nothing.
 """
 
 import asyncio
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from inspect import isawaitable, iscoroutinefunction
+from typing import Any, NamedTuple
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.settings import Settings
+from container.settings import Settings
 
 LIVE, READY = "/api/health/live", "/api/health"
-TIMEOUT = 0.8  # seconds a component has to answer: below what any probe allows
+TIMEOUT = 0.8  # seconds a check has to answer: below what any probe allows
 MAX_AGE = {"pass": 2.0, "fail": 1.0}  # seconds a reading holds
 
+type Check = Callable[[], object]
+
 logger = logging.getLogger(__name__)
-
-
-class CheckError(Exception):
-    """A component's check failed; the message is public, the cause goes to the log."""
-
-
-class Checked(Protocol):
-    """What the service depends on."""
-
-    name: str
-
-    async def check(self) -> None:
-        """Return if the component works, raise if it does not."""
 
 
 class Answer(NamedTuple):
@@ -57,12 +52,19 @@ def answer(status: int, content: Mapping[str, Any], *headers: tuple[bytes, bytes
     )
 
 
+async def run(check: Check) -> None:
+    """Run a check; one that is no coroutine function would hold up all requests, and gets a thread."""
+    result = check() if iscoroutinefunction(check) else await asyncio.to_thread(check)
+    if isawaitable(result):
+        await result
+
+
 class Health:
     """An ASGI layer that answers the health requests and passes on the others."""
 
-    def __init__(self, app: ASGIApp, components: Sequence[Checked], settings: Settings) -> None:
+    def __init__(self, layers: ASGIApp, app: object, settings: Settings) -> None:
+        self._layers = layers
         self._app = app
-        self._components = components
         self._identity = {
             "version": settings.taskflow_version,
             "releaseId": settings.taskflow_revision,
@@ -73,24 +75,32 @@ class Health:
         self._ready = self._live
         self._expires = 0.0
         self._reading: asyncio.Task[Answer] | None = None
-        self._checks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._outputs: dict[str, str | None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            self.read()  # The first probe finds an answer on its way.
+            send = self._read_once_started(send)
         path = scope["path"] if scope["type"] == "http" else None
         if path == READY:
             given = self._ready if time.monotonic() < self._expires else await asyncio.shield(self.read())
         elif path == LIVE:
             given = self._live
         else:
-            await self._app(scope, receive, send)
+            await self._layers(scope, receive, send)
             return
         if scope["method"] not in ("GET", "HEAD"):
             given = self._not_allowed
         await send(given.start)
         await send(given.body)
+
+    def _read_once_started(self, send: Send) -> Send:
+        async def started(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self.read()  # The first probe finds an answer on its way.
+            await send(message)
+
+        return started
 
     def read(self) -> asyncio.Task[Answer]:
         """Start a reading, or join the one under way."""
@@ -99,21 +109,22 @@ class Health:
         return self._reading
 
     async def _read(self) -> Answer:
-        readings = await asyncio.gather(*map(self._check, self._components))
+        checks: Mapping[str, Check] = getattr(getattr(self._app, "state", None), "health_checks", {})
+        readings = await asyncio.gather(*(self._check(name, check) for name, check in checks.items()))
         status = "fail" if any(reading["status"] == "fail" for reading in readings) else "pass"
         content: dict[str, Any] = {"status": status, **self._identity}
         if readings:
-            pairs = zip(self._components, readings, strict=True)
-            content["checks"] = {f"{component.name}:responseTime": [reading] for component, reading in pairs}
+            pairs = zip(checks, readings, strict=True)
+            content["checks"] = {f"{name}:responseTime": [reading] for name, reading in pairs}
         self._ready = answer(200 if status == "pass" else 503, content)
         self._expires = time.monotonic() + MAX_AGE[status]
         return self._ready
 
-    async def _check(self, component: Checked) -> dict[str, Any]:
+    async def _check(self, name: str, check: Check) -> dict[str, Any]:
         now, started = datetime.now(UTC), time.perf_counter()
-        task = self._checks.get(component.name)
+        task = self._tasks.get(name)
         if task is None or task.done():  # One that has not come back yet is waited for again, not doubled.
-            task = self._checks[component.name] = asyncio.create_task(component.check())
+            task = self._tasks[name] = asyncio.create_task(run(check))
         await asyncio.wait({task}, timeout=TIMEOUT)
         reading: dict[str, Any] = {
             "status": "pass",
@@ -128,12 +139,12 @@ class Health:
             output = "the check was cancelled"
         elif error := task.exception():
             # Only a message that was written for the public leaves the service.
-            output = str(error) if isinstance(error, CheckError) else type(error).__name__
+            output = str(error.detail) if isinstance(error, HTTPException) else type(error).__name__
             cause = " ".join(repr(error.__cause__ or error).split())
         if output:
             reading.update(status="fail", output=output)
-        if output != self._outputs.get(component.name):
+        if output != self._outputs.get(name):
             level = logging.WARNING if output else logging.INFO
-            logger.log(level, "%s: %s", component.name, output or "works again", extra={"fields": {"cause": cause}})
-            self._outputs[component.name] = output
+            logger.log(level, "%s: %s", name, output or "works again", extra={"fields": {"cause": cause}})
+            self._outputs[name] = output
         return reading

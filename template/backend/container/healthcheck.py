@@ -6,10 +6,12 @@ import sys
 
 def main(url: str) -> int:
     host, _, path = url.removeprefix("http://").partition("/")
-    name, _, port = host.partition(":")
+    name, colon, port = host.rpartition(":")
+    if not colon or port.endswith("]"):  # no port; the colon is an IPv6 address's
+        name, port = host, "80"
     request = f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     try:
-        with socket.create_connection((name, int(port or 80)), timeout=2) as connection:
+        with socket.create_connection((name.strip("[]"), int(port)), timeout=2) as connection:
             connection.sendall(request.encode())
             status = connection.recv(12)
     except OSError as error:

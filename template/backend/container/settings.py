@@ -1,0 +1,58 @@
+"""What is decided when a container starts, from the environment; the application has settings of its own."""
+
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+
+class Settings(BaseModel):
+    """The variables of every service; an empty one counts as absent."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    taskflow_title: str = "backend"  # These three are set by the image.
+    taskflow_version: str = "0.0.0"
+    taskflow_revision: str = "unknown"
+    port: int = Field(default=8000, ge=1, le=65535)
+    listen_addresses: str = "0.0.0.0,::"  # both families, where the machine has them
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    shutdown_seconds: int = Field(default=8, ge=1, le=3600)
+    forwarded_allow_ips: str = "127.0.0.1"  # the proxies to believe, as uvicorn calls it
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """Raise a ValidationError for what is wrong."""
+        return cls(**{name: environment[name.upper()] for name in cls.model_fields if environment.get(name.upper())})
+
+    @field_validator("listen_addresses")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        try:
+            return ",".join(str(ip_address(part.strip())) for part in value.split(","))
+        except ValueError:
+            raise ValueError("is not addresses with commas between them") from None
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        try:
+            for part in [] if value == "*" else value.split(","):
+                ip_network(part.strip())
+        except ValueError:  # uvicorn would take it for a name and believe nobody.
+            raise ValueError("is neither `*` nor addresses and networks with commas between them") from None
+        return value
+
+
+def explain(error: ValidationError) -> str:
+    """Say in one line which variables are wrong and why, without their values."""
+    problems = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = ".".join(map(str, problem["loc"])).upper()
+        if problem["type"] == "missing":
+            problems.append(f"{name} is missing or empty")
+        else:
+            problems.append(f"{name}: {problem['msg']}".replace(": Value error,", "").strip())
+    return "; ".join(problems)
