@@ -12,11 +12,13 @@ if [ "$1" = poetry.lock ] && ! command -v poetry >/dev/null; then
     exit 1
 fi
 export UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy POETRY_VIRTUALENVS_IN_PROJECT=true
+# Poetry's client reads no SSL_CERT_FILE, by which a base image trusts a proxy's authority.
+[ -z "${SSL_CERT_FILE:-}" ] || export REQUESTS_CA_BUNDLE="$SSL_CERT_FILE"
 uv venv --quiet .venv
 case $1 in
 requirements.txt) uv pip install --quiet --no-deps --require-hashes -r requirements.txt ;;
 uv.lock) uv sync --quiet --frozen --no-dev --no-install-project ;;
-poetry.lock) poetry install --quiet --no-interaction --only main --no-root ;;
+poetry.lock) poetry install --no-interaction --no-ansi --only main --no-root ;;
 esac
 python -m compileall -q -j 0 --invalidation-mode=unchecked-hash .venv || true
 rm -f .venv/.lock
