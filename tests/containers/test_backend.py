@@ -1,0 +1,100 @@
+"""The backend's image on a base without a shell, from each kind of lock file, on machines with and without IPv6."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from automation import build, builder, smoke
+from automation.engine import Engine, substitutes
+from automation.model import load
+from tests.conftest import Render
+from tests.containers.conftest import NAME, failed, replace
+
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
+
+PYTHON = "python:3.13-slim"
+SHELL_LESS = """
+ARG BASE_IMAGE
+FROM ${BASE_IMAGE} AS whole
+RUN ["python", "-c", "import pathlib; [f.unlink() for d in ('/usr/bin', '/bin', '/usr/sbin', '/sbin') \\
+    for f in pathlib.Path(d).iterdir() if not f.name.startswith('python') and not f.is_dir()]"]
+FROM scratch
+COPY --from=whole / /
+ENV PATH=/usr/local/bin:/usr/bin
+"""
+
+
+def test_a_base_without_a_shell(render: Render, engine: Engine, tmp_path: Path) -> None:
+    base, folder = f"{NAME}-shell-less:3.13", render(tmp_path / "project", slug=f"{NAME}-bare")
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/Dockerfile").write_text(SHELL_LESS)
+    arguments = {"BASE_IMAGE": substitutes().get(PYTHON, PYTHON)}
+    builder.build(
+        engine, tmp_path / "base", tags=[base], arguments=arguments, labels={}, on_step=print
+    )
+    assert engine.call("run", "--rm", base, "sh", "-c", "true", check=False).returncode != 0
+    replace("taskflow.toml", f'base = "{PYTHON}"', f'base = "{base}"\nbuilder = "{PYTHON}"')(folder)
+    project = load(folder / "taskflow.toml")
+    (image,) = build.build(folder, project, engine, ["backend"], print)
+    assert image.usable, image.results
+    results = smoke.smoke(project, engine, [image], print, smoke.Options(smoke.select(())))
+    assert not failed(results), results
+    engine.call("image", "rm", "--force", "--no-prune", *image.tags, base, check=False)
+
+
+def uv(folder: Path, *words: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "uv", *words], cwd=folder, check=True, stdout=subprocess.DEVNULL
+    )
+
+
+@pytest.fixture(scope="module")
+def plain(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project without a database, whose pyproject.toml names its packages, locked by uv."""
+    folder = render(tmp_path_factory.mktemp("locks"), slug=f"{NAME}-locks", database=False)
+    python = 'requires-python = ">=3.13"'
+    packages = '"fastapi", "httptools", "pydantic-settings", "uvicorn"'
+    groups = '[dependency-groups]\ndev = ["iniconfig"]'
+    # Whatever Python runs this makes the lock.
+    text = f"{python.replace('13', '11')}\ndependencies = [{packages}]\n\n{groups}"
+    replace("backend/pyproject.toml", python, text)(folder)
+    uv(folder / "backend", "lock", "--quiet", "--python", sys.executable)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["uv", "poetry", "two", "none"])
+def test_lock_files(kind: str, plain: Path, engine: Engine, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(plain, tmp_path / "project"))
+    backend = folder / "backend"
+    if kind != "two":
+        (backend / "requirements.txt").unlink()
+    if kind in {"poetry", "none"}:
+        registry = re.search(r'registry = "(\S+)"', (backend / "uv.lock").read_text())
+        assert registry
+        (backend / "uv.lock").unlink()
+    if kind == "poetry":
+        with (backend / "pyproject.toml").open("a") as file:
+            file.write(f'\n[[tool.poetry.source]]\nname = "index"\nurl = "{registry[1]}/"\n')
+        with (backend / "requirements-build.in").open("a") as file:
+            file.write("poetry\n")
+        words = "pip compile --quiet --generate-hashes --python-version=3.13 requirements-build.in"
+        uv(backend, *words.split(), "--output-file=requirements-build.txt")
+        uv(backend, "tool", "run", "--quiet", "--python", sys.executable, "poetry", "lock")
+    project = load(folder / "taskflow.toml")
+    (image,) = build.build(folder, project, engine, ["backend"], print)
+    if kind in {"two", "none"}:
+        assert not image.usable
+        lying = {"two": "requirements.txt uv.lock", "none": "none"}[kind]
+        assert f"and has {lying}: keep the one" in image.results[0].detail, image.results
+        return
+    assert image.usable, image.results
+    checks = ["readiness", "image.development", "image.caches"]
+    results = smoke.smoke(project, engine, [image], print, smoke.Options(smoke.select(checks)))
+    assert not failed(results), results
+    engine.call("image", "rm", "--force", "--no-prune", *image.tags, check=False)
