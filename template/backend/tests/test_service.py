@@ -1,12 +1,15 @@
 """The service as a whole: routes, documentation, logs."""
 
+import errno
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,6 +17,7 @@ from fastapi import APIRouter, FastAPI
 
 from app.routes import router
 from container.logs import AccessLog, JsonFormatter
+from container.server import listen
 
 
 def api(*routers: APIRouter) -> FastAPI:
@@ -101,3 +105,28 @@ def test_a_busy_thread_does_not_hold_up_the_end() -> None:
         asyncio.run(serve())
     """)
     assert done.returncode == 0, done.stderr
+
+
+def test_it_listens_on_the_families_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = socket.create_server
+
+    def without_ipv6(address: tuple[str, int], *, family: int, backlog: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return make(address, family=family, backlog=backlog)
+
+    monkeypatch.setattr(socket, "create_server", without_ipv6)
+    [only] = listen("127.0.0.1,::1", 0)
+    with only:
+        assert only.family == socket.AF_INET
+        with pytest.raises(OSError, match="in use"):
+            listen("127.0.0.1,::1", only.getsockname()[1])
+    with pytest.raises(OSError, match="not supported"):
+        listen("::1", 0)
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
+def test_it_listens_on_both_families() -> None:
+    for one, family in zip(listen("127.0.0.1,::1", 0), (socket.AF_INET, socket.AF_INET6), strict=True):
+        with one:
+            assert one.family == family
