@@ -169,7 +169,7 @@ DOCKERFILE = {
     "a name in other letters": Fault("sources", [Edit("COPY requirements-build.txt", "COPY Requirements-build.txt")], "nothing missing", "Requirements-build.txt"),
     "a path outside of the context": Fault("sources", line("COPY ../taskflow.toml /x"), "nothing missing", "taskflow.toml (of"),
     "a mount that is not there": Fault("sources", line("RUN --mount=type=bind,source=nosuch,target=/b true"), "nothing missing", "nosuch"),
-    "a port that is not exposed": Fault("environment", [Edit("0.0.0.0 PORT=3000", "0.0.0.0 PORT=4000")], "PORT=3000", "PORT=4000", "frontend/Dockerfile"),
+    "a port that is not exposed": Fault("environment", [Edit(":: PORT=3000", ":: PORT=4000")], "PORT=3000", "PORT=4000", "frontend/Dockerfile"),
     "a port of the environment in an ENV of two": Fault("environment", line("ENV A=1 PORT=8080"), "PORT=8000", "PORT=8080"),
     "HEALTHCHECK on an unknown variable": Fault("healthcheck", health('HEALTHCHECK CMD ["python", "-c", "u(f\'http://localhost:{os.environ[\\"PORT\\"]}/api/health\')"]\n'), ":8000", "PORT"),
     "HEALTHCHECK on a shell's variable": Fault("healthcheck", health('ENV PORT=8000\nHEALTHCHECK CMD ["python", "c.py", "http://localhost:${PORT}/api/health"]\n'), ":8000", "${PORT}"),
