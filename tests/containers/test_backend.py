@@ -74,13 +74,12 @@ def test_lock_files(kind: str, plain: Path, engine: Engine, tmp_path: Path) -> N
     backend = folder / "backend"
     if kind != "two":
         (backend / "requirements.txt").unlink()
+    (registry,) = set(re.findall(r'registry = "(\S+)"', (backend / "uv.lock").read_text()))
     if kind in {"poetry", "none"}:
-        registry = re.search(r'registry = "(\S+)"', (backend / "uv.lock").read_text())
-        assert registry
         (backend / "uv.lock").unlink()
     if kind == "poetry":
         with (backend / "pyproject.toml").open("a") as file:
-            file.write(f'\n[[tool.poetry.source]]\nname = "index"\nurl = "{registry[1]}/"\n')
+            file.write(f'\n[[tool.poetry.source]]\nname = "index"\nurl = "{registry}/"\n')
         with (backend / "requirements-build.in").open("a") as file:
             file.write("poetry\n")
         words = "pip compile --quiet --generate-hashes --python-version=3.13 requirements-build.in"

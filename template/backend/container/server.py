@@ -15,7 +15,7 @@ NO_SUCH_FAMILY = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
 def listen(addresses: str, port: int) -> list[socket.socket]:
-    """Open a socket for each address of a family that the machine has.
+    """Take each address of a family that the machine has; nobody can connect before the application is there.
 
     One socket for both families would report IPv4 clients as ::ffff:…, which no list of proxies names.
 
@@ -27,7 +27,7 @@ def listen(addresses: str, port: int) -> list[socket.socket]:
     for address in addresses.split(","):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
-            sockets.append(socket.create_server((address, port), family=family, backlog=2048))
+            sockets.append(bound(family, address, port))
         except OSError as error:
             if error.errno not in NO_SUCH_FAMILY:
                 raise
@@ -35,6 +35,20 @@ def listen(addresses: str, port: int) -> list[socket.socket]:
     if missing and not sockets:
         raise missing
     return sockets
+
+
+def bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    """Make a socket with this address, on which the server will listen."""
+    made = socket.socket(family)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind((address, port))
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 class Server(uvicorn.Server):
