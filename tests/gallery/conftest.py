@@ -132,7 +132,8 @@ def pytest_terminal_summary(
     for line in (*figures.HEAD, *lines.values()):
         terminalreporter.line(line)
     instead = substitutes()
-    notes = [config.stash[_engine].description]
+    engine = config.stash[_engine]
+    notes = [f"{engine.name} {engine.version} for {engine.platform}, built by {engine.builder}"]
     notes += [f"{wanted} is replaced by {other}" for wanted, other in instead.items()]
     # An application that was not measured now keeps its line.
     figures.write(PAGE, figures.kept(PAGE) | lines, notes)
