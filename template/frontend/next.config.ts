@@ -13,6 +13,13 @@ const config: NextConfig = {
   poweredByHeader: false,
   // A backend may tell /api/items/ from /api/items, so the path is passed on as it came.
   skipTrailingSlashRedirect: true,
+  // For `next dev` alone: in the image container/proxy.mjs passes on what no route of /api/ is there for.
+  rewrites: async () => ({
+    fallback:
+      process.env.NODE_ENV === "development"
+        ? [{ source: "/api/:path*", destination: `${process.env.API_URL}/api/:path*` }]
+        : [],
+  }),
   images,
   outputFileTracingExcludes: {
     // Of Next.js's own server alone, what it asks for to resize images, to build or to develop; what a route imports

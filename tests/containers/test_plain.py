@@ -41,6 +41,10 @@ export const runtime = "edge";
 export const GET = () => new Response(EdgeRuntime);
 declare const EdgeRuntime: string;
 """,
+    "src/app/api/mine/[id]/route.ts": """
+export const GET = async (_: Request, { params }: { params: Promise<{ id: string }> }) =>
+  new Response((await params).id);
+""",
     "src/app/timed/page.tsx": """
 export const revalidate = 1;
 
@@ -152,6 +156,10 @@ def test_what_routes_read_import_and_declare_is_in_the_image(
     assert names == ["first.md", "more", "more/second.md"]
     assert text == "# Read while serving\n"
     assert (answers["/edge"].body, answers["/resized"].body) == (b"edge-runtime", b'"png"')
+
+    # Its own routes below /api/ are its own, the others are the backend's, which is away.
+    assert frontend.get("/api/mine/7", 10).body == b"7"
+    assert frontend.get("/api/others/7", 10).status == 502
 
     # What is revalidated is new the time after, though nothing can be written.
     seen = set()

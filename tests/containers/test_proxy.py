@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import ipaddress
 import json
 import socket
 from collections.abc import Iterator
@@ -19,8 +21,10 @@ pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 
 # A backend that says what it was asked, and misbehaves where its health is asked in that way.
 BACKEND = """
-import json, sys
+import json, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+arrived = threading.Event()
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -30,6 +34,21 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: x\\r\\nConnection: upgrade\\r\\n\\r\\n")
             self.close_connection = True
             return
+        if self.path == "/api/echo":
+            self.wfile.write(b"HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\n\\r\\n")
+            self.wfile.write(self.rfile.readline())
+            self.close_connection = True
+            return
+        if self.path == "/api/stream":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"data: 1\\n")
+            arrived.wait(20)
+            self.wfile.write(b"data: 2\\n")
+            self.close_connection = True
+            return
+        if self.path == "/api/arrived":
+            arrived.set()
         length = int(self.headers.get("Content-Length", 0))
         said = {"target": self.path, "headers": dict(self.headers), "body": self.rfile.read(length).decode()}
         body = json.dumps(said).encode()
@@ -65,10 +84,12 @@ def stack(own: Path, engine: Engine) -> Iterator[Stack]:
             engine.call("rm", "--force", name)
 
 
-def start(stack: Stack, own: Path, engine: Engine, instance: str) -> Running:
+def start(stack: Stack, own: Path, engine: Engine, instance: str, **more: str) -> Running:
     """A frontend whose backend has its paths below the instance's name."""
     (image,) = build.build(own, stack.project, engine, ["frontend"], print)
-    url = {"API_URL": f"http://fake:8000/{instance}".removesuffix("/proxy")}
+    url = {
+        "API_URL": f"http://fake:8000/{instance}".removesuffix("/proxy").removesuffix("/strict")
+    } | more
     running = stack.launch("frontend", image.id, instance=instance, environment=url)
     stack.wait(running)
     return running
@@ -111,10 +132,50 @@ def test_a_request_target_arrives_as_it_was_sent(frontend: Running, target: str)
     assert json.loads(body)["target"] == target
 
 
-def test_nobody_else_names_the_target(frontend: Running) -> None:
-    status, _, body = ask(frontend, "/api/x", X_TaskFlow_Sent_URL="/outside")
-    assert (status, json.loads(body)["target"]) == (200, "/api/x")
-    assert "sent-url" not in str(json.loads(body)["headers"]).lower()
+def test_the_backend_hears_for_whom_the_frontend_asks(
+    stack: Stack, own: Path, engine: Engine, frontend: Running
+) -> None:
+    """Who is not trusted cannot say so itself."""
+    strict = start(stack, own, engine, "strict", FORWARDED_ALLOW_IPS="")
+    said = {"X_Forwarded_For": "192.0.2.7", "X_Forwarded_Host": "shop.example", "X_Real_IP": "::9"}
+    heard = []
+    for asked in (frontend, strict):
+        _, _, body = ask(asked, "/api/x", X_Forwarded_Proto="https", **said)
+        headers = json.loads(body)["headers"]
+        heard.append({k.lower(): v for k, v in headers.items() if k.lower().startswith("x-")})
+    believed, replaced = heard
+    peer = replaced["x-forwarded-for"]
+    assert ipaddress.ip_address(peer)
+    assert believed == {
+        "x-forwarded-for": f"192.0.2.7, {peer}",
+        "x-forwarded-host": "shop.example",
+        "x-forwarded-proto": "https",
+        "x-real-ip": "::9",
+    }
+    assert "shop.example" not in replaced["x-forwarded-host"]
+    assert replaced["x-forwarded-proto"] == "http"
+    assert "x-real-ip" not in replaced
+    stack.discard(strict)
+
+
+def test_a_websocket_and_a_stream_reach_the_browser_at_once(frontend: Running) -> None:
+    with socket.create_connection((frontend.engine.host, frontend.port), 20) as connection:
+        connection.sendall(
+            b"GET /api/echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+        reader = connection.makefile("rb")
+        assert reader.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
+        while reader.readline() != b"\r\n":
+            pass
+        connection.sendall(b"ping\n")
+        assert reader.readline() == b"ping\n"
+    with contextlib.closing(frontend.connect(20)) as stream:
+        # The backend sends no more until it is told that this has arrived.
+        stream.request("GET", "/api/stream")
+        response = stream.getresponse()
+        assert response.readline() == b"data: 1\n"
+        assert ask(frontend, "/api/arrived")[0] == 200
+        assert response.readline() == b"data: 2\n"
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -1,12 +1,9 @@
 // What is decided about a request before Next.js sees it.
 
-// Carries the request target as it was sent to the proxying route; what a client gives under this name is dropped.
-export const SENT_URL = "x-taskflow-sent-url";
-
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /**
- * Refuses what Next.js would answer with an error of its own, and keeps the request target for the route.
+ * Refuses what Next.js would answer with an error of its own.
  *
  * @param {import("node:http").IncomingMessage} request
  * @param {import("node:http").ServerResponse} response
@@ -14,7 +11,6 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
  */
 export function answerMalformed(request, response) {
   const target = request.url ?? "";
-  request.headers[SENT_URL] = target;
   if (!METHODS.includes(request.method ?? "")) {
     response.writeHead(405, { allow: METHODS.join(", ") }).end();
     return true;
