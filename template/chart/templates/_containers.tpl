@@ -33,6 +33,9 @@
   {{- $name := index . 2 -}}
   {{- $c := index $all $name -}}
   {{- $computed := dict $c.drain.variable (toString $c.drain.seconds) -}}
+  {{- with $c.peers -}}
+    {{- $_ := set $computed . (printf "%s:%v" (include "taskflow.name" (list $root (printf "%s-peers" $name))) $c.port) -}}
+  {{- end -}}
   {{- $calls := list -}}
   {{- range $variable, $target := $c.connects -}}
     {{- $port := 80 -}}
@@ -58,7 +61,7 @@
   {{- end -}}
   {{- range $variable, $value := $c.environment -}}
     {{- if or (hasKey $computed $variable) (has $variable (concat $c.secret.required $c.secret.optional)) -}}
-      {{- fail (printf "containers.%s.environment.%s: it is set by drain, connects or secret of this container; set it there" $name $variable) -}}
+      {{- fail (printf "containers.%s.environment.%s: it is set by drain, connects, peers or secret of this container; set it there" $name $variable) -}}
     {{- end -}}
     {{- $_ := set $computed $variable (kindIs "string" $value | ternary $value (toJson $value)) -}}
   {{- end -}}

@@ -6,6 +6,7 @@ import { answerHealth } from "./health.mjs";
 import { takeLeave } from "./leave.mjs";
 import { listenEverywhere } from "./listen.mjs";
 import { log, logEverything } from "./log.mjs";
+import { missingFrom } from "./peers.mjs";
 import { prepared } from "./prepared.mjs";
 import { proxyTo } from "./proxy.mjs";
 import { answerMalformed } from "./requests.mjs";
@@ -22,18 +23,21 @@ function refuse(fault) {
 }
 
 const require = createRequire(new URL("../server.js", import.meta.url));
-const { API_URL = "", FORWARDED_ALLOW_IPS } = process.env;
+const { API_URL = "", FORWARDED_ALLOW_IPS, PEERS } = process.env;
 const fault = apiUrlFault(API_URL);
 if (fault) refuse(fault);
 // So that `${process.env.API_URL}/api/…` is right in the application, however it was given.
 process.env.API_URL = API_URL.replace(/\/+$/, "");
 /** @type {ReturnType<typeof proxyTo>} */
 let answerApi;
+const MANIFEST = "./.next/routes-manifest.json";
+const manifest = require(MANIFEST);
 try {
-  answerApi = proxyTo(new URL(API_URL), require("./.next/routes-manifest.json"), FORWARDED_ALLOW_IPS);
+  answerApi = proxyTo(new URL(API_URL), manifest, FORWARDED_ALLOW_IPS);
 } catch (error) {
   refuse(/** @type {Error} */ (error).message);
 }
+const answerMissing = missingFrom(manifest.basePath, PEERS);
 
 logEverything();
 const announce = console.log;
@@ -50,7 +54,8 @@ http.createServer = (/** @type {any} */ next) => {
   const shouldUpgradeCallback = (/** @type {any} */ { headers }) => /^websocket$/i.test(headers.upgrade);
   const answer = (/** @type {any} */ request, /** @type {any} */ response) => {
     if (answerHealth(request, response, ready) || answerMalformed(request, response)) return;
-    if (answerApi(request, response)) return;
+    if (answerApi(request, response) || answerMissing(request, response, () => next(request, response)))
+      return;
     next(request, response);
   };
   const server = createServer(/** @type {any} */ ({ shouldUpgradeCallback }), answer);
