@@ -169,11 +169,12 @@ class _Release:
         return None
 
     def services(self, pod: _Pod) -> list[Object]:
-        """The Services whose selector takes that pod."""
+        """The Services that lead to that pod; a headless one only lists it."""
         return [
             item
             for item in self.objects
             if item.get("kind") == "Service"
+            and dig(item, "spec.clusterIP") != "None"
             and (selector := dig(item, "spec.selector", {}))
             and selector.items() <= pod.labels.items()
         ]

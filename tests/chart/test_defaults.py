@@ -98,12 +98,19 @@ ONE: dict[str, Any] = {
     },
     "ConfigMap/taskflow-frontend data": {
         "API_URL": "http://taskflow-backend:8000", "HOSTNAME": "::",
-        "NODE_ENV": "production", "STOP_SECONDS": "7",
+        "NODE_ENV": "production", "PEERS": "taskflow-frontend-peers:3000", "STOP_SECONDS": "7",
     },
     "Service/taskflow-backend spec": {
         "type": "ClusterIP",
         "selector": {**SELECTOR, "app.kubernetes.io/component": "backend"},
         "ports": [{"name": "http", "port": 8000, "targetPort": "http", "appProtocol": "http"}],
+    },
+    # Of the frontend's pods alone, old ones too; under a label of its own, for only the other is scraped.
+    "Service/taskflow-frontend-peers spec": {
+        "clusterIP": "None",
+        "publishNotReadyAddresses": True,
+        "selector": {**SELECTOR, "app.kubernetes.io/component": "frontend"},
+        "ports": [{"name": "http", "port": 3000, "targetPort": "http", "appProtocol": "http"}],
     },
     "ServiceAccount/taskflow-backend automountServiceAccountToken": False,
     "PodDisruptionBudget/taskflow-backend spec": {
@@ -146,7 +153,7 @@ def test_objects(install: Install) -> None:
         "Pod/taskflow-backend-test",
         "Pod/taskflow-frontend-test",
     }
-    assert install().keys() == wanted | tests
+    assert install().keys() == wanted | tests | {"Service/taskflow-frontend-peers"}
 
 
 def test_labels(install: Install, sample: Path) -> None:
@@ -161,7 +168,7 @@ def test_labels(install: Install, sample: Path) -> None:
             "app.kubernetes.io/managed-by": "Helm",
             "helm.sh/chart": f"taskflow-{version}",
         }, name
-        assert component in {"backend", "frontend", "test"}, name
+        assert component in {"backend", "frontend", "frontend-peers", "test"}, name
         assert item["metadata"]["namespace"] == "shop", name
         labels["app.kubernetes.io/component"] = component
 
@@ -181,7 +188,7 @@ def test_selectors_select(install: Install) -> None:
         taken = [
             c for c, pod in pods.items() if wanted and wanted <= pod["metadata"]["labels"].items()
         ]
-        component = item["metadata"]["labels"]["app.kubernetes.io/component"]
+        component = item["metadata"]["labels"]["app.kubernetes.io/component"].removesuffix("-peers")
         assert taken == ([component] if wanted and component in pods else []), name
 
 
@@ -202,7 +209,8 @@ def peers(rules: list[dict[str, Any]]) -> set[str]:
     [
         ("backend", {"test:8000", "frontend:8000"},
          {"anywhere:53/53", "0.0.0.0/0:5432", "::/0:5432"}),
-        ("frontend", {"test:3000"}, {"anywhere:53/53", "backend:8000"}),
+        ("frontend", {"test:3000", "frontend:3000"},
+         {"anywhere:53/53", "backend:8000", "frontend:3000"}),
         ("test", set[str](), {"anywhere:53/53", "release:any"}),
     ],
 )  # fmt: skip

@@ -231,7 +231,7 @@ def test_either_service_alone(install: Install) -> None:
     assert alone.keys() == both.keys() - of("backend", both)
     # What is outside the cluster is reached at its port, wherever it is.
     assert peers(alone.at("NetworkPolicy/taskflow-frontend spec.egress")) == {
-        "anywhere:53/53", "anywhere:443",
+        "anywhere:53/53", "anywhere:443", "frontend:3000",
     }  # fmt: skip
     alone = install({"containers": {"frontend": {"enabled": False}}})
     assert alone.keys() == both.keys() - of("frontend", both)
