@@ -109,13 +109,14 @@ def upgrade(site: Namespace) -> Iterator[Result]:
             f"cluster.{name}",
             f"{title} under load",
             not load.failures and not kept,
-            expected=f"every pod replaced, none of {RATE} requests/s failed",
+            expected=f"every pod replaced, none of {RATE} requests/s failed, nor the page or what it loads",
             measured=str(load)
             if not kept
             else f"{len(kept)} of {len(before)} pods are the old ones",
             detail=load.detail,
             fix="serve on while the endpoints change: a preStop sleep, maxUnavailable 0; on SIGTERM "
-            "answer what still comes on open connections with `Connection: close`",
+            "answer what still comes on open connections with `Connection: close`; what a page loads "
+            "every replica must have, or get from the others (`peers` in the chart's values)",
             seconds=seconds,
         )
 

@@ -61,6 +61,7 @@ class Load:
     """A steady load from inside the cluster, and once it has ended what became of it."""
 
     sent: int = 0
+    visits: int = 0  # of the page, with all its scripts and styles
     seconds: float = 0.0
     reused: int = 0
     failed: dict[str, int] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class Load:
 
     @property
     def failures(self) -> int:
-        """Requests that were not answered with 200."""
+        """Requests, scripts and styles that were not answered with 200, and pages that were not at all."""
         return sum(self.failed.values())
 
     @property
@@ -85,7 +86,7 @@ class Load:
         kinds = ", ".join(f"{count} × {kind}" for kind, count in self.failed.items())
         return (
             f"{self.failures} of {self.sent} failed ({kinds + '; ' if kinds else ''}"
-            f"{self.sent / max(self.seconds, 0.001):.0f}/s, {share} on kept-alive connections, "
+            f"{self.sent / max(self.seconds, 0.001):.0f}/s, {self.visits} visits of the page, {share} on kept-alive connections, "
             f"p50 {self.p50 * 1000:.0f} ms, p99 {self.p99 * 1000:.0f} ms, max {self.max:.2f} s)"
         )
 
@@ -332,7 +333,7 @@ class Namespace:
 
     @contextmanager
     def load(self) -> Iterator[Load]:
-        """RATE requests a second on the way in, from before the block until after it."""
+        """RATE requests a second on the way in, and a visitor, from before the block until after it."""
         # A new address each time: a node remembers an earlier load's connections to pods that are
         # gone, and would send one that has the port of such a connection after them.
         self.kubectl.call("delete", "pod", ENTRY, "--wait")
@@ -346,9 +347,10 @@ class Namespace:
         # fails for no other reason than the rollout.
         paths = [self.containers[entry].health.live, *(c.health.live for c in callees if c)]
         urls = [f"http://{address}{path}" for path in paths]
+        page = f"http://{address}{self.containers[entry].page}"
         words = ["exec", "--stdin", ENTRY, "--container=probe", "--", *self._probe(self._neighbour)]
         process = subprocess.Popen(
-            [*self.kubectl.argv, *words, "load", str(RATE), *urls], stdin=subprocess.PIPE,
+            [*self.kubectl.argv, *words, "load", str(RATE), page, *urls], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
         )  # fmt: skip
         found = Load()

@@ -6,6 +6,8 @@ const net = require("node:net");
 const CONNECT_MS = 2_000;
 const ANSWER_MS = 10_000; // slow is not failed
 const CONNECTIONS = 10; // kept alive, used in turn
+const PAUSE_MS = 100; // between two visits of a page
+const NAMED = /(?:src|href)=["']([^"']+\.(?:m?js|css)(?:\?[^"']*)?)["']/g;
 
 const idle = () => setInterval(() => {}, 2 ** 30);
 
@@ -19,12 +21,16 @@ function leak(size) {
   idle();
 }
 
-// The status that a URL is answered with; rejects when it is not answered in full and in time.
+// The status that a URL is answered with, and the body; rejects when it is not answered in full and in time.
 function ask(url, agent) {
   return new Promise((resolve, reject) => {
     const request = http.get(url, { agent }, (response) => {
-      response.on("end", () => resolve([response.statusCode, request.reusedSocket]));
-      response.on("error", reject).resume();
+      let body = "";
+      response.setEncoding("utf8").on("data", (part) => {
+        body += part;
+      });
+      response.on("end", () => resolve([response.statusCode, request.reusedSocket, body]));
+      response.on("error", reject);
     });
     const timer = setTimeout(() => request.destroy(Object.assign(new Error(), { code: "Timeout" })), ANSWER_MS);
     request.on("close", () => clearTimeout(timer));
@@ -43,9 +49,16 @@ const connect = (target) =>
     socket.on("connect", end(true)).on("timeout", end(false)).on("error", end(false));
   });
 
+// The scripts and styles of a page that are on its own server.
+function named(page, body) {
+  const urls = [...body.matchAll(NAMED)].map(([, found]) => new URL(found.replaceAll("&amp;", "&"), page));
+  return new Set(urls.filter((url) => url.host === new URL(page).host).map(String));
+}
+
 // Requests at a constant rate, however long the answers take; every second one on a connection that is
-// kept alive, the others each on a new one. Nothing is tried twice. Ends with standard input.
-async function load(rate, ...given) {
+// kept alive, the others each on a new one. Nothing is tried twice. Besides, a visitor loads a page with all its scripts
+// and styles, each on a new one. Ends with standard input.
+async function load(rate, page, ...given) {
   // Looked up once: what is measured is the release, not the cluster's name server.
   const resolve = async (text) => {
     const url = new URL(text);
@@ -57,7 +70,7 @@ async function load(rate, ...given) {
   await Promise.all(Array.from({ length: CONNECTIONS }, () => ask(urls[0], agent).catch(() => {})));
   const failed = {};
   const [first, latencies, pending] = [[], [], new Set()];
-  let [sent, reused, gap, stopped] = [0, 0, 0, false];
+  let [sent, visits, reused, gap, stopped] = [0, 0, 0, 0, false];
   const started = performance.now();
   let answered = started;
   const noteGap = () => {
@@ -69,6 +82,27 @@ async function load(rate, ...given) {
     stopped = true;
   });
   console.log(JSON.stringify({ started: true }));
+  const note = (name, at, error, path) => {
+    failed[name] = (failed[name] ?? 0) + 1;
+    if (first.length < 5) first.push([(at - started) / 1000, error, path]);
+  };
+  // A page that is none fails nothing: a server may have only an API, or ask for a login.
+  const visit = async () => {
+    while (!stopped) {
+      let began = performance.now();
+      const fetched = (url) => ask(url, false).catch((error) => [error.code ?? error.name, false, ""]);
+      const [status, , body] = await fetched(page);
+      if (!(status < 500)) note("page not loaded", began, `${status}`, new URL(page).pathname);
+      for (const url of status === 200 ? named(page, body) : []) {
+        began = performance.now();
+        const [found] = await fetched(url);
+        if (found !== 200) note("script or style missing", began, `${found}`, new URL(url).pathname);
+      }
+      visits++;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  };
+  const visitor = visit();
   const request = async (number, due) => {
     const [keep, url] = [number % 2 === 0, urls[(number >> 1) % urls.length]];
     let [error, kind] = ["", "new"];
@@ -82,9 +116,7 @@ async function load(rate, ...given) {
     }
     reused += kind === "kept";
     if (error) {
-      const name = `${error} (${kind} connection)`;
-      failed[name] = (failed[name] ?? 0) + 1;
-      if (first.length < 5) first.push([(due - started) / 1000, error, new URL(url).pathname]);
+      note(`${error} (${kind} connection)`, due, error, new URL(url).pathname);
     } else {
       latencies.push((performance.now() - due) / 1000);
       noteGap();
@@ -98,13 +130,13 @@ async function load(rate, ...given) {
     pending.add(task);
   }
   const seconds = (performance.now() - started) / 1000;
-  await Promise.all(pending);
+  await Promise.all([visitor, ...pending]);
   noteGap();
   agent.destroy();
   latencies.sort((a, b) => a - b);
   const at = (share) => latencies[Math.floor(latencies.length * share)] ?? 0;
   return {
-    ...{ sent, seconds, reused, gap: gap / 1000, failed, first },
+    ...{ sent, visits, seconds, reused, gap: gap / 1000, failed, first },
     ...{ p50: at(0.5), p99: at(0.99), max: latencies.at(-1) ?? 0 },
   };
 }

@@ -1,13 +1,15 @@
 """What the cluster drills run inside pods, in whatever Python the image has (probe.cjs for Node).
 
-python -c "$(cat probe.py)" idle | leak BYTES | get URL… | connect HOST:PORT… | load RATE URL…
+python -c "$(cat probe.py)" idle | leak BYTES | get URL… | connect HOST:PORT… | load RATE PAGE URL…
 """
 
 from __future__ import annotations
 
 import asyncio
+import html
 import http.client
 import json
+import re
 import signal
 import socket
 import sys
@@ -15,11 +17,13 @@ import time
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 10.0  # slow is not failed
 CONNECTIONS = 10  # kept alive, used in turn
+PAUSE_SECONDS = 0.1  # between two visits of a page
+NAMED = re.compile(r"""(?:src|href)=["']([^"']+\.(?:m?js|css)(?:\?[^"']*)?)["']""")
 
 
 def leak(size: int) -> None:
@@ -31,17 +35,29 @@ def leak(size: int) -> None:
     signal.pause()
 
 
-def get(url: str) -> int | str:
-    """The status that a URL is answered with, or why it is not."""
+def fetch(url: str) -> tuple[int | str, str]:
+    """The status that a URL is answered with, or why it is not, and the body."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=ANSWER_SECONDS)
     try:
-        connection.request("GET", parts.path)
-        return connection.getresponse().status
+        connection.request("GET", parts._replace(scheme="", netloc="", fragment="").geturl())
+        response = connection.getresponse()
+        return response.status, response.read().decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:
-        return type(error).__name__
+        return type(error).__name__, ""
     finally:
         connection.close()
+
+
+def get(url: str) -> int | str:
+    """The status that a URL is answered with, or why it is not."""
+    return fetch(url)[0]
+
+
+def named(page: str, body: str) -> list[str]:
+    """The scripts and styles of a page that are on its own server."""
+    urls = {urljoin(page, html.unescape(found)) for found in NAMED.findall(body)}
+    return sorted(url for url in urls if urlsplit(url).netloc == urlsplit(page).netloc)
 
 
 def connect(target: str) -> bool:
@@ -58,10 +74,12 @@ class Load:
     """Requests at a constant rate, however long the answers take; nothing is tried twice.
 
     Every second one goes over a connection that is kept alive, the others each over a new one.
+    Besides, a visitor loads a page with all its scripts and styles, each over a new one.
     """
 
-    def __init__(self, rate: float, urls: list[str]) -> None:
+    def __init__(self, rate: float, page: str, urls: list[str]) -> None:
         self._rate = rate
+        self._page, self._visits = page, 0
         self._urls = [urlsplit(url) for url in urls]
         # Looked up once: what is measured is the release, not the cluster's name server.
         self._at = {url.hostname: socket.gethostbyname(url.hostname or "") for url in self._urls}
@@ -77,6 +95,7 @@ class Load:
         for _ in range(CONNECTIONS):
             self._idle.append(await self._open(self._urls[0]))
         self._started = self._answered = time.monotonic()
+        visitor = asyncio.ensure_future(self._visit(stop))
         print(json.dumps({"started": True}), flush=True)
         while not stop.is_set():
             due = self._started + sent / self._rate
@@ -86,11 +105,11 @@ class Load:
             task.add_done_callback(tasks.discard)
             sent += 1
         seconds = time.monotonic() - self._started
-        await asyncio.gather(*tasks)
+        await asyncio.gather(visitor, *tasks)
         self._note_gap()
         slow = sorted(self._latencies) or [0.0]
         return {
-            "sent": sent, "seconds": seconds, "reused": self._reused, "gap": self._gap,
+            "sent": sent, "visits": self._visits, "seconds": seconds, "reused": self._reused, "gap": self._gap,
             "failed": self._failed, "first": self._first,
             "p50": slow[len(slow) // 2], "p99": slow[len(slow) * 99 // 100], "max": slow[-1],
         }  # fmt: skip
@@ -118,9 +137,25 @@ class Load:
             self._latencies.append(time.monotonic() - due)
             self._note_gap()
             return
-        self._failed[f"{error} on a {kind} connection"] += 1
+        self._note(f"{error} on a {kind} connection", due, error, url.path)
+
+    def _note(self, kind: str, at: float, error: str, path: str) -> None:
+        self._failed[kind] += 1
         if len(self._first) < 5:
-            self._first.append((due - self._started, error, url.path))
+            self._first.append((at - self._started, error, path))
+
+    async def _visit(self, stop: asyncio.Event) -> None:
+        """A page that is none fails nothing: a server may have only an API, or ask for a login."""
+        while not stop.is_set():
+            began, (status, body) = time.monotonic(), await asyncio.to_thread(fetch, self._page)
+            if isinstance(status, str) or status >= 500:
+                self._note("page not loaded", began, str(status), urlsplit(self._page).path)
+            for url in named(self._page, body) if status == 200 else ():
+                began, (status, _) = time.monotonic(), await asyncio.to_thread(fetch, url)
+                if status != 200:
+                    self._note("script or style missing", began, str(status), urlsplit(url).path)
+            self._visits += 1
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _open(self, url: SplitResult) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(self._at[url.hostname], url.port)
@@ -157,11 +192,11 @@ class Load:
         return int(head[0].split()[1])
 
 
-async def load(rate: str, *urls: str) -> dict[str, Any]:
+async def load(rate: str, page: str, *urls: str) -> dict[str, Any]:
     """Load until standard input ends."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin, stop.set)
-    return await Load(float(rate), list(urls)).run(stop)
+    return await Load(float(rate), page, list(urls)).run(stop)
 
 
 def main(command: str, *arguments: str) -> None:

@@ -40,6 +40,7 @@ ODD_ROUTES: dict[str, object] = {
     "paths": {"/a": [], "/b": {"get": []}, "/c": {"get": {"parameters": None}}, "/d": None}
 }
 STARTED = time.time()
+OWN_SCRIPT = f"/{socket.gethostname()}.js"  # each replica has another one
 
 
 async def database_answers() -> bool:
@@ -151,6 +152,8 @@ class Service:
         if "errors-under-load" in FAULTS and len(self.open) > 6:
             status = 500
         body = json.dumps(document).encode() if document != "fine" else b"<p>fine</p>"
+        if "own-script" in FAULTS and path in {"/", OWN_SCRIPT}:
+            status, body = 200, f'<script src="{OWN_SCRIPT}"></script>'.encode()
         body = b"" if status == 204 else body
         last = "Connection: close\r\n" if self.leaving else ""
         writer.write(
