@@ -23,7 +23,8 @@ START = r"\A"
 # The end of the final stage's configuration; what is put here wins.
 LAST = r"(?m)^USER 1001:1001\n"
 HEALTHCHECK = r"(?m)^HEALTHCHECK .*\\\n.*\n"
-COMMAND = r"(?m)^CMD .*\n"
+# Of the backend; the frontend's has a path.
+COMMAND = r'(?m)^ENTRYPOINT \[\]\nCMD \["python", .*\n'
 LIVE = "http://127.0.0.1:8000/api/health/live"
 
 
@@ -73,6 +74,11 @@ def command(text: str) -> list[Edit]:
     return [Edit(COMMAND, text)]
 
 
+def entry(text: str) -> list[Edit]:
+    """Another entry point before the command."""
+    return [Edit(r"(?m)^ENTRYPOINT \[\]$", text)]
+
+
 BUILD = r"(?m)^FROM \$\{BUILDER_IMAGE\} AS build\n"
 IN_BUILD = "FROM ${BUILDER_IMAGE} AS build\n"
 SECRETS = frozenset({"dockerfile.secrets"})
@@ -96,19 +102,19 @@ DOCKERFILE = {
     "frontend's port": Fault("port", [Edit("EXPOSE 3000", "EXPOSE 80")], "3000", "80", "frontend/Dockerfile"),
     "shell-form CMD": Fault("command", command("CMD python -m app\n"), 'CMD ["program", "argument"]', "CMD python -m app"),
     "single quotes": Fault("command", command("CMD ['python', '-m', 'app']\n"), "CMD [", "CMD ['python'"),
-    "shell-form ENTRYPOINT": Fault("command", line("ENTRYPOINT python -m app"), "CMD [", "ENTRYPOINT python -m app"),
+    "shell-form ENTRYPOINT": Fault("command", entry("ENTRYPOINT python -m app"), "CMD [", "ENTRYPOINT python -m app"),
     "a shell in front": Fault("command", command('CMD ["/bin/sh", "-c", "python -m app"]\n'), "CMD [", "/bin/sh"),
     "a shell behind an init": Fault("command", command('CMD ["tini", "--", "sh", "-c", "python -m app"]\n'), "CMD [", "tini"),
     "a shell with options": Fault("command", command('CMD ["bash", "-o", "pipefail", "-c", "python"]\n'), "CMD [", "pipefail"),
     "a shell with many options": Fault("command", command('CMD ["/bin/sh", "-e", "-u", "-x", "-c", "python"]\n'), "CMD [", "-x"),
     "a shell with a script": Fault("command", command('CMD ["/bin/sh", "start.sh"]\n'), "CMD [", "start.sh"),
-    "a shell as entry point": Fault("command", line('ENTRYPOINT ["bash", "/app/start.sh"]'), "CMD [", "bash"),
+    "a shell as entry point": Fault("command", entry('ENTRYPOINT ["bash", "/app/start.sh"]'), "CMD [", "bash"),
     "a shell and nothing else": Fault("command", command('CMD ["sh"]\n'), "CMD [", "sh"),
     "a script behind an init": Fault("command", command('CMD ["tini", "-g", "--", "/bin/sh", "start.sh"]\n'), "CMD [", "tini"),
     "a shell through env": Fault("command", command('CMD ["/usr/bin/env", "A=1", "sh", "start.sh"]\n'), "CMD [", "env"),
     "BusyBox's shell": Fault("command", command('CMD ["busybox", "sh", "start.sh"]\n'), "CMD [", "busybox"),
     "a command without a name": Fault("command", command('CMD [""]\n'), "CMD [", 'CMD [""]'),
-    "an entry point without a name": Fault("command", line('ENTRYPOINT [" "]'), "CMD [", 'ENTRYPOINT [" "]'),
+    "an entry point without a name": Fault("command", entry('ENTRYPOINT [" "]'), "CMD [", 'ENTRYPOINT [" "]'),
     "no command": Fault("command", command(""), "CMD [", "nothing"),
     "an empty command": Fault("command", command("CMD []\n"), "CMD [", "CMD []"),
     "no HEALTHCHECK": Fault("healthcheck", health(""), ":8000 and /api/health or /api/health/live", "no HEALTHCHECK"),
@@ -154,7 +160,7 @@ DOCKERFILE = {
     "a base without argument": Fault("base", [Edit(r"FROM \$\{BASE_IMAGE\}", "FROM debian:12 AS x\nFROM x")], "python:3.13-slim", "debian:12"),
     "another builder": Fault("stages", [Edit("ARG BUILDER_IMAGE=python:3.13-slim", "ARG BUILDER_IMAGE=python:3.13")], "python:3.13-slim", "3 from python:3.13, python:3.13-slim"),
     "a third image": Fault("stages", [Edit(BUILD, "FROM golang:1 AS tools\n" + IN_BUILD)], "python:3.13-slim", "golang:1"),
-    "one stage": Fault("stages", [Edit(r"(?s) AS base\n.*?FROM base\n", "\n"), Edit(r"(?:COPY [^\n]*--from=build [^\n]*\n)+", "")], "2 or more stages", "1 from python:3.13-slim"),
+    "one stage": Fault("stages", [Edit(r"(?s)FROM \$\{BUILDER_IMAGE\} AS build\n.*?(?=FROM \$\{BASE_IMAGE\}\n)", ""), Edit(r"(?:COPY [^\n]*--from=[^\n]*\n)+", "")], "2 or more stages", "1 from python:3.13-slim"),
     "a label missing": Fault("labels", [Edit(r"\s*\S+image\.revision=\S* \\", " \\")], "all present", "missing revision"),
     "no labels": Fault("labels", [Edit(r"(?s)\nLABEL.*", "\n")], "all present", "missing title, version, revision, created, source, base.name"),
     "labels in an earlier stage": Fault("labels", [Edit(r"(?s)\nLABEL.*", "\n"), Edit(BUILD, IN_BUILD + "LABEL org.opencontainers.image.title=x\n")], "all present", "missing title"),
@@ -179,7 +185,7 @@ DOCKERFILE = {
     "HEALTHCHECK in a remark": Fault("healthcheck", health(f'HEALTHCHECK CMD ["python", "-c", "pass # {LIVE}"]\n'), ":8000", "pass #"),
     "the backend's URL in the build": Fault("run-time-environment", [Edit(" AS build", " AS build\nARG API_URL=http://backend:8000")], "nothing baked in", "API_URL", "frontend/Dockerfile"),
     "the backend's URL for browsers": Fault("run-time-environment", [Edit(" AS build", " AS build\nENV NEXT_PUBLIC_API_URL=http://x")], "nothing baked in", "NEXT_PUBLIC_API_URL", "frontend/Dockerfile"),
-    "all of the build stage": Fault("stages", [Edit(r"FROM base\n", "FROM build\n"), Edit("type=bind,from=base,", "type=tmpfs,"), Edit(r"(?:COPY [^\n]*--from=build [^\n]*\n)+", "")], "2 or more stages", "the last takes nothing from another"),
+    "all of the build stage": Fault("stages", [Edit(r"FROM \$\{BASE_IMAGE\}\n", "FROM build\n"), Edit(r"(?:COPY [^\n]*--from=[^\n]*\n)+", "")], "2 or more stages", "the last takes nothing from another"),
     "another base's label": Fault("labels", [Edit(r"base\.name=\S+", 'base.name="debian:12"')], "all present", "base.name python:3.13-slim, for it says debian:12"),
     "a mail service's key": Fault("secrets", line(f"ENV MAIL=SG.{'a1' * 11}.{'b2' * 11}"), "nothing", "MAIL"),
     "a key of Neon": Fault("secrets", line(f"ENV X=napi_{'a1' * 11}"), "nothing", "X"),
@@ -642,7 +648,7 @@ SAME = {
     "root for a while": user("USER root\nRUN true\nUSER 1001:1001\n"),
     "a comment": user("# USER root\nUSER 1001:1001\n  # EXPOSE 9000\n"),
     "entry point and command": command('ENTRYPOINT ["python"]\nCMD ["-m", "app"]\n'),
-    "a script as entry point": line('ENTRYPOINT ["/app/start.sh"]'),
+    "a script as entry point": entry('ENTRYPOINT ["/app/start.sh"]'),
     "a program behind an init": command('CMD ["tini", "-g", "--", "env", "A=1", "python", "-m", "app"]\n'),
     "a shell's name among the words": command('CMD ["python", "-m", "app", "--shell", "bash", "run", "-c"]\n'),
     "an entry point and an empty command": command('ENTRYPOINT ["python", "-m", "app"]\nCMD []\n'),
@@ -657,7 +663,7 @@ SAME = {
         'healthcheck --retries=2 cmd [ "python" , "c.py", "http://localhost:8000/api/health" ]\n'
     ),
     "a stage for tests": [
-        Edit(r"FROM base\n", "FROM build AS test\nRUN pytest\n\nFROM base\n")
+        Edit(r"FROM \$\{BASE_IMAGE\}\n", "FROM build AS test\nRUN pytest\n\nFROM ${BASE_IMAGE}\n")
     ],
     "a base of its own": [
         Edit(r"FROM \$\{BASE_IMAGE\}", "FROM ${BASE_IMAGE} AS runtime\nENV LANG=C\nFROM Runtime")
