@@ -1,0 +1,53 @@
+"""While one version of the frontend replaces another, no page misses a script of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from automation import build, drills, helm
+from automation.deploy import image_values
+from automation.engine import Engine
+from automation.kubectl import Kubectl
+from automation.model import load
+from automation.namespace import Namespace
+from tests.cluster.conftest import failed
+from tests.conftest import ROOT, Render
+from tests.containers.conftest import replace
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+QUICK: dict[str, Any] = {
+    "defaults": {"preStopSleepSeconds": 2, "probes": {"readiness": {"periodSeconds": 1}}},
+    "containers": {"frontend": {"connects": {"API_URL": "http://nowhere:8000"}}},
+}
+
+
+def test_versions_get_scripts_of_each_other(
+    render: Render, engine: Engine, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    project = render(tmp_path, containers="frontend")
+    model = load(project / "taskflow.toml")
+    first = build.build(project, model, engine, ["frontend"], print)
+    replace("frontend/src/components/backend-health.tsx", "15_000", "14_000")(project)
+    second = build.build(project, model, engine, ["frontend"], print)
+    parts = (model, kubectl, helm.find(ROOT), project / helm.CHART, [QUICK])
+    with Namespace(*parts, print) as site:
+        site.prepare(engine, first, "")
+        site.upgrade()
+        site.settle()
+        found = {}
+        next_ = image_values(model, engine, site.kubectl, second, "", print)
+        for variable in ("PEERS", ""):
+            apart = {"containers": {"frontend": {"peers": variable}}}
+            site.upgrade(apart)
+            site.settle()
+            before = site.values
+            site.values = [*before, apart, next_]
+            found[variable] = failed(list(drills.run(site, "upgrade")))
+            site.values = before
+    assert found["PEERS"] == set()
+    assert found[""] <= {"cluster.upgrade", "cluster.rollback"}
+    assert found[""], "apart from each other they miss scripts, and the drill sees it"
