@@ -17,7 +17,10 @@ const config: NextConfig = {
   rewrites: async () => ({
     fallback:
       process.env.NODE_ENV === "development"
-        ? [{ source: "/api/:path*", destination: `${process.env.API_URL}/api/:path*` }]
+        ? ["/api/:path*/", "/api/:path*"].map((source) => ({
+            source,
+            destination: process.env.API_URL + source,
+          }))
         : [],
   }),
   images,

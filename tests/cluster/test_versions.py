@@ -33,8 +33,9 @@ def test_versions_get_scripts_of_each_other(
     first = build.build(project, model, engine, ["frontend"], print)
     replace("frontend/src/components/backend-health.tsx", "15_000", "14_000")(project)
     second = build.build(project, model, engine, ["frontend"], print)
-    parts = (model, kubectl, helm.find(ROOT), project / helm.CHART, [QUICK])
-    with Namespace(*parts, print) as site:
+    parts = (model, kubectl, helm.find(ROOT), project / helm.CHART)
+    with Namespace(*parts, [], print) as site:
+        site.values.append(QUICK)
         site.prepare(engine, first, "")
         site.upgrade()
         site.settle()
