@@ -16,7 +16,7 @@ from automation import build, smoke, toolenv
 from automation.engine import Engine, substitutes
 from automation.model import load
 from automation.stack import Stack
-from tests.containers.conftest import failed, replace
+from tests.containers.conftest import NAME, failed, replace
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("frontends")]
 
@@ -70,11 +70,17 @@ def npm(folder: Path, *words: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def copy(own: Path, folder: Path) -> Path:
+    """The rendered project under a name of its own, as other tests ask what theirs leaves behind."""
+    shutil.copytree(own, folder, ignore=shutil.ignore_patterns(".git"))
+    replace("taskflow.toml", f'name = "{NAME}"', f'name = "frontends-{NAME}"')(folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def plain(own: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The rendered project with another application in its frontend."""
-    folder = tmp_path_factory.mktemp("frontends") / "project"
-    shutil.copytree(own, folder, ignore=shutil.ignore_patterns(".git"))
+    folder = copy(own, tmp_path_factory.mktemp("frontends") / "project")
     for path in (folder / "frontend").iterdir():
         if path.name not in {"container", "Dockerfile", ".dockerignore"}:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -215,8 +221,7 @@ ENTRYPOINT ["/nodejs/bin/node"]
 def test_a_base_with_nothing_but_node_passes_the_smoke_test(
     own: Path, engine: Engine, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "project"
-    shutil.copytree(own, folder, ignore=shutil.ignore_patterns(".git"))
+    folder = copy(own, tmp_path / "project")
     stated = load(folder / "taskflow.toml").containers["frontend"].base
     bare = f"{folder.name}-bare:1"
     (tmp_path / "bare").mkdir()
