@@ -47,6 +47,9 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"data: 2\\n")
             self.close_connection = True
             return
+        if self.path == "/api/reason":
+            self.wfile.write(b"HTTP/1.1 200 a\\x01b\\r\\nContent-Length: 0\\r\\n\\r\\n")
+            return
         if self.path == "/api/arrived":
             arrived.set()
         length = int(self.headers.get("Content-Length", 0))
@@ -59,6 +62,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(307 if self.path == "/api/moved" else 200)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Location", "//fake:8000/api/time")
+        self.send_header("Content-Disposition", self.headers.get("Content-Disposition", "inline"))
         self.end_headers()
         self.wfile.write(body)
 
@@ -178,6 +182,24 @@ def test_a_websocket_and_a_stream_reach_the_browser_at_once(frontend: Running) -
         assert response.readline() == b"data: 2\n"
 
 
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize("name", [b"\xe9.pdf", "é.pdf".encode()])
+def test_a_header_arrives_as_the_bytes_it_was_sent_as(
+    frontend: Running, method: str, name: bytes
+) -> None:
+    """The name of a file, behind a length, is what Node.js has rules of its own for."""
+    sent = f'attachment; filename="{name.decode("latin-1")}"'
+    length = {"Content_Length": "0"} if method == "POST" else {}
+    status, headers, _ = ask(frontend, "/api/x", method, **length, Content_Disposition=sent)
+    assert (status, headers["Content-Disposition"]) == (200, sent)
+
+
+def test_a_post_that_offers_another_protocol_is_answered(frontend: Running) -> None:
+    offer = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    status, _, body = ask(frontend, "/api/x", "POST", body="all", **offer)
+    assert (status, json.loads(body)["body"]) == (200, "all")
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_body_that_is_not_passed_on_takes_no_other_request(
     frontend: Running, method: str
@@ -199,6 +221,7 @@ def test_a_body_that_is_not_passed_on_takes_no_other_request(
         ("OPTIONS", "*", 400),
         ("TRACE", "/api/x", 405),
         ("GET", "/api/switching", 502),
+        ("GET", "/api/reason", 502),
     ],
 )
 def test_what_is_refused(frontend: Running, method: str, target: str, status: int) -> None:

@@ -51,7 +51,8 @@ http.createServer = (/** @type {any} */ next) => {
   // The first server is Next.js's; what the application opens besides is its own.
   http.createServer = createServer;
   // Other upgrades are offers: who speaks HTTP/2 besides has a request to be answered.
-  const shouldUpgradeCallback = (/** @type {any} */ { headers }) => /^websocket$/i.test(headers.upgrade);
+  const shouldUpgradeCallback = (/** @type {any} */ { headers, method }) =>
+    method === "GET" && /^websocket$/i.test(headers.upgrade);
   const answer = (/** @type {any} */ request, /** @type {any} */ response) => {
     if (answerHealth(request, response, ready) || answerMalformed(request, response)) return;
     if (answerApi(request, response) || answerMissing(request, response, () => next(request, response)))

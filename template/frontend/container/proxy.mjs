@@ -49,7 +49,7 @@ function trusting(value = PRIVATE) {
 function problem(response, status, title, detail) {
   const body = JSON.stringify({ type: "about:blank", title, status, detail });
   const headers = { "content-type": "application/problem+json", "cache-control": "no-store" };
-  response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) }).end(body);
+  response.writeHead(status, title, { ...headers, "content-length": Buffer.byteLength(body) }).end(body);
 }
 
 /** @param {Request} message */
@@ -100,12 +100,16 @@ export function proxyTo(backend, manifest, allowed) {
     const dropped = hopByHop(answer);
     /** @type {string[]} */
     const headers = [];
+    /** @type {string[]} */
+    const length = [];
     for (let i = 0; i < answer.rawHeaders.length; i += 2) {
       const [name = "", value = ""] = answer.rawHeaders.slice(i, i + 2);
       if (dropped.has(name.toLowerCase())) continue;
-      headers.push(name, name.toLowerCase() === "location" ? withoutBackend(value) : value);
+      if (name.toLowerCase() === "content-length") length.splice(0, 2, name, value);
+      else headers.push(name, name.toLowerCase() === "location" ? withoutBackend(value) : value);
     }
-    return headers;
+    // Last: after it Node.js reads the bytes of a Content-Disposition as UTF-8.
+    return [...headers, ...length];
   }
 
   /** @param {Request} request */
@@ -114,13 +118,13 @@ export function proxyTo(backend, manifest, allowed) {
     const headers = { ...request.headersDistinct };
     const peer = request.socket.remoteAddress?.replace(/%.*/, "") ?? "";
     const believed = trusts(peer);
-    for (const name of [...hopByHop(request), "expect", "host"]) delete headers[name];
+    for (const name of [...hopByHop(request), "expect", "host", "content-length"]) delete headers[name];
     for (const name of Object.keys(headers))
       if (!believed && /^(x-)?forwarded|^x-real-ip$/.test(name)) delete headers[name];
     headers["x-forwarded-for"] = [headers["x-forwarded-for"] ?? [], peer].flat().join(", ");
     headers["x-forwarded-host"] ??= request.headers.host ?? [];
     headers["x-forwarded-proto"] ??= "http";
-    // Whatever `Connection` named: where the body ends is never left open.
+    // Whatever `Connection` named: where the body ends is never left open. Last, as in an answer.
     headers["content-length"] = request.headers["content-length"] ?? [];
     if (request.headers["transfer-encoding"]) headers["transfer-encoding"] = "chunked";
     return headers;
@@ -160,8 +164,8 @@ export function proxyTo(backend, manifest, allowed) {
       connected();
       if (over) return;
       over = true;
-      // The browser went away, or has part of an answer.
-      if (response.headersSent || response.destroyed) return void response.destroy();
+      // The browser went away, or has part of an answer, which pipeline() then breaks off.
+      if (response.headersSent || response.destroyed) return;
       const reads = /^(GET|HEAD|OPTIONS)$/.test(method) && !hasBody;
       // The backend closed a kept connection just as it was taken again: what only reads may ask once more.
       if (reads && !head && outgoing.reusedSocket && code === "ECONNRESET")
@@ -183,8 +187,14 @@ export function proxyTo(backend, manifest, allowed) {
     });
     outgoing.once("response", (answer) => {
       outgoing.setTimeout(0);
-      response.writeHead(answer.statusCode ?? 502, answer.statusMessage, answered(answer));
-      response.flushHeaders();
+      try {
+        response.writeHead(answer.statusCode ?? 502, answer.statusMessage, answered(answer));
+      } catch {
+        // Node.js reads more than it writes, such as a status below 100.
+        return void outgoing.destroy();
+      }
+      // Sent at once, and as the bytes they came as: flushHeaders() would make UTF-8 of them.
+      response.write("", "latin1");
       pipeline(answer, response, () => {});
     });
     if (head) {
@@ -221,12 +231,13 @@ export function proxyTo(backend, manifest, allowed) {
     const path = whole.slice(basePath.length);
     const [name = ""] = path.split("?");
     if (!whole.startsWith(`${basePath}/api/`) || own.some((route) => route.test(name))) return false;
-    if (rest && request.method !== "GET") return false;
     // Another protocol would lead past what is decided here: such an offer is left out, and the request answered.
     const head = /^websocket$/i.test(request.headers.upgrade ?? "") ? rest : undefined;
     const response = given ?? onSocket(request);
     const { "content-length": length, "transfer-encoding": encoding = "chunked" } = request.headers;
     if (DOT_SEGMENT.test(name)) problem(response, 400, "Bad Request", "The path contains a dot segment.");
+    else if (rest && request.method !== "GET")
+      problem(response, 400, "Bad Request", "Only a GET can ask for another protocol.");
     else if (
       /^(GET|HEAD)$/.test(request.method ?? "") &&
       (Number(length) || "transfer-encoding" in request.headers)
