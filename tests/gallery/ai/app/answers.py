@@ -1,4 +1,4 @@
-"""Asks a language model in five ways; the model is the last two routes, so no network is needed."""
+"""Asks for an answer in five ways; the last two routes give it, so no network is needed."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypedDict
