@@ -132,7 +132,7 @@ def age(engine: Engine, image: str) -> str:
         return ""
     if made.year < 2000:
         return f"{image} does not say when it was made"
-    days = (datetime.now(UTC) - made).days
+    days = (datetime.now(UTC).date() - made.date()).days
     old = "today" if days < 1 else f"{days} day{'s' if days > 1 else ''} ago"
     return f"{image} was made {old} ({made:%Y-%m-%d})"
 

@@ -145,17 +145,15 @@ def build(
         )
     name = f"{tags[0].rpartition(':')[0]}:build-{secrets.token_hex(6)}"
     job = _Job(engine, context, name, arguments, labels, on_step, no_cache, needs)
-    for _ in range(_LOOKS):
-        if built := _named(job, tags):
+    for _ in range(1 if job.names else _LOOKS):
+        if built := _built_and_named(job, tags):
             return built
-        if engine.builder is not Builder.BUILDAH:
-            break
     raise EnvironmentTrouble(
         f"{engine.name} built {tags[0]}, and does not have it", "run the command again"
     )
 
 
-def _named(job: _Job, tags: Sequence[str]) -> Built | None:
+def _built_and_named(job: _Job, tags: Sequence[str]) -> Built | None:
     """Build and give the tags; None where the image is gone by then, as by another run that removed its own."""
     engine = job.engine
     try:
@@ -165,9 +163,7 @@ def _named(job: _Job, tags: Sequence[str]) -> Built | None:
             return None
         image = str(config["Id"])
         for tag in tags:
-            if engine.call(
-                "tag", image, tag, check=engine.builder is not Builder.BUILDAH
-            ).returncode:
+            if engine.call("tag", image, tag, check=job.names).returncode:
                 return None
     finally:
         # The name only: the image keeps its tags.
@@ -188,6 +184,11 @@ class _Job:
     on_step: Say
     no_cache: bool
     needs: Needs
+
+    @property
+    def names(self) -> bool:
+        """Whether the builder names what it builds; Buildah would beside others who do, and `tag` has one at a time."""
+        return self.engine.builder is not Builder.BUILDAH
 
     def run(self) -> buildlog.Steps:
         """Build; by the engine's own builder where another one does not see a base image that is here."""
@@ -251,9 +252,7 @@ class _Job:
                 words += ["build", "--force-rm"]
                 dockerfile = without_cache_mounts(dockerfile)
         words += ["--file", "-", *(["--no-cache"] if self.no_cache else [])]
-        # Buildah would name it beside others who do; `tag` has one at a time.
-        named = self.engine.builder is not Builder.BUILDAH
-        words += ["--tag", self.made] if named else ["--iidfile", id]
+        words += ["--tag", self.made] if self.names else ["--iidfile", id]
         words += [f"--platform={','.join(self.needs.platforms)}"] if self.needs.platforms else []
         # Without a value: the client takes it from its environment, and nobody reads it in `ps`.
         words += [f"--build-arg={name}" for name in proxies()]
@@ -288,7 +287,7 @@ class _Job:
         if code:
             log = buildlog.read(plain(output), buildkit=self.engine.buildkit)
             raise log.trouble() or BuildFailed(*log.failure(plain(output)))
-        if not named:
+        if not self.names:
             self.engine.call("tag", id.read_text().strip(), self.made, check=False)
         return watch
 

@@ -73,7 +73,7 @@ def _frontend(root: Path, project: Project, name: str) -> list[Result]:
     locks = [lock for lock in NODE_LOCKS if (folder / lock).is_file()]
     if len(locks) != 1:
         # A finding like the others, so that those are told too.
-        return [judge("lint.npm-lock", "npm lock file", False, container=name,
+        return [judge("lint.npm-lock", "the packages' lock file", False, container=name,
                       expected=f"one of {', '.join(NODE_LOCKS)}",
                       measured=" and ".join(locks) or "no such file",
                       location=f"{project.context(name)}/{NODE_LOCKS[0]}",
