@@ -45,7 +45,34 @@ def test_a_base_without_a_shell(render: Render, engine: Engine, tmp_path: Path) 
     assert image.usable, image.results
     results = smoke.smoke(project, engine, [image], print, smoke.Options(smoke.select(())))
     assert not failed(results), results
+    assert not asked_by_ipv6(engine, image.tags[0])
     engine.call("image", "rm", "--force", "--no-prune", *image.tags, base, check=False)
+
+
+ASKS = """
+import socket, sys, time, urllib.request
+for _ in range(40):
+    try:
+        [*_, (address, *_)] = socket.getaddrinfo("backend", 8000, socket.AF_INET6)[0]
+        sys.exit(urllib.request.urlopen(f"http://[{address}]:8000/api/health/live").status != 200)
+    except OSError as error:
+        said = error
+        time.sleep(0.5)
+sys.exit(f"no answer by IPv6: {said}")
+"""
+
+
+def asked_by_ipv6(engine: Engine, image: str) -> str:
+    """What another container says that asks this one by its IPv6 address; nothing if it answers."""
+    name = f"{NAME}-ipv6"
+    engine.call("network", "create", "--ipv6", "--subnet=fd00:7a5c::/64", name)
+    words = ["--rm", "--network", name, "--env=DATABASE_URL=postgresql://u@localhost/d"]
+    try:
+        engine.call("run", "--detach", "--network-alias=backend", "--name", name, *words, image)
+        return engine.call("run", *words, image, "python", "-c", ASKS, check=False).stderr
+    finally:
+        engine.call("rm", "--force", "--volumes", name, check=False)
+        engine.call("network", "rm", name, check=False)
 
 
 def uv(folder: Path, *words: str) -> None:

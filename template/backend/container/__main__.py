@@ -6,7 +6,6 @@ import sys
 from contextlib import suppress
 
 CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h
-SERVER_ERROR = 3
 
 
 def main(name: str) -> int:
@@ -21,7 +20,7 @@ def main(name: str) -> int:
     from container.health import Health
     from container.logs import AccessLog, set_up_logs
     from container.proxy import ForwardedHeaders
-    from container.server import listen, make_server
+    from container.server import make_server
     from container.settings import Settings, explain
 
     try:
@@ -29,22 +28,16 @@ def main(name: str) -> int:
         set_up_logs(settings)  # What is said while the application is imported is logged as all else.
         app = import_from_string(name)
     except (ValidationError, ImportFromStringError) as error:
-        said = explain(error) if isinstance(error, ValidationError) else error
-        print(f"backend: {said}", file=sys.stderr)
+        print(f"backend: {explain(error)}", file=sys.stderr)
         return CONFIGURATION_ERROR
-    try:
-        sockets = listen(settings.listen_addresses, settings.port)
-    except OSError as error:
-        print(f"backend: {settings.listen_addresses}, port {settings.port}: {error.strerror}", file=sys.stderr)
-        return SERVER_ERROR
 
     layers = ForwardedHeaders(Health(AccessLog(app), app, settings), settings.forwarded_allow_ips)
-    server = make_server(layers, settings.shutdown_seconds)
+    server = make_server(layers, settings)
     # The server handles the signal itself while it runs; once it has shut down it raises it again: that is no error.
     signal.signal(signal.SIGTERM, lambda *_: server.started or os._exit(128 + signal.SIGTERM))
     with suppress(KeyboardInterrupt):
-        server.run(sockets)
-    return 0 if server.started else SERVER_ERROR
+        server.run()
+    return not server.started
 
 
 if __name__ == "__main__":

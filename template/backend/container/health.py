@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from inspect import isawaitable, iscoroutinefunction
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,25 +31,16 @@ type Check = Callable[[], object]
 logger = logging.getLogger(__name__)
 
 
-class Answer(NamedTuple):
-    """A response as the server sends it."""
-
-    start: Message
-    body: Message
-
-
-def answer(status: int, content: Mapping[str, Any], *headers: tuple[bytes, bytes]) -> Answer:
+def answer(status: int, content: Mapping[str, Any], *headers: tuple[bytes, bytes]) -> list[Message]:
     """Encode a response once, to be sent many times."""
     body = json.dumps(content, separators=(",", ":")).encode()
-    standard = [
-        (b"content-type", b"application/health+json"),
-        (b"cache-control", b"no-store"),
-        (b"content-length", b"%d" % len(body)),
-    ]
-    return Answer(
-        {"type": "http.response.start", "status": status, "headers": [*standard, *headers]},
-        {"type": "http.response.body", "body": body},
-    )
+    standard = [(b"content-type", b"application/health+json"), (b"cache-control", b"no-store")]
+    headers = (*standard, (b"content-length", b"%d" % len(body)), *headers)
+    start = {"type": "http.response.start", "status": status, "headers": headers}
+    return [start, {"type": "http.response.body", "body": body}]
+
+
+NOT_ALLOWED = answer(405, {"status": "warn", "output": "GET or HEAD only"}, (b"allow", b"GET, HEAD"))
 
 
 async def run(check: Check) -> None:
@@ -63,52 +54,32 @@ class Health:
     """An ASGI layer that answers the health requests and passes on the others."""
 
     def __init__(self, layers: ASGIApp, app: object, settings: Settings) -> None:
-        self._layers = layers
-        self._app = app
+        self._layers, self._app = layers, app
         self._identity = {
             "version": settings.taskflow_version,
             "releaseId": settings.taskflow_revision,
             "serviceId": settings.taskflow_title,
         }
         self._live = answer(200, {"status": "pass", **self._identity})
-        self._not_allowed = answer(405, {"status": "warn", "output": "GET or HEAD only"}, (b"allow", b"GET, HEAD"))
-        self._ready = self._live
+        self._reading: asyncio.Task[list[Message]] | None = None
         self._expires = 0.0
-        self._reading: asyncio.Task[Answer] | None = None
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._outputs: dict[str, str | None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            send = self._read_once_started(send)
         path = scope["path"] if scope["type"] == "http" else None
-        if path == READY:
-            given = self._ready if time.monotonic() < self._expires else await asyncio.shield(self.read())
-        elif path == LIVE:
-            given = self._live
-        else:
+        if path not in (LIVE, READY):
             await self._layers(scope, receive, send)
             return
-        if scope["method"] not in ("GET", "HEAD"):
-            given = self._not_allowed
-        await send(given.start)
-        await send(given.body)
-
-    def _read_once_started(self, send: Send) -> Send:
-        async def started(message: Message) -> None:
-            if message["type"] == "lifespan.startup.complete":
-                self.read()  # The first probe finds an answer on its way.
+        given = self._live if scope["method"] in ("GET", "HEAD") else NOT_ALLOWED
+        if given is self._live and path == READY:
+            if self._reading is None or (self._reading.done() and time.monotonic() >= self._expires):
+                self._reading = asyncio.create_task(self._read())
+            given = await asyncio.shield(self._reading)
+        for message in given:
             await send(message)
 
-        return started
-
-    def read(self) -> asyncio.Task[Answer]:
-        """Start a reading, or join the one under way."""
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read())
-        return self._reading
-
-    async def _read(self) -> Answer:
+    async def _read(self) -> list[Message]:
         checks: Mapping[str, Check] = getattr(getattr(self._app, "state", None), "health_checks", {})
         readings = await asyncio.gather(*(self._check(name, check) for name, check in checks.items()))
         status = "fail" if any(reading["status"] == "fail" for reading in readings) else "pass"
@@ -116,22 +87,15 @@ class Health:
         if readings:
             pairs = zip(checks, readings, strict=True)
             content["checks"] = {f"{name}:responseTime": [reading] for name, reading in pairs}
-        self._ready = answer(200 if status == "pass" else 503, content)
         self._expires = time.monotonic() + MAX_AGE[status]
-        return self._ready
+        return answer(200 if status == "pass" else 503, content)
 
     async def _check(self, name: str, check: Check) -> dict[str, Any]:
         now, started = datetime.now(UTC), time.perf_counter()
-        task = self._tasks.get(name)
+        task = self._running.get(name)
         if task is None or task.done():  # One that has not come back yet is waited for again, not doubled.
-            task = self._tasks[name] = asyncio.create_task(run(check))
+            task = self._running[name] = asyncio.create_task(run(check))
         await asyncio.wait({task}, timeout=TIMEOUT)
-        reading: dict[str, Any] = {
-            "status": "pass",
-            "time": now.isoformat(timespec="milliseconds"),
-            "observedValue": round((time.perf_counter() - started) * 1000, 1),
-            "observedUnit": "ms",
-        }
         output = cause = None
         if not task.done():
             output = f"no answer within {TIMEOUT} s"
@@ -141,10 +105,14 @@ class Health:
             # Only a message that was written for the public leaves the service.
             output = str(error.detail) if isinstance(error, HTTPException) else type(error).__name__
             cause = " ".join(repr(error.__cause__ or error).split())
-        if output:
-            reading.update(status="fail", output=output)
         if output != self._outputs.get(name):
             level = logging.WARNING if output else logging.INFO
             logger.log(level, "%s: %s", name, output or "works again", extra={"fields": {"cause": cause}})
             self._outputs[name] = output
-        return reading
+        return {
+            "status": "fail" if output else "pass",
+            "time": now.isoformat(timespec="milliseconds"),
+            "observedValue": round((time.perf_counter() - started) * 1000, 1),
+            "observedUnit": "ms",
+            **({"output": output} if output else {}),
+        }

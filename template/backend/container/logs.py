@@ -30,7 +30,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
-            line["stack"] = self.formatStack(record.stack_info)
+            line["stack"] = record.stack_info
         return json.dumps(line, default=str)
 
 
@@ -46,11 +46,9 @@ class Handler(logging.StreamHandler[TextIO]):
 
 def set_up_logs(settings: Settings) -> None:
     """Send every logger's records, warnings, and exceptions nobody caught, to stdout."""
+    text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     handler = Handler(sys.stdout)
-    if settings.log_format == "json":
-        handler.setFormatter(JsonFormatter())
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else text)
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     logging.captureWarnings(True)
     log = logging.getLogger("app")
@@ -70,18 +68,16 @@ class AccessLog:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        status = 500
+        started, status = time.perf_counter(), 500
 
         async def note(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            status = message.get("status", status)
             await send(message)
 
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         try:
             await self._app(scope, receive, note)
         finally:

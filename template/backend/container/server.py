@@ -1,7 +1,6 @@
-"""The web server: where it listens, and how it takes leave of its open connections before it ends."""
+"""The web server, and how it takes leave of its open connections before it ends."""
 
 import asyncio
-import errno
 import os
 import socket
 import threading
@@ -9,46 +8,9 @@ import threading
 import uvicorn
 from starlette.types import ASGIApp
 
+from container.settings import Settings
+
 LINGER_SECONDS = 0.5
-# What a machine without IPv6, or without IPv4, says of an address of that family.
-NO_SUCH_FAMILY = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
-
-
-def listen(addresses: str, port: int) -> list[socket.socket]:
-    """Take each address of a family that the machine has; nobody can connect before the application is there.
-
-    One socket for both families would report IPv4 clients as ::ffff:…, which no list of proxies names.
-
-    Raises:
-        OSError: an address is taken, or there is none to listen on.
-    """
-    sockets: list[socket.socket] = []
-    missing = None
-    for address in addresses.split(","):
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        try:
-            sockets.append(bound(family, address, port))
-        except OSError as error:
-            if error.errno not in NO_SUCH_FAMILY:
-                raise
-            missing = error
-    if missing and not sockets:
-        raise missing
-    return sockets
-
-
-def bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    """Make a socket with this address, on which the server will listen."""
-    made = socket.socket(family)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.bind((address, port))
-    except OSError:
-        made.close()
-        raise
-    return made
 
 
 class Server(uvicorn.Server):
@@ -76,17 +38,19 @@ class Server(uvicorn.Server):
         last.start()
 
 
-def make_server(app: ASGIApp, shutdown_seconds: int) -> Server:
-    """Make a server that ends within so many seconds once it is asked to."""
-    leave_seconds = shutdown_seconds // 4
+def make_server(app: ASGIApp, settings: Settings) -> Server:
+    """Make a server that ends within the settings' seconds once it is asked to."""
+    leave_seconds = settings.shutdown_seconds // 4
     config = uvicorn.Config(
         app,
+        host=settings.listen_address,  # type: ignore[arg-type] # None: a socket for each family that the machine has
+        port=settings.port,
         loop="asyncio",  # uvloop would answer more requests, for 2 MB more of memory and of image.
         log_config=None,  # The root logger's format holds for the server too.
         access_log=False,  # `logs.AccessLog` writes it, without the health requests.
         server_header=False,
         proxy_headers=False,  # `ForwardedHeaders` reads them all.
         timeout_keep_alive=75,  # Longer than a proxy's, so that it is the proxy that ends idle connections.
-        timeout_graceful_shutdown=shutdown_seconds - leave_seconds,
+        timeout_graceful_shutdown=settings.shutdown_seconds - leave_seconds,
     )
     return Server(config, leave_seconds)

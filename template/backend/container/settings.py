@@ -1,7 +1,7 @@
 """What is decided when a container starts, from the environment; the application has settings of its own."""
 
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -16,7 +16,7 @@ class Settings(BaseModel):
     taskflow_version: str = "0.0.0"
     taskflow_revision: str = "unknown"
     port: int = Field(default=8000, ge=1, le=65535)
-    listen_addresses: str = "0.0.0.0,::"  # both families, where the machine has them
+    listen_address: str | None = None  # every one, of both families
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     shutdown_seconds: int = Field(default=8, ge=1, le=3600)
@@ -25,15 +25,7 @@ class Settings(BaseModel):
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
         """Raise a ValidationError for what is wrong."""
-        return cls(**{name: environment[name.upper()] for name in cls.model_fields if environment.get(name.upper())})
-
-    @field_validator("listen_addresses")
-    @classmethod
-    def _are_addresses(cls, value: str) -> str:
-        try:
-            return ",".join(str(ip_address(part.strip())) for part in value.split(","))
-        except ValueError:
-            raise ValueError("is not addresses with commas between them") from None
+        return cls.model_validate({name.lower(): value for name, value in environment.items() if value})
 
     @field_validator("forwarded_allow_ips")
     @classmethod
@@ -46,13 +38,13 @@ class Settings(BaseModel):
         return value
 
 
-def explain(error: ValidationError) -> str:
-    """Say in one line which variables are wrong and why, without their values."""
-    problems = []
+def explain(error: Exception) -> str:
+    """Say in one line what is wrong: of settings which variables and why, without their values."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    said = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         name = ".".join(map(str, problem["loc"])).upper()
-        if problem["type"] == "missing":
-            problems.append(f"{name} is missing or empty")
-        else:
-            problems.append(f"{name}: {problem['msg']}".replace(": Value error,", "").strip())
-    return "; ".join(problems)
+        reason = "is missing or empty" if problem["type"] == "missing" else problem["msg"]
+        said.append(f"{name}: {reason}".replace(": is", " is").replace(": Value error,", "").strip(": "))
+    return "; ".join(said)

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.database import Database, DatabaseSettings, router, unavailable
-from container.health import Health
+from container.health import READY, Health
 from container.settings import Settings, explain
 
 GOOD = "postgresql://user:pass%40word@host:5432/name"
@@ -260,10 +260,11 @@ def test_a_database_that_wakes_up(
         health = Health(with_database(), named, Settings())
         async with await asyncio.start_server(pass_on, sock=listening), asyncio.TaskGroup() as tasks:
             tasks.create_task(health(scope, receive, send))
-            while not awake.is_set():
-                async with asyncio.timeout(2):
-                    statuses.append((await health.read()).start["status"])
-                await asyncio.sleep(0.2)
+            transport = httpx.ASGITransport(health)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=2) as client:
+                while not awake.is_set():
+                    statuses.append((await client.get(READY)).status_code)
+                    await asyncio.sleep(0.2)
 
     response = ask(app, "/api/database")
     assert response.status_code == 200, response.text

@@ -1,5 +1,6 @@
 """The service as a whole: routes, documentation, logs."""
 
+import asyncio
 import errno
 import json
 import logging
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from fastapi import APIRouter, FastAPI
 
 from app.routes import router
 from container.logs import AccessLog, JsonFormatter
-from container.server import listen
+from container.server import make_server
+from container.settings import Settings
 
 
 def api(*routers: APIRouter) -> FastAPI:
@@ -107,26 +110,45 @@ def test_a_busy_thread_does_not_hold_up_the_end() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_it_listens_on_the_families_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    make = socket.create_server
+def families(settings: Settings) -> set[socket.AddressFamily]:
+    """Start the server, say which families it listens by, and end it."""
 
-    def without_ipv6(address: tuple[str, int], *, family: int, backlog: int) -> socket.socket:
-        if family == socket.AF_INET6:
-            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
-        return make(address, family=family, backlog=backlog)
+    async def serve() -> set[socket.AddressFamily]:
+        server = make_server(FastAPI(), settings)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        found = {one.family for listening in server.servers for one in listening.sockets}
+        server.should_exit = True
+        await serving
+        return found
 
-    monkeypatch.setattr(socket, "create_server", without_ipv6)
-    [only] = listen("127.0.0.1,::1", 0)
-    with only:
-        assert only.family == socket.AF_INET
-        with pytest.raises(OSError, match="in use"):
-            listen("127.0.0.1,::1", only.getsockname()[1])
-    with pytest.raises(OSError, match="not supported"):
-        listen("::1", 0)
+    return asyncio.run(serve())
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Give a free port; the server's last resort would end the tests."""
+    monkeypatch.setattr(threading.Timer, "start", lambda _: None)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 @pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
-def test_it_listens_on_both_families() -> None:
-    for one, family in zip(listen("127.0.0.1,::1", 0), (socket.AF_INET, socket.AF_INET6), strict=True):
-        with one:
-            assert one.family == family
+def test_it_listens_on_both_families(port: int) -> None:
+    assert families(Settings(port=port)) == {socket.AF_INET, socket.AF_INET6}
+
+
+def test_it_listens_on_the_family_that_is_there(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    class WithoutIPv6(socket.socket):
+        def __init__(self, family: int = -1, *words: int) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *words)
+
+    monkeypatch.setattr(socket, "socket", WithoutIPv6)
+    assert families(Settings(port=port)) == {socket.AF_INET}
+
+
+def test_it_listens_on_one_address(port: int) -> None:
+    assert families(Settings(port=port, listen_address="127.0.0.1")) == {socket.AF_INET}
