@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import os
 import shutil
@@ -11,13 +12,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from automation import builder
 from automation.engine import Engine, find, substitutes
 from automation.layersizes import LayerSizes
-from automation.model import load
+from automation.model import Container, load
 from automation.stack import restrictions
 from bench import dependency, releases
 
@@ -28,7 +32,34 @@ RUNS = 5
 REQUESTS, CONCURRENCY = 2000, 16
 MEBI = 2**20
 
-Row = tuple[str, str, float, float]
+COLD = "build without layer cache, s"
+LINE = "build after one changed line, s"
+MORE = "build with one dependency more, s"
+SIZE = "size above the base, MB"
+START = "start to first 200, s"
+BARE = "of which the engine's own, s"
+NET = "start without the engine's own part, s"
+PAGE = "start to the first page, s"
+IDLE = "memory idle, MiB"
+LIMITED = "memory peak after load, limited, MiB"
+PEAK = "memory peak after load, MiB"
+RATE = "health, requests/s"
+# What the ratio beside the peer has to be.
+LIMITS = {
+    ("backend", SIZE): ("≤", 0.45),
+    ("backend", NET): ("≤", 0.6),
+    ("backend", IDLE): ("≤", 0.8),
+    ("backend", RATE): ("≥", 3.0),
+    ("backend", MORE): ("≤", 0.3),
+    ("backend", COLD): ("≤", 1.0),
+    ("frontend", SIZE): ("≤", 0.65),
+    ("frontend", NET): ("≤", 0.8),
+    ("frontend", IDLE): ("≤", 0.85),
+    ("frontend", PEAK): ("≤", 0.35),
+    ("frontend", LINE): ("≤", 0.6),
+    ("frontend", MORE): ("≤", 0.6),
+    ("frontend", COLD): ("≤", 1.1),
+}
 
 
 def render(folder: Path) -> float:
@@ -118,67 +149,152 @@ def rate(port: int, path: str) -> float:
     return float(done.stdout.split("Requests/sec:")[1].split()[0])
 
 
-def run(
-    engine: Engine, image: str, port: int, health: str, page: str, options: list[str]
-) -> dict[str, float]:
-    """Start RUNS times; of the last one memory and rates. Seconds, MiB, requests/s."""
-    starts: list[float] = []
-    pages: list[float] = []
+class Side(NamedTuple):
+    """One of the images that are compared: where it is built from, and how it is run and asked."""
+
+    folder: Path
+    tag: str
+    health: str
+    page: str
+    options: list[str]
+
+
+class Row(NamedTuple):
+    """A figure of one container: a value per turn, of this template's image and of its peer's, if it has one."""
+
+    container: str
+    figure: str
+    ours: list[float]
+    theirs: list[float]
+
+    @property
+    def ratio(self) -> float | None:
+        """The median of the turns' ratios: what the machine did in a turn, it did to both."""
+        pairs = zip(self.ours, self.theirs, strict=bool(self.theirs))
+        ratios = [own / other for own, other in pairs]
+        return statistics.median(ratios) if ratios else None
+
+
+@contextmanager
+def started(engine: Engine, side: Side, port: int, path: str) -> Iterator[tuple[str, int, float]]:
+    """The container's name, its published port, and the seconds until it answered on this path; removed in the end."""
     name = f"taskflow-bench-{os.getpid()}"
-    found: dict[str, float] = {}
-    for number in range(RUNS):
-        try:
-            started = time.monotonic()
-            engine.call("run", "--detach", "--name", name, "--publish", f"127.0.0.1::{port}",
-                        *options, image)  # fmt: skip
-            published = int(engine.call("port", name, str(port)).stdout.split(":")[-1])
-            while not answers(published, health):
-                if time.monotonic() - started > 60:
-                    raise SystemExit(f"bench: {image} does not answer on {health}")
-                time.sleep(0.003)
-            starts.append(time.monotonic() - started)
-            if number < RUNS - 1:
-                if not answers(published, page):
-                    raise SystemExit(f"bench: {image} answers on {health}, but not on {page}")
-                pages.append(time.monotonic() - started)
-                continue
-            # The last one has served nothing but health so far.
-            time.sleep(3)
-            found["idle"] = memory(engine, name)[0]
-            load_it(published, page)
-            found["peak"] = memory(engine, name)[1]
-            if shutil.which("wrk"):
-                found["rate"] = rate(published, health)
-        finally:
-            engine.call("rm", "--force", name, check=False)
-    return {**found, "start": statistics.median(starts), "page": statistics.median(pages)}
+    try:
+        since = time.monotonic()
+        engine.call("run", "--detach", "--name", name, "--publish", f"127.0.0.1::{port}",
+                    *side.options, side.tag)  # fmt: skip
+        published = int(engine.call("port", name, str(port)).stdout.split(":")[-1])
+        while not answers(published, path):
+            if time.monotonic() - since > 60:
+                raise SystemExit(f"bench: {side.tag} does not answer on {path}")
+            time.sleep(0.003)
+        yield name, published, time.monotonic() - since
+    finally:
+        engine.call("rm", "--force", name, check=False)
 
 
 def bare_start(engine: Engine, base: str, program: list[str]) -> float:
-    """Median seconds of a container that does nothing: what the engine itself takes."""
-    times = []
+    """Seconds of a container that does nothing: what the engine itself takes."""
+    since = time.monotonic()
+    engine.call("run", "--rm", base, *program)
+    return time.monotonic() - since
+
+
+def run(engine: Engine, side: Side, port: int) -> dict[str, float]:
+    """Start once; then memory and rates. Seconds, MiB, requests/s."""
+    with started(engine, side, port, side.health) as (name, published, seconds):
+        found = {START: seconds}
+        # It has served nothing but health so far.
+        time.sleep(3)
+        found[IDLE] = memory(engine, name)[0]
+        load_it(published, side.page)
+        found[PEAK] = memory(engine, name)[1]
+        if shutil.which("wrk"):
+            found[RATE] = rate(published, side.health)
+    return found
+
+
+def measure_builds(
+    engine: Engine, sides: tuple[Side, Side], base: str, edit: str
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Seconds of a build without a cache, after one changed line of source, and with one dependency more."""
+    found: dict[str, tuple[list[float], list[float]]] = {
+        key: ([], []) for key in (COLD, LINE, MORE)
+    }
+    for turn in range(RUNS):
+        for number, side in enumerate(sides):
+            seconds = functools.partial(build, engine, side.folder, side.tag, base)
+            if not turn:
+                seconds()  # fills the package caches: the network is not measured
+            found[COLD][number].append(seconds(no_cache=True))
+            seconds()
+            changed = (
+                side.folder / edit if (side.folder / edit).exists() else side.folder / "app.py"
+            )
+            text = changed.read_text("utf-8")
+            comment = "//" if changed.suffix == ".tsx" else "#"
+            # A line that no earlier run has built.
+            changed.write_text(f"{text}{comment} one line more: {time.time_ns()}\n", "utf-8")
+            found[LINE][number].append(seconds())
+            changed.write_text(text, "utf-8")
+            for _ in range(1 if turn else 2):  # the very first fetches the package
+                before = dependency.add(side.folder, str(time.time_ns()))
+                more = seconds()
+                dependency.restore(before)
+            found[MORE][number].append(more)
+            seconds()
+    return found
+
+
+def measure(
+    engine: Engine,
+    container: Container,
+    name: str,
+    sides: tuple[Side, Side],
+    free: Side,
+    base: str,
+    edit: str,
+) -> Iterator[Row]:
+    """Every figure of a container beside its peer's, each turn one after the other."""
+    for figure, (own, other) in measure_builds(engine, sides, base, edit).items():
+        yield Row(name, figure, own, other)
+    sizes = [above_base(engine, side.tag, base) for side in sides]
+    yield Row(name, SIZE, [sizes[0]], [sizes[1]])
+    program = [container.kind.interpreter[0], "--version"]
+    figures: dict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     for _ in range(RUNS):
-        started = time.monotonic()
-        engine.call("run", "--rm", base, *program)
-        times.append(time.monotonic() - started)
-    return statistics.median(times)
+        bare = bare_start(engine, base, program)
+        figures[BARE][0].append(bare)
+        for number, side in enumerate(sides):
+            values = run(engine, side, container.port)
+            for figure in (START, IDLE, RATE):
+                if figure in values:
+                    figures[figure][number].append(values[figure])
+            figures[NET][number].append(values[START] - bare)
+            figures[LIMITED if number == 0 else PEAK][number].append(values[PEAK])
+            if name == "frontend":
+                with started(engine, side, container.port, side.page) as (*_, seconds):
+                    figures[PAGE][number].append(seconds)
+        figures[PEAK][0].append(run(engine, free, container.port)[PEAK])
+    for figure, (own, other) in figures.items():
+        yield Row(name, figure, own, other)
 
 
-def measure(engine: Engine, project: Path, rows: list[Row]) -> None:
-    """Every figure of both containers beside their peers."""
+def compare(engine: Engine, project: Path) -> Iterator[Row]:
+    """The rows of both containers."""
     model = load(project / "taskflow.toml")
     instead = substitutes()
-    database = f"taskflow-bench-database-{os.getpid()}"
     network = f"taskflow-bench-{os.getpid()}"
+    database = f"{network}-database"
     postgres = instead.get("postgres:17-alpine", "postgres:17-alpine")
     engine.call("network", "create", network)
     try:
         engine.call("run", "--detach", "--name", database, "--network", network, "--env",
                     "POSTGRES_PASSWORD=bench", postgres)  # fmt: skip
         url = f"postgresql://postgres:bench@{database}:5432/postgres"
-        for name, settings, page, edit in (
-            ("backend", {"DATABASE_URL": url}, "/api/health", "src/app/__init__.py"),
-            ("frontend", {"API_URL": "http://127.0.0.1:9"}, "/", "src/app/page.tsx"),
+        for name, setting, page, edit in (
+            ("backend", f"DATABASE_URL={url}", "/api/health", "src/app/__init__.py"),
+            ("frontend", "API_URL=http://127.0.0.1:9", "/", "src/app/page.tsx"),
         ):
             container = model.containers[name]
             base = instead.get(container.base, container.base)
@@ -188,42 +304,12 @@ def measure(engine: Engine, project: Path, rows: list[Row]) -> None:
                 shutil.copytree(project / name, peer, ignore=ignored)
                 (peer / ".dockerignore").unlink(missing_ok=True)
             shutil.copytree(PEERS / name, peer, dirs_exist_ok=True)
-            tags = (f"taskflow-bench-{name}:ours", f"taskflow-bench-{name}:peer")
-            options = ["--network", network]
-            for key, value in settings.items():
-                options += ["--env", f"{key}={value}"]
-            builds = measure_builds(engine, (project / name, peer), tags, base, edit)
-            ours = run(engine, tags[0], container.port, container.health.ready, page,
-                       [*options, *restrictions(container)])  # fmt: skip
-            free = run(engine, tags[0], container.port, container.health.ready, page, options)
-            theirs = run(engine, tags[1], container.port,
-                         container.health.ready if name == "backend" else "/health", page,
-                         options)  # fmt: skip
-            program = [container.kind.interpreter[0], "--version"]
-            idle_start = bare_start(engine, base, program)
-            rows += [
-                (name, label, ours_s, theirs_s) for label, (ours_s, theirs_s) in builds.items()
-            ]
-            rows += [
-                (
-                    name,
-                    "size above the base, MB",
-                    above_base(engine, tags[0], base),
-                    above_base(engine, tags[1], base),
-                ),
-                (name, "start to first 200, s", ours["start"], theirs["start"]),
-                (name, "of which the engine's own, s", idle_start, idle_start),
-                *(
-                    [("frontend", "start to the first page, s", ours["page"], theirs["page"])]
-                    if name == "frontend"
-                    else []
-                ),
-                (name, "memory idle, MiB", ours["idle"], theirs["idle"]),
-                (name, f"memory peak after {REQUESTS} requests, limited, MiB", ours["peak"], 0),
-                (name, "the same without a limit, MiB", free["peak"], theirs["peak"]),
-            ]
-            if "rate" in ours:
-                rows.append((name, "health, requests/s", ours["rate"], theirs["rate"]))
+            options = ["--network", network, "--env", setting]
+            health = container.health.ready
+            free = Side(project / name, f"taskflow-bench-{name}:ours", health, page, options)
+            ours = free._replace(options=[*options, *restrictions(container)])
+            theirs = Side(peer, f"taskflow-bench-{name}:peer", health, page, options)
+            yield from measure(engine, container, name, (ours, theirs), free, base, edit)
     finally:
         engine.call("rm", "--force", "--volumes", database, check=False)
         engine.call("network", "rm", network, check=False)
@@ -232,33 +318,29 @@ def measure(engine: Engine, project: Path, rows: list[Row]) -> None:
                 engine.call("image", "rm", f"taskflow-bench-{name}:{tag}", check=False)
 
 
-def measure_builds(
-    engine: Engine, folders: tuple[Path, Path], tags: tuple[str, str], base: str, edit: str
-) -> Mapping[str, tuple[float, float]]:
-    """Seconds of a build without a cache, after one changed line of source, and one dependency more."""
-    cold, line, more = [], [], []
-    for folder, tag in zip(folders, tags, strict=True):
-        build(engine, folder, tag, base)  # fills the package caches: the network is not measured
-        cold.append(build(engine, folder, tag, base, no_cache=True))
-        build(engine, folder, tag, base)
-        changed = folder / edit if (folder / edit).exists() else folder / "app.py"
-        text = changed.read_text("utf-8")
-        comment = "//" if changed.suffix == ".tsx" else "#"
-        # A line that no earlier run has built.
-        changed.write_text(f"{text}{comment} one line more: {time.time_ns()}\n", "utf-8")
-        line.append(build(engine, folder, tag, base))
-        changed.write_text(text, "utf-8")
-        for _ in range(2):  # the first fetches the package: the network is not measured
-            before = dependency.add(folder, str(time.time_ns()))
-            seconds = build(engine, folder, tag, base)
-            dependency.restore(before)
-        more.append(seconds)
-        build(engine, folder, tag, base)
-    return {
-        "build without layer cache, s": (cold[0], cold[1]),
-        "build after one changed line, s": (line[0], line[1]),
-        "build with one dependency more, s": (more[0], more[1]),
-    }
+def shown(values: list[float]) -> str:
+    """The median, or a dash where there is none."""
+    if not values:
+        return "–"
+    value = statistics.median(values)
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}"
+
+
+def line(row: Row) -> str:
+    """A row of the table; a ratio that misses its limit is bold."""
+    sign, limit = LIMITS.get((row.container, row.figure), ("", 0.0))
+    ratio = f"{row.ratio:.2f}" if row.ratio else "–"
+    if row.ratio and sign and (row.ratio > limit) == (sign == "≤"):
+        ratio = f"**{ratio}**"
+    words = (
+        row.container,
+        row.figure,
+        shown(row.ours),
+        shown(row.theirs),
+        ratio,
+        f"{sign} {limit}" if sign else "",
+    )
+    return f"| {' | '.join(words)} |"
 
 
 def page(engine: Engine, rows: list[Row], rendering: float, planning: float) -> str:
@@ -274,16 +356,14 @@ def page(engine: Engine, rows: list[Row], rendering: float, planning: float) -> 
         "- peers (`bench/peers/`): FastAPI as its documentation builds it, with the same database "
         "driver and no database connected; the same Next.js application as its Docker example "
         "builds it",
-        f"- start: median of {RUNS}; requests/s: wrk, one thread, {CONCURRENCY} connections",
+        f"- each figure is the median of {RUNS} turns, in which both are measured one after the other; "
+        "the ratio is the median of the turns' ratios, bold where it misses its limit",
+        f"- memory after {REQUESTS} requests, {CONCURRENCY} at a time; requests/s: wrk, one thread, "
+        f"{CONCURRENCY} connections",
         "",
-        "| container | figure | this template | plain peer | ratio |",
-        "|---|---|---|---|---|",
-    ]
-    for name, label, ours, theirs in rows:
-        shown = [f"{value:,.0f}" if value >= 1000 else f"{value:.2f}" for value in (ours, theirs)]
-        ratio = f"{ours / theirs:.2f}" if theirs else "–"
-        lines.append(f"| {name} | {label} | {shown[0]} | {shown[1] if theirs else '–'} | {ratio} |")
-    lines += [
+        "| container | figure | this template | plain peer | ratio | limit |",
+        "|---|---|---|---|---|---|",
+        *map(line, rows),
         "",
         f"`copier copy --defaults`: {rendering:.2f} s (median of {RUNS}). Plan of a release with "
         f"{releases.COMMITS:,} commits and {releases.TAGS} tags: {planning:.2f} s.",
@@ -294,11 +374,10 @@ def page(engine: Engine, rows: list[Row], rendering: float, planning: float) -> 
 def main() -> None:
     """Measure and write."""
     engine = find()
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         folders = [Path(folder, f"project-{number}") for number in range(RUNS)]
         rendering = statistics.median([render(target) for target in folders])
-        measure(engine, folders[0], rows)
+        rows = list(compare(engine, folders[0]))
     TARGET.write_text(page(engine, rows, rendering, releases.plan_seconds()), encoding="utf-8")
     print(TARGET.read_text(encoding="utf-8"))
 
