@@ -5,9 +5,7 @@ import logging
 import sys
 import threading
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TextIO
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,11 +18,15 @@ class JsonFormatter(logging.Formatter):
     """One record as one line, its traceback included; `extra={"fields": {...}}` adds keys."""
 
     def format(self, record: logging.LogRecord) -> str:
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # its arguments do not fit
+            message = f"cannot be logged: {record.msg!r}"
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": message,
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
@@ -34,20 +36,10 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-class Handler(logging.StreamHandler[TextIO]):
-    """Writes to stdout; a record whose arguments do not fit its message is a line too."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Say which message could not be written."""
-        record.msg, record.args = "cannot be logged: %r", (record.msg,)
-        with suppress(Exception):  # stdout itself may be gone
-            self.stream.write(self.format(record) + self.terminator)
-
-
 def set_up_logs(settings: Settings) -> None:
     """Send every logger's records, warnings, and exceptions nobody caught, to stdout."""
     text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    handler = Handler(sys.stdout)
+    handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else text)
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     logging.captureWarnings(True)

@@ -4,21 +4,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 
-class ForwardedHeaders:
-    """An ASGI layer that puts the public host into requests of trusted proxies, and leaves the rest to uvicorn's.
-
-    uvicorn reads X-Forwarded-Proto and -For, not -Host: `request.url_for` would name the address that the proxy uses.
-    """
+class ForwardedHeaders(ProxyHeadersMiddleware):
+    """Reads X-Forwarded-Host besides -Proto and -For: `url_for` would name the address that the proxy uses."""
 
     def __init__(self, app: ASGIApp, trusted: str) -> None:
-        self._layer = ProxyHeadersMiddleware(app, trusted)  # type: ignore[arg-type]
+        super().__init__(app, trusted)  # type: ignore[arg-type]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        peer = (scope.get("client") or [None])[0]
-        if scope["type"] != "lifespan" and peer in self._layer.trusted_hosts:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
+        if scope["type"] != "lifespan" and (scope.get("client") or [None])[0] in self.trusted_hosts:
             given = [value for name, value in scope["headers"] if name == b"x-forwarded-host"]
             # Of a chain of proxies the first one has seen what the client asked for.
             if given and (host := given[0].split(b",")[0].strip()):
                 others = [header for header in scope["headers"] if header[0] != b"host"]
                 scope = {**scope, "headers": [(b"host", host), *others]}
-        await self._layer(scope, receive, send)  # type: ignore[arg-type]
+        await super().__call__(scope, receive, send)  # type: ignore[arg-type]
