@@ -20,7 +20,7 @@ if __name__ == "__main__":
 try:
     from rich.console import Console
 
-    from automation import build, cluster, lint, reporting, scan, switches
+    from automation import build, cluster, lint, reporting, scan, switches, trivy
     from automation.engine import find
     from automation.failures import forget, in_plain_words
     from automation.model import FILE_NAME, Project, load
@@ -95,6 +95,7 @@ def run(root: Path, options: argparse.Namespace, console: Console) -> Report:
             # Its libraries are installed for this command alone.
             from automation import chart
 
+            report.notes += trivy.unheeded(root)
             report.add(chart.check_chart(root, project, say))
         else:
             _with_images(root, project, names, options, report, progress)
@@ -146,6 +147,7 @@ def _with_images(
     if options.command == "scan":
         say("scanning")
         folder = root / reporting.FOLDER
+        report.notes += trivy.unheeded(root)
         report.add(scan.scan(root, project, engine, images, folder, offline=offline))
     elif wanted:
         smoke.judge_images(root, project, engine, images, wanted, report, progress)

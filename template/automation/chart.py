@@ -21,7 +21,7 @@ from automation.matrix import MATRIX, Case, Render, cases, digest, read
 from automation.model import Project
 from automation.process import Say, last_line
 from automation.results import Result, finds_nothing, skip
-from automation.scan import trivy
+from automation.trivy import trivy
 
 WAIVERS = ".trivyignore.yaml"
 # Findings of these are never accepted; lesser ones are, with a written reason.

@@ -139,7 +139,7 @@ def not_started(program: str, error: OSError) -> EnvironmentTrouble:
 
 def _started(
     argv: Sequence[str | Path],
-    env: Mapping[str, str] | None,
+    env: Mapping[str, str | None] | None,
     stdin: str | None,
     *,
     group: bool,
@@ -150,7 +150,11 @@ def _started(
     def make() -> subprocess.Popen[str]:
         return subprocess.Popen(
             words,
-            env={**os.environ, **(env or {})},
+            env={
+                key: value
+                for key, value in {**os.environ, **(env or {})}.items()
+                if value is not None
+            },
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
@@ -169,7 +173,7 @@ def run(
     argv: Sequence[str | Path],
     *,
     cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     stdin: str | None = None,
     timeout: float | None = None,
     patience: float | None = None,
@@ -203,7 +207,7 @@ def stream(
     on_line: Callable[[str], None],
     *,
     cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     stdin: str | None = None,
 ) -> tuple[int, str]:
     """Run and hand over each line of output as it comes; the exit code and the whole text."""

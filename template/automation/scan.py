@@ -18,9 +18,9 @@ from automation.build import Image
 from automation.engine import Engine, substitutes
 from automation.errors import EnvironmentTrouble
 from automation.model import Project
-from automation.process import last_line, run
+from automation.process import last_line
 from automation.results import Result, finds_nothing, judge, skip
-from automation.toolenv import tool
+from automation.trivy import call, trivy
 
 _SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
 _SECRET_CONFIG = Path(__file__).with_name("trivy-secret.yaml")
@@ -56,29 +56,6 @@ def scan(
         for found in scanned:
             results += found
     return results
-
-
-def trivy(
-    words: list[str | Path], output: Path, env: Mapping[str, str] | None = None
-) -> tuple[dict[str, Any], str]:
-    """Trivy's JSON answer, or an empty one and the error it ended with."""
-    done = run(
-        [
-            tool("trivy"),
-            *words,
-            "--quiet",
-            "--format",
-            "json",
-            "--output",
-            output,
-            "--skip-version-check",
-        ],
-        env=env,
-        timeout=900,
-    )
-    if done.returncode:
-        return {}, done.stderr
-    return json.loads(output.read_text(encoding="utf-8")), ""
 
 
 def _sources(root: Path, gate: set[str]) -> list[Result]:
@@ -324,12 +301,9 @@ def _vulnerabilities(
 
 def _sbom(name: str, output: Path, reports: Path) -> Result:
     target = output.with_name(f"sbom-{name}.cdx.json")
-    done = run(
-        [tool("trivy"), "convert", "--quiet", "--format", "cyclonedx", "--output", target, output],
-        timeout=120,
-    )
+    error = call(["convert", "--format=cyclonedx", output], target, None, 120)
     count = 0
-    if done.returncode == 0:
+    if not error:
         count = len(json.loads(target.read_text(encoding="utf-8")).get("components") or [])
         shutil.copy(target, reports)
     return judge(
@@ -339,6 +313,6 @@ def _sbom(name: str, output: Path, reports: Path) -> Result:
         container=name,
         expected="the packages of the image",
         measured=f"{count} components",
-        detail=last_line(done.stderr) if done.returncode else f"{reports.name}/{target.name}",
+        detail=last_line(error) if error else f"{reports.name}/{target.name}",
         fix="`trivy image --format cyclonedx` shows what went wrong",
     )
