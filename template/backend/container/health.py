@@ -9,7 +9,6 @@ by all who wait for it and kept for a moment, so that probes cost next to nothin
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +17,8 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from container.settings import Settings
 
@@ -31,16 +31,9 @@ type Check = Callable[[], object]
 logger = logging.getLogger(__name__)
 
 
-def answer(status: int, content: Mapping[str, Any], *headers: tuple[bytes, bytes]) -> list[Message]:
+def answer(status: int, content: Mapping[str, Any], **headers: str) -> JSONResponse:
     """Encode a response once, to be sent many times."""
-    body = json.dumps(content, separators=(",", ":")).encode()
-    standard = [(b"content-type", b"application/health+json"), (b"cache-control", b"no-store")]
-    headers = (*standard, (b"content-length", b"%d" % len(body)), *headers)
-    start = {"type": "http.response.start", "status": status, "headers": headers}
-    return [start, {"type": "http.response.body", "body": body}]
-
-
-NOT_ALLOWED = answer(405, {"status": "warn", "output": "GET or HEAD only"}, (b"allow", b"GET, HEAD"))
+    return JSONResponse(content, status, {"cache-control": "no-store", **headers}, "application/health+json")
 
 
 async def run(check: Check) -> None:
@@ -61,25 +54,24 @@ class Health:
             "serviceId": settings.taskflow_title,
         }
         self._live = answer(200, {"status": "pass", **self._identity})
-        self._reading: asyncio.Task[list[Message]] | None = None
+        self._not_allowed = answer(405, {"status": "warn", "output": "GET or HEAD only"}, allow="GET, HEAD")
+        self._reading: asyncio.Task[JSONResponse] | None = None
         self._expires = 0.0
         self._running: dict[str, asyncio.Task[None]] = {}
         self._outputs: dict[str, str | None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else None
-        if path not in (LIVE, READY):
-            await self._layers(scope, receive, send)
-            return
-        given = self._live if scope["method"] in ("GET", "HEAD") else NOT_ALLOWED
+        given: ASGIApp = self._layers
+        if path in (LIVE, READY):
+            given = self._live if scope["method"] in ("GET", "HEAD") else self._not_allowed
         if given is self._live and path == READY:
             if self._reading is None or (self._reading.done() and time.monotonic() >= self._expires):
                 self._reading = asyncio.create_task(self._read())
             given = await asyncio.shield(self._reading)
-        for message in given:
-            await send(message)
+        await given(scope, receive, send)
 
-    async def _read(self) -> list[Message]:
+    async def _read(self) -> JSONResponse:
         checks: Mapping[str, Check] = getattr(getattr(self._app, "state", None), "health_checks", {})
         readings = await asyncio.gather(*(self._check(name, check) for name, check in checks.items()))
         status = "fail" if any(reading["status"] == "fail" for reading in readings) else "pass"

@@ -19,15 +19,11 @@ class Server(uvicorn.Server):
     Closed at once, an idle connection would take along the request that its client is sending just then.
     """
 
-    def __init__(self, config: uvicorn.Config, leave_seconds: float) -> None:
-        super().__init__(config)
-        self._leave_seconds = leave_seconds
-
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take leave, for so many seconds at most, then finish and close as ever."""
+        """Take leave, for a third of the time there is to finish at most, then finish and close as ever."""
         self.server_state.default_headers.append((b"connection", b"close"))
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._leave_seconds
+        deadline = loop.time() + (self.config.timeout_graceful_shutdown or 0) / 3
         # uvicorn tells nobody when a connection ends.
         while self.server_state.connections and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
@@ -40,17 +36,17 @@ class Server(uvicorn.Server):
 
 def make_server(app: ASGIApp, settings: Settings) -> Server:
     """Make a server that ends within the settings' seconds once it is asked to."""
-    leave_seconds = settings.shutdown_seconds // 4
-    config = uvicorn.Config(
-        app,
-        host=settings.listen_address,  # type: ignore[arg-type] # None: a socket for each family that the machine has
-        port=settings.port,
-        loop="asyncio",  # uvloop would answer more requests, for 2 MB more of memory and of image.
-        log_config=None,  # The root logger's format holds for the server too.
-        access_log=False,  # `logs.AccessLog` writes it, without the health requests.
-        server_header=False,
-        proxy_headers=False,  # `ForwardedHeaders` reads them all.
-        timeout_keep_alive=75,  # Longer than a proxy's, so that it is the proxy that ends idle connections.
-        timeout_graceful_shutdown=settings.shutdown_seconds - leave_seconds,
+    return Server(
+        uvicorn.Config(
+            app,
+            host=settings.listen_address,  # type: ignore[arg-type] # None: by each family that the machine has
+            port=settings.port,
+            loop="asyncio",  # uvloop would answer more requests, for 2 MB more of memory and of image.
+            log_config=None,  # The root logger's format holds for the server too.
+            access_log=False,  # `logs.AccessLog` writes it, without the health requests.
+            server_header=False,
+            proxy_headers=False,  # `ForwardedHeaders` reads them all.
+            timeout_keep_alive=75,  # Longer than a proxy's, so that it is the proxy that ends idle connections.
+            timeout_graceful_shutdown=settings.shutdown_seconds - settings.shutdown_seconds // 4,
+        )
     )
-    return Server(config, leave_seconds)

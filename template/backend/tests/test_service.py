@@ -99,7 +99,7 @@ def test_a_busy_thread_does_not_hold_up_the_end() -> None:
             pass
 
         async def serve():
-            server = Server(uvicorn.Config(app, port=0, lifespan="off"), 0)
+            server = Server(uvicorn.Config(app, port=0, lifespan="off"))
             loop = asyncio.get_running_loop()
             loop.run_in_executor(None, time.sleep, 60)
             loop.call_later(0.5, setattr, server, "should_exit", True)
