@@ -558,6 +558,9 @@ class Scan(_Entry):
         default=("HIGH", "CRITICAL"), min_length=1
     )
     licences: Licences = Licences()
+    database_days: int = Field(
+        default=7, ge=1, description="How old the vulnerability database may be."
+    )
 
 
 # Written by the automation, removed by `invoke clean`, or somebody else's sources: at the top, …

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from automation.errors import EnvironmentTrouble
 from automation.model import Project
 from automation.process import last_line
 from automation.results import Result, finds_nothing, judge, skip
-from automation.trivy import call, trivy
+from automation.trivy import call, database_made, trivy
 
 _SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
 _SECRET_CONFIG = Path(__file__).with_name("trivy-secret.yaml")
@@ -55,7 +56,25 @@ def scan(
         results = sources.result()
         for found in scanned:
             results += found
-    return results
+    return [*results, _database(project.scan.database_days, offline)]
+
+
+def _database(most: int, offline: bool) -> Result:
+    """Whether the database knows what was found lately; trivy itself takes one of any age."""
+    id, title = "scan.database", "age of the vulnerability database"
+    made = None if offline else database_made()
+    if made is None:
+        return skip(id, title, "--offline was asked for" if offline else "there is none")
+    days = (datetime.now(UTC) - made).days
+    return judge(
+        id,
+        title,
+        days <= most,
+        expected=f"at most {most} days",
+        measured=f"{days} days, of {made:%Y-%m-%d}",
+        fix="let trivy update it: take TRIVY_SKIP_DB_UPDATE away, or update the mirror that "
+        "TRIVY_DB_REPOSITORY names; how old it may be is `database-days` below [scan]",
+    )
 
 
 def _sources(root: Path, gate: set[str]) -> list[Result]:

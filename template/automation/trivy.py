@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +59,27 @@ def call(
     words: list[str | Path], output: Path, env: Mapping[str, str] | None, seconds: float
 ) -> str:
     """Have it write a file; what it said if it failed, which is never nothing."""
-    neutral = {name: None for name in os.environ if _is_left_out(name)}
-    done = run(
-        [tool("trivy"), *words, "--quiet", "--config=", "--output", output],
-        env={**neutral, **(env or {})},
-        timeout=seconds,
-    )
+    done = _run([*words, "--quiet", "--output", output], env, seconds)
     return (done.stderr.strip() or f"exit code {done.returncode}") if done.returncode else ""
+
+
+def database_made() -> datetime | None:
+    """When its vulnerability database was made; None where there is none."""
+    done = _run(["version", "--format=json"], None, 60)
+    try:
+        text = json.loads(done.stdout)["VulnerabilityDB"]["UpdatedAt"]
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _run(
+    words: list[str | Path], env: Mapping[str, str] | None, seconds: float
+) -> subprocess.CompletedProcess[str]:
+    neutral = {name: None for name in os.environ if _is_left_out(name)}
+    return run(
+        [tool("trivy"), *words, "--config="], env={**neutral, **(env or {})}, timeout=seconds
+    )
 
 
 def _is_left_out(name: str) -> bool:

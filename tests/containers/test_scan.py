@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,6 +101,7 @@ def test_a_service_in_order_passes_and_says_what_offline_left_out(
     assert {result.id for result in results} == {
         *(f"scan.{check}" for check in FAULTS),
         "scan.vulnerabilities",
+        "scan.database",
     }
     vulnerabilities = by_id(results, "scan.vulnerabilities")
     assert vulnerabilities.status is Status.SKIPPED
@@ -168,10 +170,17 @@ def vulnerabilities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     database = Path(__file__).parent / "vulnerabilities" / "db"
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "db").mkdir()
-    for name in ("trivy.db", "metadata.json"):
-        (tmp_path / "cache" / "db" / name).write_bytes((database / name).read_bytes())
+    (tmp_path / "cache/db/trivy.db").write_bytes((database / "trivy.db").read_bytes())
+    made_before(tmp_path, days=0)
     monkeypatch.setenv("TRIVY_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("TRIVY_SKIP_DB_UPDATE", "true")
+
+
+def made_before(folder: Path, *, days: int) -> None:
+    """Write when the database in this folder's cache was made."""
+    made = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+    metadata = {"Version": 2, "UpdatedAt": made, "DownloadedAt": made, "NextUpdate": made}
+    (folder / "cache/db/metadata.json").write_text(json.dumps(metadata))
 
 
 def installing(folder: str, *names: str) -> str:
@@ -182,6 +191,21 @@ def installing(folder: str, *names: str) -> str:
         f" > {folder}/{name}-1.0.dist-info/METADATA\n"
         for name in names
     )
+
+
+@pytest.mark.usefixtures("vulnerabilities")
+@pytest.mark.parametrize(
+    ("days", "most", "fails"), [(7, "", False), (9, "", True), (9, "database-days = 9", False)]
+)
+def test_an_old_database_is_no_pass(
+    days: int, most: str, fails: bool, service: Service, tmp_path: Path
+) -> None:
+    made_before(tmp_path, days=days)
+    with (service.folder / "taskflow.toml").open("a") as model:
+        model.write(f"\n[scan]\n{most}\n")
+    results = run(service, offline=False)
+    assert failed(results) == ({"scan.database"} if fails else set())
+    assert by_id(results, "scan.database").measured.startswith(f"{days} days, of 2")
 
 
 @pytest.mark.usefixtures("vulnerabilities")
