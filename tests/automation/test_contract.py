@@ -158,7 +158,7 @@ DOCKERFILE = {
     "the backend's URL baked in": Fault("run-time-environment", [Edit("EXPOSE 3000", "ENV API_URL=http://backend:8000\nEXPOSE 3000")], "nothing baked in", "API_URL", "frontend/Dockerfile"),
     "another base": Fault("base", [Edit("ARG BASE_IMAGE=python:3.13-slim", "ARG BASE_IMAGE=python:3.12-slim")], "python:3.13-slim", "python:3.12-slim"),
     "a base without argument": Fault("base", [Edit(r"FROM \$\{BASE_IMAGE\}", "FROM debian:12 AS x\nFROM x")], "python:3.13-slim", "debian:12"),
-    "another builder": Fault("stages", [Edit("ARG BUILDER_IMAGE=python:3.13-slim", "ARG BUILDER_IMAGE=python:3.13")], "python:3.13-slim", "3 from python:3.13, python:3.13-slim"),
+    "another builder": Fault("stages", [Edit("ARG BUILDER_IMAGE=python:3.13-slim", "ARG BUILDER_IMAGE=python:3.13")], "python:3.13-slim", "2 from python:3.13, python:3.13-slim"),
     "a third image": Fault("stages", [Edit(BUILD, "FROM golang:1 AS tools\n" + IN_BUILD)], "python:3.13-slim", "golang:1"),
     "one stage": Fault("stages", [Edit(r"(?s)FROM \$\{BUILDER_IMAGE\} AS build\n.*?(?=FROM \$\{BASE_IMAGE\}\n)", ""), Edit(r"(?:COPY [^\n]*--from=[^\n]*\n)+", "")], "2 or more stages", "1 from python:3.13-slim"),
     "a label missing": Fault("labels", [Edit(r"\s*\S+image\.revision=\S*", "")], "all present", "missing revision"),
@@ -208,7 +208,7 @@ DOCKERIGNORE = {
     "sources kept out": Fault("includes", [Edit(END, "\nsrc\n")], "nothing missing", "kept out: src by `src` in line", BACKEND_IGNORE),
     "all kept out": Fault("includes", [Edit(END, "\n*\n")], "nothing missing", "kept out: requirements-build.txt by `*` in line", BACKEND_IGNORE),
     "the lock file kept out": Fault("includes", [Edit(END, "\n**/package-lock.json\n")], "nothing missing", "kept out: package-lock.json by `**/package-lock.json`", FRONTEND_IGNORE),
-    "a file of no kind kept out": Fault("includes", [Edit(END, "\n!container/*\ncontainer/install.sh\n")], "nothing missing", "kept out: container/install.sh by `container/install.sh` in line", BACKEND_IGNORE),
+    "a file of no kind kept out": Fault("includes", [Edit(END, "\nrequirements-build.txt\n")], "nothing missing", "kept out: requirements-build.txt by `requirements-build.txt` in line", BACKEND_IGNORE),
     "a folder emptied": Fault("includes", [Edit(END, "\nsrc/**\n")], "nothing missing", "kept out: src by `src/**`", BACKEND_IGNORE),
     "the part that is served kept out": Fault("includes", [Edit(END, "\n**/main.py\n")], "nothing missing", "kept out: src/app/main.py by `**/main.py` in line", BACKEND_IGNORE),
     "a part of the whole kept out": Fault("includes", [Edit(END, "\nsrc/app/*.tsx\n")], "nothing missing", "kept out: src/app/page.tsx by `src/app/*.tsx` in line", FRONTEND_IGNORE),
@@ -549,7 +549,7 @@ def test_what_the_instructions_take_reaches_them(case: str, project: Path) -> No
     for name in ("a", "b"):
         (backend / "conf" / f"{name}.toml").touch()
     Edit(LAST, f"{instruction}\nUSER 1001:1001\n").apply(backend / "Dockerfile")
-    Edit(r"(?m)^COPY container/install\.sh.*\n", "").apply(backend / "Dockerfile")
+    Edit(r"(?m)^COPY requirements-build\.txt.*\n", "").apply(backend / "Dockerfile")
     Edit(END, f"\n!conf\n{ignored}\n").apply(backend / ".dockerignore")
     failed = failures(checked(project))
     assert set(failed) == ({"dockerignore.includes"} if lost else set())

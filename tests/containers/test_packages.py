@@ -58,7 +58,7 @@ if __name__ == "__main__":
     typer.run(greet)
 '''
 PRIVATE = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
-# Files that differ from what their package has published, and modules that each start would compile.
+# Files that differ from what their package has published, and modules besides the owner's that each start would compile.
 INSPECT = """
 import base64, hashlib, json, os, sys
 from importlib.metadata import distributions
@@ -76,7 +76,8 @@ specs = [module.__spec__ for module in list(sys.modules.values()) if getattr(mod
 print(json.dumps({
     "files": len(files) > 500,
     "changed": [str(file) for file in files if differs(file)],
-    "uncompiled": [spec.name for spec in specs if spec.cached and not os.path.exists(spec.cached)],
+    "uncompiled": [spec.name for spec in specs
+        if spec.cached and not os.path.exists(spec.cached) and not spec.origin.startswith("/app/src/")],
 }))
 """
 
