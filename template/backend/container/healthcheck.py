@@ -3,19 +3,14 @@
 import socket
 import sys
 
-
-def main(url: str) -> int:
-    host, _, path = url.removeprefix("http://").partition("/")
-    name, _, port = host.rpartition(":")
-    try:
-        with socket.create_connection((name.strip("[]"), int(port)), timeout=2) as connection:
-            connection.sendall(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-            status = connection.recv(12)
-    except OSError as error:
-        status = str(error).encode()
-    print(f"{url}: {status.decode(errors='replace')}")
-    return 0 if status.endswith(b" 200") else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+url = sys.argv[1]
+host, _, path = url.removeprefix("http://").partition("/")
+name, _, port = host.rpartition(":")
+try:
+    with socket.create_connection((name.strip("[]"), int(port)), timeout=2) as connection:
+        connection.sendall(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        status = connection.recv(12)
+except OSError as error:
+    status = str(error).encode()
+print(f"{url}: {status.decode(errors='replace')}")
+sys.exit(not status.endswith(b" 200"))
