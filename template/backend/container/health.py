@@ -17,7 +17,7 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from container.settings import Settings
@@ -26,14 +26,11 @@ LIVE, READY = "/api/health/live", "/api/health"
 TIMEOUT = 0.8  # seconds a check has to answer: below what any probe allows
 MAX_AGE = {"pass": 2.0, "fail": 1.0}  # seconds a reading holds
 
+NOT_ALLOWED = PlainTextResponse("GET or HEAD only", 405, {"allow": "GET, HEAD"})
+
 type Check = Callable[[], object]
 
 logger = logging.getLogger(__name__)
-
-
-def answer(status: int, content: Mapping[str, Any], **headers: str) -> JSONResponse:
-    """Encode a response once, to be sent many times."""
-    return JSONResponse(content, status, {"cache-control": "no-store", **headers}, "application/health+json")
 
 
 async def run(check: Check) -> None:
@@ -48,13 +45,9 @@ class Health:
 
     def __init__(self, layers: ASGIApp, app: object, settings: Settings) -> None:
         self._layers, self._app = layers, app
-        self._identity = {
-            "version": settings.taskflow_version,
-            "releaseId": settings.taskflow_revision,
-            "serviceId": settings.taskflow_title,
-        }
-        self._live = answer(200, {"status": "pass", **self._identity})
-        self._not_allowed = answer(405, {"status": "warn", "output": "GET or HEAD only"}, allow="GET, HEAD")
+        names = {"version": "taskflow_version", "releaseId": "taskflow_revision", "serviceId": "taskflow_title"}
+        self._identity = {key: getattr(settings, name) for key, name in names.items()}
+        self._live = self._answer("pass")
         self._reading: asyncio.Task[JSONResponse] | None = None
         self._expires = 0.0
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -64,23 +57,27 @@ class Health:
         path = scope["path"] if scope["type"] == "http" else None
         given: ASGIApp = self._layers
         if path in (LIVE, READY):
-            given = self._live if scope["method"] in ("GET", "HEAD") else self._not_allowed
+            given = self._live if scope["method"] in ("GET", "HEAD") else NOT_ALLOWED
         if given is self._live and path == READY:
             if self._reading is None or (self._reading.done() and time.monotonic() >= self._expires):
                 self._reading = asyncio.create_task(self._read())
             given = await asyncio.shield(self._reading)
         await given(scope, receive, send)
 
+    def _answer(self, status: str, **checks: object) -> JSONResponse:
+        """Encode a response once, to be sent many times."""
+        content = {"status": status, **self._identity, **checks}
+        code, headers = 503 if status == "fail" else 200, {"cache-control": "no-store"}
+        return JSONResponse(content, code, headers, "application/health+json")
+
     async def _read(self) -> JSONResponse:
         checks: Mapping[str, Check] = getattr(getattr(self._app, "state", None), "health_checks", {})
         readings = await asyncio.gather(*(self._check(name, check) for name, check in checks.items()))
         status = "fail" if any(reading["status"] == "fail" for reading in readings) else "pass"
-        content: dict[str, Any] = {"status": status, **self._identity}
-        if readings:
-            pairs = zip(checks, readings, strict=True)
-            content["checks"] = {f"{name}:responseTime": [reading] for name, reading in pairs}
         self._expires = time.monotonic() + MAX_AGE[status]
-        return answer(200 if status == "pass" else 503, content)
+        pairs = zip(checks, readings, strict=True)
+        said = {f"{name}:responseTime": [reading] for name, reading in pairs}
+        return self._answer(status, **({"checks": said} if said else {}))
 
     async def _check(self, name: str, check: Check) -> dict[str, Any]:
         now, started = datetime.now(UTC), time.perf_counter()

@@ -45,10 +45,8 @@ def set_up_logs(settings: Settings) -> None:
     logging.captureWarnings(True)
     log = logging.getLogger("app")
     sys.excepthook = lambda *error: log.critical("uncaught exception", exc_info=error)
-    threading.excepthook = lambda hook: log.critical(
-        "uncaught exception in thread %s",
-        hook.thread.name if hook.thread else "",
-        exc_info=(hook.exc_type, hook.exc_value or hook.exc_type(), hook.exc_traceback),
+    threading.excepthook = lambda hook: sys.excepthook(
+        hook.exc_type, hook.exc_value or hook.exc_type(), hook.exc_traceback
     )
     sys.unraisablehook = lambda hook: log.error("%s", hook.err_msg or "exception ignored", exc_info=hook.exc_value)
 
