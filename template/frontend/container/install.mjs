@@ -1,47 +1,32 @@
-// Installs what the lock file says, whichever package manager's it is, and nothing else. npm is there; the others are
-// taken from its registry, in the version that package.json names as `packageManager`.
+// Installs what the lock file says, whichever package manager's it is. npm is there; others come from its
+// registry, in the version that package.json names as `packageManager`.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 
 const LOCKS = { "package-lock.json": "npm", "pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn" };
-
-/**
- * @param {string} fault
- * @returns {never}
- */
 function refuse(fault) {
   console.error(`install: ${fault}`);
   process.exit(1);
 }
 
-const found = Object.entries(LOCKS).filter(([file]) => existsSync(file));
-const [[lock, manager] = ["", ""], another] = found;
+const [lock, another] = Object.keys(LOCKS).filter((file) => existsSync(file));
 if (!lock) refuse(`there is no lock file: commit one of ${Object.keys(LOCKS).join(", ")}`);
-if (another) refuse(`${lock} and ${another[0]} may disagree: keep the one of your package manager`);
-
-const { packageManager = "" } = JSON.parse(readFileSync("package.json", "utf8"));
-// A hash may follow the version.
-const [named, version] = packageManager.split("+")[0].split("@");
-if (named && named !== manager)
-  refuse(`package.json names ${named} as its packageManager, but ${lock} is there`);
-
-const frozen = ["install", "--frozen-lockfile"];
-const exec = ["exec", "--yes"];
-let words = version ? [...exec, `npm@${version}`, "--", "ci"] : ["ci"];
-if (manager === "pnpm") words = [...exec, `pnpm@${version ?? 10}`, "--", ...frozen];
-if (manager === "yarn") {
-  const classic = version ? version.startsWith("1.") : !/^__metadata:/m.test(readFileSync(lock, "utf8"));
-  words = classic
-    ? [...exec, `yarn@${version ?? 1}`, "--", ...frozen]
-    : // From version 2 on it is another package, and frozen is called immutable.
-      [...exec, `--package=@yarnpkg/cli-dist@${version ?? 4}`, "--", "yarn", "install", "--immutable"];
-}
-console.log(`install: npm ${words.join(" ")}`);
-
-const env = { ...process.env };
+if (another) refuse(`${lock} and ${another} may disagree: keep the one of your package manager`);
+const { packageManager = LOCKS[lock] } = JSON.parse(readFileSync("package.json", "utf8"));
+const [manager, version] = packageManager.split(/[@+]/); // A hash may follow the version.
+if (manager !== LOCKS[lock]) refuse(`package.json names ${manager} as packageManager, but ${lock} is there`);
+// From version 2 on yarn is another package, and frozen is called immutable.
+const yarn1 = version ? version.startsWith("1.") : !/^__metadata:/m.test(readFileSync(lock, "utf8"));
+const words = {
+  npm: version ? `exec --yes npm@${version} -- ci` : "ci",
+  pnpm: `exec --yes pnpm@${version ?? 10} -- install --frozen-lockfile`,
+  yarn: yarn1
+    ? `exec --yes yarn@${version ?? 1} -- install --frozen-lockfile`
+    : `exec --yes --package=@yarnpkg/cli-dist@${version ?? 4} -- yarn install --immutable`,
+}[manager];
+console.log(`install: npm ${words}`);
 // The release of yarn that a project may carry is not there yet; and yarn knows no setting of npm's.
-env.YARN_IGNORE_PATH ??= "1";
-const registry = env.NPM_CONFIG_REGISTRY ?? env.npm_config_registry;
-if (registry) env.YARN_NPM_REGISTRY_SERVER ??= registry;
-const [program = "", ...before] = env.npm_execpath ? [process.execPath, env.npm_execpath] : ["npm"];
-process.exit(spawnSync(program, [...before, ...words], { stdio: "inherit", env }).status ?? 1);
+const registry = process.env.NPM_CONFIG_REGISTRY ?? process.env.npm_config_registry;
+const env = { YARN_IGNORE_PATH: "1", YARN_NPM_REGISTRY_SERVER: registry, ...process.env };
+const [npm, ...script] = env.npm_execpath ? [process.execPath, env.npm_execpath] : ["npm"];
+process.exit(spawnSync(npm, [...script, ...words.split(" ")], { stdio: "inherit", env }).status ?? 1);

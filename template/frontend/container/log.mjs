@@ -1,36 +1,23 @@
-// Turns everything the server prints into one JSON line per event: level, time, message.
+// Turns everything the server prints, warns of or crashes by into one JSON line: level, time, message.
 import { formatWithOptions, stripVTControlCharacters } from "node:util";
 
-/** @typedef {"debug" | "info" | "warn" | "error" | "fatal"} Level */
-
-/**
- * @param {Level} level
- * @param {unknown[]} values
- */
 export function log(level, ...values) {
-  const error = values.find((value) => value instanceof Error);
+  const stack = values.find((value) => value instanceof Error)?.stack;
   const words = values.map((value) => (value instanceof Error ? value.message : value));
-  const message = stripVTControlCharacters(
-    formatWithOptions({ breakLength: Infinity, compact: true }, ...words),
-  )
-    // Next.js opens its lines with a symbol.
-    .replace(/^[\s▲○✓⨯⚠»-]+/u, "");
-  const line = { level, time: new Date().toISOString(), message: message.trim(), stack: error?.stack };
-  process.stdout.write(`${JSON.stringify(line)}\n`);
+  const text = formatWithOptions({ breakLength: Infinity, compact: true }, ...words);
+  // Next.js opens its lines with a symbol, and sets some apart by empty ones.
+  const message = stripVTControlCharacters(text).replace(/^[\s▲○✓⨯⚠»-]+|\s+$/gu, "");
+  const line = JSON.stringify({ level, time: new Date().toISOString(), message, stack });
+  if (message) process.stdout.write(`${line}\n`);
 }
 
-/** Sends console, warnings and crashes through `log`. */
-export function logEverything() {
-  console.log = console.info = (...values) => log("info", ...values);
-  console.debug = console.trace = (...values) => log("debug", ...values);
-  console.warn = (...values) => log("warn", ...values);
-  console.error = (...values) => log("error", ...values);
-  process.removeAllListeners("warning");
-  process.on("warning", (warning) => log("warn", warning));
-  process.on("uncaughtException", (error) => {
-    // Once it has started, Next.js has a listener of its own: it logs and goes on serving.
-    if (process.listenerCount("uncaughtException") > 1) return;
-    log("fatal", error);
-    process.exit(1);
-  });
+export function die(fault, code = 1) {
+  log("fatal", fault);
+  process.exit(code);
 }
+
+const LEVELS = { log: "info", info: "info", debug: "debug", trace: "debug", warn: "warn", error: "error" };
+for (const [name, level] of Object.entries(LEVELS)) console[name] = (...values) => log(level, ...values);
+process.removeAllListeners("warning").on("warning", (warning) => log("warn", warning));
+// Once it has started, Next.js has a listener of its own: it logs and goes on serving.
+process.on("uncaughtException", (error) => process.listenerCount("uncaughtException") > 1 || die(error));

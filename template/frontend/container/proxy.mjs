@@ -1,251 +1,148 @@
-// Passes what is asked below /api/ on to the backend, before Next.js sees it: one origin serves the browser both.
+// Passes what is asked below /api/ on to the backend before Next.js sees it: one origin has both.
 import { BlockList, isIP } from "node:net";
 import { pipeline } from "node:stream";
+import { urlToHttpOptions } from "node:url";
+import manifest from "../.next/routes-manifest.json" with { type: "json" };
+import { http, send } from "./answers.mjs";
+import { die } from "./log.mjs";
 
-// Longer than any healthy network needs to connect, short enough for a person waiting.
-const CONNECT_MS = 3_000;
-// The longest silence before an answer's first line; afterwards silence is its right, for streams may rest.
-const SILENCE_MS = 60_000;
-// A connection idle longer than this may already be closed at the backend's side.
-const KEEP_ALIVE_MS = 4_000;
+const CONNECT_MS = 3_000; // Longer than any healthy network needs, short enough for a person waiting.
+const SILENCE_MS = 60_000; // Before an answer's first line; then silence is its right, for streams may rest.
+const KEEP_ALIVE_MS = 4_000; // Idle for longer, a connection may already be closed at the backend's side.
 // Who may say for whom it asks: private addresses and this machine, as in the chart's backend.
 const PRIVATE = "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7";
-
-// Headers that belong to one connection, not to the message (RFC 9110, 7.6.1).
-const HOP_BY_HOP =
-  "connection,keep-alive,proxy-authenticate,proxy-authorization,proxy-connection,te,trailer,transfer-encoding,upgrade";
+// Headers for the next server alone, not for whoever gets the message in the end (RFC 9110, 7.6.1).
+const HOP_BY_HOP = "connection,expect,host,keep-alive,proxy-connection,te,trailer,transfer-encoding,upgrade";
+const UPGRADE = { connection: "upgrade", upgrade: "websocket" };
 // An encoded dot segment would leave /api/ behind a server that decodes first.
 const DOT_SEGMENT = /(^|\/|%2f|\\|%5c)(\.|%2e){1,2}(\/|%2f|\\|%5c|$)/i;
+const READS = /^(GET|HEAD)$/;
 
-/** @typedef {import("node:http").IncomingMessage} Request */
-/** @typedef {import("node:http").ServerResponse} Response */
+const { API_URL = "", FORWARDED_ALLOW_IPS = PRIVATE } = process.env;
+// The URL parser would drop or rewrite silently what does not belong there.
+if (!/^https?:\/\/[^\s"'`\\/?#@]+(\/[^\s"'`\\?#]*)?$/i.test(API_URL) || !URL.canParse(API_URL))
+  die("API_URL is not set to the backend's plain absolute URL, such as http://backend:8000", 78);
+// So that `${process.env.API_URL}/api/…` is right in the application, however it was given.
+process.env.API_URL = API_URL.replace(/\/+$/, "");
+const backend = new URL(API_URL);
+const prefix = backend.pathname.replace(/\/+$/, "");
+const { Agent } = process.getBuiltinModule(`node:${backend.protocol.slice(0, -1)}`);
+const agent = new Agent({ keepAlive: true, timeout: KEEP_ALIVE_MS, maxFreeSockets: 16 });
+export const { basePath, staticRoutes, dynamicRoutes } = manifest;
+const routes = [...staticRoutes, ...dynamicRoutes].filter(({ page }) => page.startsWith("/api/"));
+const own = routes.map(({ regex }) => new RegExp(regex));
 
-/**
- * @param {string | undefined} value FORWARDED_ALLOW_IPS: addresses and networks, or `*`
- * @returns {(address: string) => boolean}
- */
-function trusting(value = PRIVATE) {
-  if (value.trim() === "*") return () => true;
-  const list = new BlockList();
-  try {
-    for (const entry of value.split(",").map((text) => text.trim())) {
-      const [address = "", bits] = entry.split("/");
-      const family = isIP(address) === 6 ? "ipv6" : "ipv4";
-      if (bits) list.addSubnet(address, Number(bits), family);
-      else if (entry) list.addAddress(address, family);
-    }
-  } catch {
-    throw new Error("FORWARDED_ALLOW_IPS is neither `*` nor addresses and networks with commas between them");
+const proxies = new BlockList();
+try {
+  for (const entry of FORWARDED_ALLOW_IPS.replace(/^\s*\*\s*$/, "0.0.0.0/0,::/0").match(/[^\s,]+/g) ?? []) {
+    const [address, bits = isIP(address) === 6 ? 128 : 32] = entry.split("/");
+    proxies.addSubnet(address, Number(bits || Number.NaN), `ipv${isIP(address)}`);
   }
-  return (address) => isIP(address) > 0 && list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+} catch {
+  die("FORWARDED_ALLOW_IPS is neither `*` nor addresses and networks with commas between them", 78);
 }
 
-/**
- * @param {Response} response
- * @param {number} status
- * @param {string} title
- * @param {string} detail
- */
-function problem(response, status, title, detail) {
-  const body = JSON.stringify({ type: "about:blank", title, status, detail });
-  const headers = { "content-type": "application/problem+json", "cache-control": "no-store" };
-  response.writeHead(status, title, { ...headers, "content-length": Buffer.byteLength(body) }).end(body);
+/** The headers of a message that are meant for whoever gets it in the end. */
+export function endToEnd({ headers, headersDistinct }) {
+  const { "content-length": length, ...kept } = headersDistinct;
+  for (const name of `${HOP_BY_HOP},${headers.connection}`.toLowerCase().split(/[\s,]+/)) delete kept[name];
+  // Whatever `Connection` names: it says where the body ends. Last: after it Node.js makes bytes UTF-8.
+  return length ? { ...kept, "content-length": length } : kept;
 }
 
-/** @param {Request} message */
-function hopByHop(message) {
-  return new Set(`${HOP_BY_HOP},${message.headers.connection ?? ""}`.toLowerCase().split(/[\s,]+/));
+/** Asks as http.request()'s `options` say; `failed` hears why there is no answer with a status `below`. */
+export function relay(request, response, options, { failed, headersOf = endToEnd, below = 600, head }) {
+  const outgoing = http.request({ ...options, method: request.method });
+  const connecting = setTimeout(() => outgoing.destroy({ code: "no connection" }), CONNECT_MS);
+  const connected = () => clearTimeout(connecting);
+  outgoing.on("socket", (socket) => (socket.connecting ? socket.once("connect", connected) : connected()));
+  outgoing.on("timeout", () => outgoing.destroy({ code: "ETIMEDOUT" }));
+  outgoing.on("error", ({ code }) => {
+    connected();
+    // The browser may have gone away, or have part of an answer, which pipeline() breaks off.
+    if (!response.headersSent && !response.destroyed) failed(code, outgoing.reusedSocket);
+  });
+  // What is left of an upload that nobody waits for would hold up the connection.
+  response.once("close", () => outgoing.destroy() && request.unpipe(outgoing).resume());
+  outgoing.on("response", (answer) => {
+    if (answer.statusCode >= below) return outgoing.destroy({ code: answer.statusCode });
+    outgoing.setTimeout(0);
+    try {
+      response.writeHead(answer.statusCode, answer.statusMessage, headersOf(answer, options.path));
+    } catch (error) {
+      return outgoing.destroy(error); // Node.js reads what it does not write, such as a status below 100.
+    }
+    response.write("", "latin1"); // At once; flushHeaders() would make UTF-8 of the headers' bytes.
+    pipeline(answer, response, () => {});
+  });
+  outgoing.on("upgrade", (answer, socket, rest) => {
+    if (!head) return socket.destroy() && failed("an upgrade");
+    const browser = request.socket;
+    response.writeHead(101, { ...endToEnd(answer), ...UPGRADE }).flushHeaders();
+    response.detachSocket(browser);
+    browser.write(rest);
+    socket.setTimeout(0).write(head);
+    pipeline(browser, socket, browser, () => {});
+  });
+  // Announced, a body cannot be taken for the next request.
+  if (request.headers["transfer-encoding"]) outgoing.setHeader("transfer-encoding", "chunked");
+  request.pipe(outgoing);
 }
 
-/**
- * @param {URL} backend
- * @param {{basePath: string, staticRoutes: {page: string, regex: string}[], dynamicRoutes: {page: string, regex: string}[]}} manifest
- *   Next.js's routes: one of the application's own below /api/ is Next.js's to answer
- * @param {string} [allowed] FORWARDED_ALLOW_IPS
- * @returns {(request: Request, response: Response | undefined, head?: Buffer) => boolean} whether the request was the
- *   backend's; one to switch protocols has no response yet, and `head` came after it
- * @throws {Error} `allowed` cannot be read
- */
-export function proxyTo(backend, manifest, allowed) {
-  const trusts = trusting(allowed);
-  // Not imported: that would load all of fetch.
-  const { ServerResponse } = process.getBuiltinModule("node:http");
-  const { request: ask, Agent } = process.getBuiltinModule(
-    backend.protocol === "https:" ? "node:https" : "node:http",
-  );
-  const agent = new Agent({ keepAlive: true, timeout: KEEP_ALIVE_MS, maxFreeSockets: 16 });
-  const prefix = backend.pathname.replace(/\/+$/, "");
-  // URL keeps the brackets of an IPv6 address, a socket wants none.
-  const address = { hostname: backend.hostname.replace(/^\[|\]$/g, ""), port: backend.port };
-  const { basePath } = manifest;
-  const own = [...manifest.staticRoutes, ...manifest.dynamicRoutes]
-    .filter((route) => route.page.startsWith("/api/"))
-    .map((route) => new RegExp(route.regex));
+function askedOf(request, head) {
+  const headers = endToEnd(request);
+  const peer = request.socket.remoteAddress?.replace(/%.*/, "") ?? "";
+  const trusted = isIP(peer) > 0 && proxies.check(peer, `ipv${isIP(peer)}`);
+  for (const name of Object.keys(headers))
+    if (!trusted && /^(x-)?forwarded|^x-real-ip$/.test(name)) delete headers[name];
+  headers["x-forwarded-for"] = [headers["x-forwarded-for"] ?? [], peer].flat().join(", ");
+  headers["x-forwarded-host"] ??= request.headers.host ?? [];
+  headers["x-forwarded-proto"] ??= "http";
+  return { ...headers, ...(head && UPGRADE) };
+}
 
-  /** @param {string} location as the browser may know it: the backend's own address is nobody's business */
-  function withoutBackend(location) {
-    // With two slashes it names a host and leaves the protocol out.
-    const whole = location.startsWith("//") ? backend.protocol + location : location;
-    const target = URL.canParse(whole) ? new URL(whole) : undefined;
-    let path = location;
-    if (target?.host === backend.host) {
-      path = target.pathname + target.search + target.hash;
-      if (path.startsWith(`${prefix}/`)) path = path.slice(prefix.length);
-    }
-    return path.startsWith("/api/") ? basePath + path : path;
-  }
+/** The answer's headers without the backend's own address, which is nobody's business. */
+function answeredTo(answer, path) {
+  const headers = endToEnd(answer);
+  const target = URL.parse(headers.location?.[0] ?? "none:", backend.origin + path);
+  if (target?.host !== backend.host) return headers;
+  // More slashes than one would name a host.
+  const whole = (target.pathname + target.search + target.hash).replace(/^\/+/, "/");
+  const inner = whole.startsWith(`${prefix}/`) ? whole.slice(prefix.length) : whole;
+  return { ...headers, location: inner.startsWith("/api/") ? basePath + inner : inner };
+}
 
-  /** @param {Request} answer */
-  function answered(answer) {
-    const dropped = hopByHop(answer);
-    /** @type {string[]} */
-    const headers = [];
-    /** @type {string[]} */
-    const length = [];
-    for (let i = 0; i < answer.rawHeaders.length; i += 2) {
-      const [name = "", value = ""] = answer.rawHeaders.slice(i, i + 2);
-      if (dropped.has(name.toLowerCase())) continue;
-      if (name.toLowerCase() === "content-length") length.splice(0, 2, name, value);
-      else headers.push(name, name.toLowerCase() === "location" ? withoutBackend(value) : value);
-    }
-    // Last: after it Node.js reads the bytes of a Content-Disposition as UTF-8.
-    return [...headers, ...length];
-  }
+/** An answer to a request to switch protocols, on its bare connection. */
+function onSocket(request) {
+  const response = Object.assign(new http.ServerResponse(request), { shouldKeepAlive: false });
+  response.assignSocket(request.socket.on("error", () => {}));
+  return response.once("finish", () => request.socket.end());
+}
 
-  /** @param {Request} request */
-  function asked(request) {
-    /** @type {Record<string, string | string[] | undefined>} */
-    const headers = { ...request.headersDistinct };
-    const peer = request.socket.remoteAddress?.replace(/%.*/, "") ?? "";
-    const believed = trusts(peer);
-    for (const name of [...hopByHop(request), "expect", "host", "content-length"]) delete headers[name];
-    for (const name of Object.keys(headers))
-      if (!believed && /^(x-)?forwarded|^x-real-ip$/.test(name)) delete headers[name];
-    headers["x-forwarded-for"] = [headers["x-forwarded-for"] ?? [], peer].flat().join(", ");
-    headers["x-forwarded-host"] ??= request.headers.host ?? [];
-    headers["x-forwarded-proto"] ??= "http";
-    // Whatever `Connection` named: where the body ends is never left open. Last, as in an answer.
-    headers["content-length"] = request.headers["content-length"] ?? [];
-    if (request.headers["transfer-encoding"]) headers["transfer-encoding"] = "chunked";
-    return headers;
-  }
+/** Whether it was the backend's. A request to switch protocols has no response yet, and `head` after it. */
+export function proxied(request, given, head) {
+  const { method, headers, url } = request;
+  const whole = url.replace(/^https?:\/\/[^/?#]*/i, ""); // A target may be a whole URL.
+  const path = whole.slice(basePath.length);
+  const [name] = path.split("?");
+  if (!whole.startsWith(`${basePath}/api/`) || own.some((route) => route.test(name))) return false;
+  const response = given ?? onSocket(request);
+  const refuse = (status, detail) => send(response, status, { detail });
+  const { "content-length": length, "transfer-encoding": encoding } = headers;
+  if (DOT_SEGMENT.test(name)) return refuse(400, "The path contains a dot segment.");
+  if (head && method !== "GET") return refuse(400, "Only a GET can ask for another protocol.");
+  if (READS.test(method) && (Number(length) || encoding)) return refuse(400, `A ${method} has no body.`);
+  if (encoding && !/^chunked$/i.test(encoding)) return refuse(501, "Encode the body as chunked alone.");
 
-  /**
-   * @param {Request} request
-   * @param {Response} response
-   * @param {string} path
-   * @param {Buffer} [head]
-   */
-  function pass(request, response, path, head) {
-    const { method = "GET", headers } = request;
-    const hasBody = "content-length" in headers || "transfer-encoding" in headers;
-    const sent = asked(request);
-    if (head) Object.assign(sent, { connection: "upgrade", upgrade: headers.upgrade });
-    const outgoing = ask({
-      ...address,
-      path: prefix + path,
-      method,
-      headers: sent,
-      agent,
-      timeout: SILENCE_MS,
-    });
-    /** @param {string} code */
-    const end = (code) => outgoing.destroy(Object.assign(new Error(code), { code }));
-    const connecting = setTimeout(end, CONNECT_MS, "no connection");
-    const connected = () => clearTimeout(connecting);
-    outgoing.once("socket", (socket) =>
-      socket.connecting ? socket.once("connect", connected) : connected(),
-    );
-    outgoing.once("timeout", () => end("timeout"));
-
-    let over = false;
-    /** @param {{code?: string}} error */
-    const failed = ({ code }) => {
-      connected();
-      if (over) return;
-      over = true;
-      // The browser went away, or has part of an answer, which pipeline() then breaks off.
-      if (response.headersSent || response.destroyed) return;
-      const reads = /^(GET|HEAD|OPTIONS)$/.test(method) && !hasBody;
-      // The backend closed a kept connection just as it was taken again: what only reads may ask once more.
-      if (reads && !head && outgoing.reusedSocket && code === "ECONNRESET")
-        return pass(request, response, path);
-      // The code only: a message would name the backend's address.
-      console.error(`proxy: ${method} ${path.split("?")[0]}: ${code}`);
-      if (code === "timeout")
-        problem(response, 504, "Gateway Timeout", "The backend did not answer in time.");
-      else problem(response, 502, "Bad Gateway", "The backend cannot be reached.");
-    };
-    outgoing.on("error", failed);
-    // An answer that is none, such as 101 to who did not ask for it, ends without another word.
-    outgoing.on("close", () => response.headersSent || failed({ code: "no answer" }));
-    response.once("close", () => {
-      if (over) return;
-      outgoing.destroy();
-      // What is left of an upload that nobody waits for would hold up the connection.
-      request.unpipe(outgoing).resume();
-    });
-    outgoing.once("response", (answer) => {
-      outgoing.setTimeout(0);
-      try {
-        response.writeHead(answer.statusCode ?? 502, answer.statusMessage, answered(answer));
-      } catch {
-        // Node.js reads more than it writes, such as a status below 100.
-        return void outgoing.destroy();
-      }
-      // Sent at once, and as the bytes they came as: flushHeaders() would make UTF-8 of them.
-      response.write("", "latin1");
-      pipeline(answer, response, () => {});
-    });
-    if (head) {
-      outgoing.once("upgrade", (answer, socket, rest) => {
-        over = true;
-        const browser = request.socket;
-        response.detachSocket(browser);
-        const lines = answer.rawHeaders.map((text, i) => (i % 2 ? `${text}\r\n` : `${text}: `));
-        browser.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join("")}\r\n`, "latin1");
-        browser.write(rest);
-        socket.write(head);
-        for (const one of [browser, socket]) one.setTimeout(0);
-        pipeline(browser, socket, () => {});
-        pipeline(socket, browser, () => {});
-      });
-    }
-    if (hasBody) request.pipe(outgoing);
-    else outgoing.end();
-  }
-
-  /** @param {Request} request an answer to it, on its bare connection */
-  function onSocket(request) {
-    const response = new ServerResponse(request);
-    response.shouldKeepAlive = false;
-    response.assignSocket(request.socket);
-    response.once("finish", () => request.socket.end());
-    request.socket.on("error", () => {});
-    return response;
-  }
-
-  return (request, given, rest) => {
-    // A target may be a whole URL.
-    const whole = (request.url ?? "").replace(/^https?:\/\/[^/?#]*/i, "");
-    const path = whole.slice(basePath.length);
-    const [name = ""] = path.split("?");
-    if (!whole.startsWith(`${basePath}/api/`) || own.some((route) => route.test(name))) return false;
-    // Another protocol would lead past what is decided here: such an offer is left out, and the request answered.
-    const head = /^websocket$/i.test(request.headers.upgrade ?? "") ? rest : undefined;
-    const response = given ?? onSocket(request);
-    const { "content-length": length, "transfer-encoding": encoding = "chunked" } = request.headers;
-    if (DOT_SEGMENT.test(name)) problem(response, 400, "Bad Request", "The path contains a dot segment.");
-    else if (rest && request.method !== "GET")
-      problem(response, 400, "Bad Request", "Only a GET can ask for another protocol.");
-    else if (
-      /^(GET|HEAD)$/.test(request.method ?? "") &&
-      (Number(length) || "transfer-encoding" in request.headers)
-    )
-      problem(response, 400, "Bad Request", `A ${request.method} request has no body.`);
-    else if (encoding.toLowerCase() !== "chunked")
-      problem(response, 501, "Not Implemented", "Of transfer encodings chunked alone is known.");
-    else pass(request, response, path, head);
-    return true;
+  const failed = (fault, reused) => {
+    // The backend closed a kept connection just as it was taken again: what only reads may ask once more.
+    if (reused && fault === "ECONNRESET" && READS.test(method)) return proxied(request, response, head);
+    // The code only: a message would name the backend's address.
+    console.error(`proxy: ${method} ${name}: ${fault}`);
+    refuse(fault === "ETIMEDOUT" ? 504 : 502, "The backend does not answer.");
   };
+  const target = { ...urlToHttpOptions(backend), path: prefix + path, headers: askedOf(request, head) };
+  const options = { ...target, agent, timeout: SILENCE_MS };
+  relay(request, response, options, { headersOf: answeredTo, failed, head });
+  return true;
 }
