@@ -46,7 +46,7 @@ try {
 export function endToEnd({ headers, headersDistinct }) {
   const { "content-length": length, ...kept } = headersDistinct;
   for (const name of `${HOP_BY_HOP},${headers.connection}`.toLowerCase().split(/[\s,]+/)) delete kept[name];
-  // Whatever `Connection` names: it says where the body ends. Last: after it Node.js makes bytes UTF-8.
+  // Whatever `Connection` names; and last, for after it Node.js would make a Content-Disposition UTF-8.
   return length ? { ...kept, "content-length": length } : kept;
 }
 
