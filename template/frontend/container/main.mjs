@@ -10,9 +10,14 @@ const require = createRequire(new URL("../server.js", import.meta.url));
 const { createServer } = http;
 
 /** Next.js listens before its routes are loaded and the application's instrumentation.ts has done its part,
- * and serves errors for ever after where that fails. */
+ * and serves errors for ever after where that fails. One that is made otherwise is prepared once it listens. */
 function prepared(resolve) {
-  const { prototype } = require("next/dist/server/next-server").default;
+  let prototype;
+  try {
+    prototype = require("next/dist/server/next-server").default.prototype;
+  } catch {
+    return resolve();
+  }
   const { prepare } = prototype;
   prototype.prepare = function (...given) {
     const preparing = prepare.apply(this, given);
