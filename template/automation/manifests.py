@@ -154,6 +154,18 @@ class _Release:
         shared = dig(self.overrides, f"defaults.{path}", default)
         return dig(self.overrides, f"containers.{name}.{path}", shared)
 
+    def other_migration(self, pod: _Pod, box: Object) -> str:
+        """What a migration's Job runs, where taskflow.toml says otherwise and nobody asked for it."""
+        name = str(pod.labels.get(COMPONENT, "")).removesuffix("-migration")
+        model, command = self.project.containers.get(name), tuple(box.get("command") or ())
+        if box.get("name") != "migration" or not model or not model.migrate:
+            return ""
+        if command == model.migrate or self.override(name, "migration.command"):
+            return ""
+        return (
+            f"runs {' '.join(command)}, and `migrate` in taskflow.toml is {' '.join(model.migrate)}"
+        )
+
     def find(self, kind: str, name: object) -> Object:
         """The object of that kind and name, or an empty one."""
         for item in self.objects:
@@ -273,6 +285,8 @@ def _helpers(release: _Release) -> Result:
                 found.append(f"image {box.get('image')}")
             elif _user(pod, box) != container.user:
                 found.append(f"user {_user(pod, box)}")
+            elif said := release.other_migration(pod, box):
+                found.append(said)
             loosened = release.loosened(pod, box).items()
             found += [f"{key} {shown(value)}" for key, value in loosened]
         wrong += [f"{pod.name}: {fault}" for fault in dict.fromkeys(found)]

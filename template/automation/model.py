@@ -483,6 +483,10 @@ class Container(_Entry):
         default=60.0,
         description="How long an idle connection stays open: as long as a load balancer keeps its side.",
     )
+    migrate: tuple[str, ...] = Field(
+        default=(),
+        description="The image's command that makes its database's tables, as the chart's migration runs it.",
+    )
     budgets: Budgets
     build: ContainerBuild = ContainerBuild()
 
@@ -519,6 +523,12 @@ class Container(_Entry):
             raise _at("is a frontend's alone: state full paths here", "base-path")
         if self.base_path.endswith("/"):
             raise _at('ends with a slash; write it as Next.js takes it: "/shop"', "base-path")
+        return self
+
+    @model_validator(mode="after")
+    def _migration_has_a_program(self) -> Self:
+        if not all(self.migrate):
+            raise _at('has an empty word: write it as ["alembic", "upgrade", "head"]', "migrate")
         return self
 
     @model_validator(mode="after")

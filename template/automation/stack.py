@@ -9,7 +9,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from automation.engine import Engine, substitutes
 from automation.errors import EnvironmentTrouble, MachineTrouble, TaskflowError
 from automation.model import Access, Container, Project
 from automation.postgres import Postgres
-from automation.process import Say, last_line
+from automation.process import Completed, Say, last_line
 
 OWNER_LABEL = "io.taskflow.smoke"
 KEPT_LABEL = "io.taskflow.smoke.kept"
@@ -30,6 +30,8 @@ NO_ANSWER = (OSError, http.client.HTTPException)
 _LAST_WORDS = 800  # characters
 # What a client exits with where the command is no program, or is not there.
 _CANNOT_START = {126, 127}
+_NOT_RUN = 125  # the engine's own failure
+MIGRATION_SECONDS = 300  # as the chart gives its Job
 _EXECUTIONS = 3  # attempts
 _NOTES_END = 60.0  # seconds until the engine has noted that a container ended
 _UNKNOWN = "running"
@@ -327,24 +329,11 @@ class Stack:
         model = self.project.containers[name]
         handle = self.handle(f"{name}-{instance}" if instance else name)
         running = Running(name, model, handle, self.engine)
-        words = ["run", "--detach", "--name", handle, "--network", self.id, *self._labels(),
-                 *restrictions(model, writable=writable, tmp=not lasting_tmp),
+        values = self._environment(model, environment)
+        words = ["run", "--detach", "--name", handle,
+                 *self._options(model, values, writable=writable, tmp=not lasting_tmp),
                  "--publish", f"{self.engine.publishing}::{model.port}"]  # fmt: skip
         words += [] if instance else ["--network-alias", name]
-        if self.engine.name == "podman" and not writable:
-            # Podman would put a tmpfs over /var/tmp and /run; no cluster does.
-            words.append("--read-only-tmpfs=false")
-        given: dict[str, str | None] = {
-            variable: self.url(target) for variable, target in model.connects.items()
-        }
-        for variable in model.environment.required:
-            # What connects to nothing here comes from the caller's environment.
-            given.setdefault(variable, os.environ.get(variable))
-        given |= environment or {}
-        # By name, its value in the client's own environment: a command line is everybody's to read.
-        values = {variable: value for variable, value in given.items() if value is not None}
-        for variable in values:
-            words += ["--env", variable]
         for index, volume in enumerate(model.volumes):
             volume_name = f"{handle}-{index}"
             self.engine.call("volume", "create", *self._labels(), volume_name)
@@ -354,9 +343,6 @@ class Stack:
         if lasting_tmp:
             self.engine.call("volume", "create", *self._labels(), f"{handle}-tmp")
             words += ["--volume", f"{handle}-tmp:/tmp"]
-        words += self.host_entries(
-            {t: self.handle(t) for t in model.connects.values() if t in self.urls}
-        )
         running.launched = time.monotonic()
         done = self.engine.call(*words, *options, image, check=False, env=values)
         running.id = last_line(done.stdout)
@@ -367,6 +353,59 @@ class Stack:
         elif done.returncode:
             raise self.engine.failure(done, *words)
         return running
+
+    def migrate(
+        self,
+        name: str,
+        image: str,
+        *options: str,
+        environment: Mapping[str, str | None] | None = None,
+    ) -> Completed:
+        """Run a container's migration to its end, with the image and the environment that it has."""
+        model = self.project.containers[name]
+        program, *rest = model.migrate
+        values = self._environment(model, environment)
+        words = ["run", "--rm", "--entrypoint", program, *self._options(model, values), *options]
+        done = self.engine.call(
+            *words, image, *rest, check=False, env=values, timeout=MIGRATION_SECONDS
+        )
+        if done.returncode == _NOT_RUN:
+            raise self.engine.failure(done, *words)
+        return done
+
+    def _environment(
+        self, model: Container, environment: Mapping[str, str | None] | None
+    ) -> dict[str, str]:
+        """A container's variables and their values; None in `environment` leaves one out."""
+        given: dict[str, str | None] = {
+            variable: self.url(target) for variable, target in model.connects.items()
+        }
+        for variable in model.environment.required:
+            # What connects to nothing here comes from the caller's environment.
+            given.setdefault(variable, os.environ.get(variable))
+        given |= environment or {}
+        return {variable: value for variable, value in given.items() if value is not None}
+
+    def _options(
+        self,
+        model: Container,
+        variables: Iterable[str],
+        *,
+        writable: bool = False,
+        tmp: bool = True,
+    ) -> list[str]:
+        """The engine's options of whatever runs as the model has it on this run's network."""
+        words = ["--network", self.id, *self._labels()]
+        words += restrictions(model, writable=writable, tmp=tmp)
+        if self.engine.name == "podman" and not writable:
+            # Podman would put a tmpfs over /var/tmp and /run; no cluster does.
+            words.append("--read-only-tmpfs=false")
+        # By name, its value in the client's own environment: a command line is everybody's to read.
+        for variable in variables:
+            words += ["--env", variable]
+        return words + self.host_entries(
+            {t: self.handle(t) for t in model.connects.values() if t in self.urls}
+        )
 
     def wait(
         self, running: Running, path: str = "", beyond: float = 10.0, *, healthy: bool = True

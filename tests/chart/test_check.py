@@ -133,6 +133,31 @@ def test_a_mistake_is_found_by_its_own_check(case: str, project: Path) -> None:
     assert result.expected and result.measured and result.fix
 
 
+@pytest.mark.parametrize("command", ["[alembic, upgrade, head]", "[alembic, upgrade, next]"])
+def test_a_migration_is_the_one_that_the_model_names(command: str, project: Path) -> None:
+    (project / "chart/matrix.yaml").write_text(MATRIX)
+    replace(
+        project / "taskflow.toml",
+        "[containers.backend]\n",
+        '[containers.backend]\nmigrate = ["alembic", "upgrade", "head"]\n',
+    )
+    migration = f"    migration: {{enabled: true, command: {command}}}\n"
+    replace(project / "chart/values.yaml", "\n  backend:\n", f"\n  backend:\n{migration}")
+    failed = failures(check(project))
+    if "head" in command:
+        assert failed == {}
+    else:
+        [fault] = failed.values()
+        assert fault.id == "contract.chart.helpers"
+        assert "runs alembic upgrade next, and `migrate` in taskflow.toml is" in fault.measured
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1, text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
 def test_no_chart_is_said_and_nothing_else(project: Path) -> None:
     shutil.rmtree(project / "chart")
     [result] = check(project)

@@ -52,6 +52,7 @@ class Check:
 
 _HAS: dict[str, Callable[[Project, Container], bool]] = {
     "connection": lambda _, c: bool(c.connects),
+    "migration": lambda _, c: bool(c.migrate),
     "peer": lambda project, c: bool(set(c.connects.values()) - set(project.services)),
     "read-only volume": lambda _, c: any(v.access is Access.READ_ONLY for v in c.volumes),
     "read-write volume": lambda _, c: any(v.access is Access.READ_WRITE for v in c.volumes),
@@ -99,6 +100,7 @@ CHECKS = (
     Check("relations", "backend-away", "backend away: page says so", "health 200, page 200 and in words that the backend is away", "catch the failed call and render a notice; health asks this server alone", kinds=_F, needs="peer"),
     Check("relations", "environment", "wrong or missing environment", "one line that names the variable and not its value, then the end", "check the environment first: print one line to stderr and exit with 78", needs="required variable"),
     Check("relations", "keep-alive", "idle connections stay open", "as long as keep-alive in taskflow.toml, or else 60 s; 6 s of it without --full", "a load balancer answers 502 for each that ends first: raise the server's keep-alive (Node.js: KEEP_ALIVE_TIMEOUT or keepAliveTimeout; uvicorn: --timeout-keep-alive)"),
+    Check("database", "database.migrate", "the database's tables are made", "exit code 0 of `migrate` in taskflow.toml, on an empty database", "run that command in the image against an empty database: its last lines are under detail", needs="migration"),
     Check("database", "database.lost", "not ready without the database", "503 that names the failed check", "readiness must ask the database, with a timeout below the probe's", kinds=_B, needs="service"),
     Check("database", "database.liveness", "alive throughout", "200 on the liveness path", "liveness must not ask a dependency: the cluster would restart a healthy container", kinds=_B, needs="service"),
     Check("database", "database.requests", "no request hangs or crashes", "every request is answered, with 503 at worst", "set connect and query timeouts, and answer 503 when the database is away", kinds=_B, needs="service"),

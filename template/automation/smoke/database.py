@@ -33,6 +33,7 @@ _FAILURES = 2  # in a row, after which the chart's readiness probe takes a pod o
 _NOTICE = 10.0  # seconds until an absence must show
 _RETURN = 15.0  # seconds until a return must show
 _TRIES = 2  # at a fault, whose course takes seconds of waiting even where all is well
+_LAST_LINES = 5  # of a migration that failed
 _NO_ROUTE = "no route of its OpenAPI document uses it"
 _KILL = "kill -INT $(head -1 $PGDATA/postmaster.pid)"
 # pg_isready's 2: nobody listens any more; while it shuts down, it still shakes hands.
@@ -176,21 +177,25 @@ def drill(lab: Lab, name: str) -> Iterator[Result]:
             service: started.enter_context(_own(lab, service, name))
             for service in dict.fromkeys(services.values())
         }
-        running = started.enter_context(
-            lab.ready(
-                name,
-                "drill",
-                *lab.stack.host_entries({own.host: own.handle for own in databases.values()}),
-                environment={
-                    variable: databases[service].url() for variable, service in services.items()
-                },
-            )
-        )
+        hosts = lab.stack.host_entries({own.host: own.handle for own in databases.values()})
+        urls = {variable: databases[service].url() for variable, service in services.items()}
+        lab.migrate(name, *hosts, environment=urls)
+        running = started.enter_context(lab.ready(name, "drill", *hosts, environment=urls))
         lab.timeline.watch(running, "Database drill")
         started.callback(lab.timeline.leave, running)
         for database in databases.values():
             others = [own.url() for own in databases.values()]
             yield from _drill(_Drill(lab, running, database, others))
+
+
+@checks("database.migrate")
+def migrated(lab: Lab, name: str) -> Iterator[Result]:
+    """What the migration came to that ran before the container was started."""
+    done = lab.migrated[name]
+    said = (done.stdout + done.stderr).splitlines()
+    measured = f"exit code {done.returncode}"
+    detail = "\n".join(said[-_LAST_LINES:]) if done.returncode else ""
+    yield verdict("database.migrate", name, not done.returncode, measured=measured, detail=detail)
 
 
 @contextmanager

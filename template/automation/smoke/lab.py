@@ -15,7 +15,7 @@ from automation.cgroup import contended
 from automation.engine import Engine
 from automation.errors import EnvironmentTrouble
 from automation.model import Kind, Project, megabytes
-from automation.process import Say
+from automation.process import Completed, Say
 from automation.results import Result
 from automation.smoke.catalogue import Check, unmeasurable, verdict
 from automation.smoke.timeline import Timeline
@@ -63,6 +63,7 @@ class Lab:
     alive: dict[str, Running] = field(default_factory=dict)
     over: threading.Event = field(default_factory=threading.Event)
     limits: frozenset[str] = frozenset()  # that the engine holds its containers to
+    migrated: dict[str, Completed] = field(default_factory=dict)  # what the first migration came to
     _routes: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -84,6 +85,12 @@ class Lab:
         """The variables of a container that hold the URL of something that speaks HTTP."""
         connects = self.project.containers[name].connects
         return {v: target for v, target in connects.items() if target not in self.project.services}
+
+    def migrate(self, name: str, *options: str, **how: Any) -> None:
+        """Make the tables of a container's database, where it has a migration."""
+        if self.project.containers[name].migrate:
+            done = self.stack.migrate(name, self.images[name], *options, **how)
+            self.migrated.setdefault(name, done)
 
     @contextmanager
     def instance(self, name: str, purpose: str, *options: str, **how: Any) -> Iterator[Running]:

@@ -52,7 +52,7 @@ _ASIDE: tuple[Step, ...] = (
 _QUIET: tuple[Step, ...] = (identity.inside, health.answers, browser.opens, relations.calls)
 # What takes something away that others need: alone, at the end.
 _DRILLS: tuple[Step, ...] = (stop.in_flight,)
-STEPS = (image.image, *_ASIDE, *_QUIET, load.load, *_DRILLS)
+STEPS = (image.image, database.migrated, *_ASIDE, *_QUIET, load.load, *_DRILLS)
 
 Seen = Callable[[Result], None]
 
@@ -224,6 +224,8 @@ class _Run:
 
     def _start(self, lab: Lab, name: str) -> None:
         lab.say(f"starting {name}")
+        lab.migrate(name)
+        self.step(lab, database.migrated, name)
         try:
             running = lab.stack.start(name, lab.images[name])
         except Starved as busy:
