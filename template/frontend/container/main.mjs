@@ -9,21 +9,19 @@ import { attend } from "./server.mjs";
 const require = createRequire(new URL("../server.js", import.meta.url));
 const { createServer } = http;
 
-/** Next.js listens before its routes are loaded and the application's instrumentation.ts has done its part,
- * and serves errors for ever after where that fails. One that is made otherwise is prepared once it listens. */
+/** Next.js listens before it runs instrumentation.ts, and serves errors for ever where that fails. */
 function prepared(resolve) {
-  let prototype;
   try {
-    prototype = require("next/dist/server/next-server").default.prototype;
+    const { prototype } = require("next/dist/server/next-server").default;
+    const { prepare } = prototype;
+    prototype.prepare = function (...given) {
+      const preparing = prepare.apply(this, given);
+      resolve(preparing);
+      return preparing;
+    };
   } catch {
-    return resolve();
+    resolve(); // One that is made otherwise is prepared once it listens.
   }
-  const { prepare } = prototype;
-  prototype.prepare = function (...given) {
-    const preparing = prepare.apply(this, given);
-    resolve(preparing);
-    return preparing;
-  };
 }
 
 http.createServer = (next) => {

@@ -89,7 +89,7 @@ export function relay(request, response, options, { failed, headersOf = endToEnd
   request.pipe(outgoing);
 }
 
-function askedOf(request, head) {
+function asked(request, head) {
   const headers = endToEnd(request);
   const peer = request.socket.remoteAddress?.replace(/%.*/, "") ?? "";
   const trusted = isIP(peer) > 0 && proxies.check(peer, `ipv${isIP(peer)}`);
@@ -102,7 +102,7 @@ function askedOf(request, head) {
 }
 
 /** The answer's headers without the backend's own address, which is nobody's business. */
-function answeredTo(answer, path) {
+function told(answer, path) {
   const headers = endToEnd(answer);
   const target = URL.parse(headers.location?.[0] ?? "none:", backend.origin + path);
   if (target?.host !== backend.host) return headers;
@@ -133,16 +133,13 @@ export function proxied(request, given, head) {
   if (head && method !== "GET") return refuse(400, "Only a GET can ask for another protocol.");
   if (READS.test(method) && (Number(length) || encoding)) return refuse(400, `A ${method} has no body.`);
   if (encoding && !/^chunked$/i.test(encoding)) return refuse(501, "Encode the body as chunked alone.");
-
   const failed = (fault, reused) => {
     // The backend closed a kept connection just as it was taken again: what only reads may ask once more.
     if (reused && fault === "ECONNRESET" && READS.test(method)) return proxied(request, response, head);
-    // The code only: a message would name the backend's address.
-    console.error(`proxy: ${method} ${name}: ${fault}`);
+    console.error(`proxy: ${method} ${name}: ${fault}`); // A message would name the backend's address.
     refuse(fault === "ETIMEDOUT" ? 504 : 502, "The backend does not answer.");
   };
-  const target = { ...urlToHttpOptions(backend), path: prefix + path, headers: askedOf(request, head) };
-  const options = { ...target, agent, timeout: SILENCE_MS };
-  relay(request, response, options, { headersOf: answeredTo, failed, head });
+  const target = { ...urlToHttpOptions(backend), path: prefix + path, headers: asked(request, head) };
+  relay(request, response, { ...target, agent, timeout: SILENCE_MS }, { headersOf: told, failed, head });
   return true;
 }
