@@ -29,6 +29,7 @@ const config: NextConfig = {
     // is found by its own trace.
     "next-server": [
       ...(images.unoptimized ? ["**/node_modules/@img/**", "**/node_modules/sharp/**"] : []),
+      "**/node_modules/typescript/**",
       "**/node_modules/next/dist/server/capsize-font-metrics.json",
       "**/node_modules/next/dist/server/dev/hot-reloader-{rspack,turbopack,webpack}.js",
     ],

@@ -80,7 +80,8 @@ class Application:
     """One folder of the gallery.
 
     `add` are lines at the end of the backend's main.py, or what replaces `export default config;`
-    of next.config.ts; `line` is the file that a line is added to where a rebuild is measured.
+    of next.config.ts; `line` is the file that a line is added to where a rebuild is measured; `unjudged`
+    are the checks of the smoke test whose outcome is the application's own affair.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Application:
     head: str = ""
     database: bool = False
     ci: bool = False
+    unjudged: Sequence[str] = ()
     logs: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     edits: Sequence[Edit] = ()

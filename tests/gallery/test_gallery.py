@@ -59,7 +59,7 @@ def test_smoke(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     project = load(ours.folder.parent / "taskflow.toml")
     image = Image(ours.folder.name, ours.image, (ours.tag,))
     # How it speaks of a variable that is missing is the application's affair, and compared above.
-    options = smoke.Options(smoke.select(()) - {"environment"})
+    options = smoke.Options(smoke.select(()) - {"environment", *pair.application.unjudged})
     results = smoke.smoke(project, ours.stack.engine, [image], print, options)
     assert not [
         f"{result.id}: {result.measured} {result.detail}" for result in results if result.failed
