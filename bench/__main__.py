@@ -264,7 +264,6 @@ def measure(
     figures: dict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     for _ in range(RUNS):
         bare = bare_start(engine, base, program)
-        figures[BARE][0].append(bare)
         for number, side in enumerate(sides):
             values = run(engine, side, container.port)
             for figure in (START, IDLE, RATE):
@@ -276,8 +275,10 @@ def measure(
                 with started(engine, side, container.port, side.page) as (*_, seconds):
                     figures[PAGE][number].append(seconds)
         figures[PEAK][0].append(run(engine, free, container.port)[PEAK])
-    for figure, (own, other) in figures.items():
-        yield Row(name, figure, own, other)
+        figures[BARE][0].append(bare)
+    for figure in (START, BARE, NET, PAGE, IDLE, LIMITED, PEAK, RATE):
+        if figure in figures:
+            yield Row(name, figure, *figures[figure])
 
 
 def compare(engine: Engine, project: Path) -> Iterator[Row]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from automation.errors import EnvironmentTrouble
-from automation.process import run
+from automation.process import Completed, run
 from automation.toolenv import tool
 
 # Where its databases come from and how it gets there; any other variable may narrow what it looks for, or how it ends
@@ -73,9 +72,7 @@ def database_made() -> datetime | None:
         return None
 
 
-def _run(
-    words: list[str | Path], env: Mapping[str, str] | None, seconds: float
-) -> subprocess.CompletedProcess[str]:
+def _run(words: list[str | Path], env: Mapping[str, str] | None, seconds: float) -> Completed:
     neutral = {name: None for name in os.environ if _is_left_out(name)}
     return run(
         [tool("trivy"), *words, "--config="], env={**neutral, **(env or {})}, timeout=seconds
