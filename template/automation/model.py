@@ -527,8 +527,8 @@ class Container(_Entry):
 
     @model_validator(mode="after")
     def _migration_has_a_program(self) -> Self:
-        if not all(self.migrate):
-            raise _at('has an empty word: write it as ["alembic", "upgrade", "head"]', "migrate")
+        if not all(self.migrate) or " " in "".join(self.migrate[:1]):
+            raise _at('names no program: write it as ["alembic", "upgrade", "head"]', "migrate")
         return self
 
     @model_validator(mode="after")

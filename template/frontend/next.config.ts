@@ -11,9 +11,9 @@ const config: NextConfig = {
   outputFileTracingRoot: import.meta.dirname,
   turbopack: { root: import.meta.dirname },
   poweredByHeader: false,
-  // A backend may tell /api/items/ from /api/items, so the path is passed on as it came.
-  skipTrailingSlashRedirect: true,
-  // For `next dev` alone: in the image container/proxy.mjs passes on what no route of /api/ is there for.
+  // Both for `next dev` alone: in the image container/proxy.mjs passes on what no route of /api/ is there for, and the
+  // path as it came, for a backend may tell /api/items/ from /api/items.
+  skipTrailingSlashRedirect: process.env.NODE_ENV === "development",
   rewrites: async () => ({
     fallback:
       process.env.NODE_ENV === "development"

@@ -79,6 +79,8 @@ BAD = {
     "unknown key in an inline table": ('live = "/api/health/live"', 'live = "/a", dead = "/b"', 12, "containers.backend.health.dead", "no such key"),
     "missing key": ('port = 8000\n', '', 6, "containers.backend.port", "is missing"),
     "missing part": (', live = "/api/health/live"', '', 12, "containers.backend.health.live", "is missing"),
+    "a migration in one word": ("port = 8000\n", 'port = 8000\nmigrate = ["alembic upgrade head"]\n', 11, "containers.backend.migrate", 'names no program: write it as ["alembic", "upgrade", "head"]'),
+    "a migration with an empty word": ("port = 8000\n", 'port = 8000\nmigrate = ["alembic", ""]\n', 11, "containers.backend.migrate", "names no program"),
     "port 0": ("port = 8000", "port = 0", 10, "containers.backend.port", "must be 1 or more"),
     "port too high": ("port = 8000", "port = 70000", 10, "containers.backend.port", "must be 65535 or less"),
     "port as text": ("port = 8000", 'port = "8000"', 10, "containers.backend.port", 'must be a whole number without quotes, e.g. 8000; it is "8000"'),

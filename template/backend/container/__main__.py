@@ -18,7 +18,7 @@ def main(name: str) -> int:
     from uvicorn.importer import ImportFromStringError, import_from_string
 
     from container.health import Health
-    from container.logs import AccessLog, set_up_logs
+    from container.logs import AccessLog, hear_again, set_up_logs
     from container.proxy import ForwardedHeaders
     from container.server import make_server
     from container.settings import Settings, explain
@@ -26,7 +26,10 @@ def main(name: str) -> int:
     try:
         settings = Settings.read(os.environ)
         set_up_logs(settings)  # What is said while the application is imported is logged as all else.
-        app = import_from_string(name)
+        try:
+            app = import_from_string(name)
+        finally:
+            hear_again()
     except (ValidationError, ImportFromStringError) as error:
         print(f"backend: {explain(error)}", file=sys.stderr)
         return CONFIGURATION_ERROR

@@ -51,6 +51,12 @@ def set_up_logs(settings: Settings) -> None:
     sys.unraisablehook = lambda hook: log.error("%s", hook.err_msg or "exception ignored", exc_info=hook.exc_value)
 
 
+def hear_again() -> None:
+    """Undo what an application's dictConfig does, unless it is told not to, to loggers made before it."""
+    for name in ("app", "app.access", "container.health", "py.warnings", "uvicorn", "uvicorn.error"):
+        logging.getLogger(name).disabled = False
+
+
 class AccessLog:
     """An ASGI layer that writes one line per request."""
 
