@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,13 @@ CHOICE_VARIABLE = "TASKFLOW_ENGINE"
 SUBSTITUTES_VARIABLE = "TASKFLOW_SUBSTITUTE_IMAGES"
 # Seconds. A client killed midway leaves the server making what nobody then removes.
 _PATIENCE = 5.0
-_PAUSES = 5  # attempts
+_ATTEMPTS = 5  # of what an engine may refuse for a moment
+# An engine's words for what it does not have, and not for what it could not read.
+_ABSENT = re.compile(
+    r"no such (?:image|container|network|volume|object)|image not known"
+    r"|network (?:\S+ )?not found|invalid reference format|cannot be empty",
+    re.IGNORECASE,
+)
 _LIMITS = frozenset({"cpu", "memory", "freezer"})
 
 
@@ -142,10 +149,21 @@ class Engine:
             return _LIMITS
 
     def inspect(self, kind: str, name: str) -> dict[str, Any] | None:
-        """What the engine knows of an image, container or network; None where there is none."""
-        done = self.call(kind, "inspect", name, check=False)
-        if done.returncode:
-            return None
+        """What the engine knows of an image, container or network; None where there is none.
+
+        Raises:
+            EnvironmentTrouble: it cannot say, each time it is asked.
+        """
+        for attempt in range(_ATTEMPTS):
+            # Podman looks through all its images for one, and gives up where another vanishes.
+            time.sleep(0.2 * attempt)
+            done = self.call(kind, "inspect", name, check=False)
+            if done.returncode == 0:
+                break
+            if _ABSENT.search(done.stderr):
+                return None
+        else:
+            raise self.failure(done, kind, "inspect")
         try:
             found = json.loads(done.stdout)
             return dict(found[0]) if found else None
@@ -176,6 +194,20 @@ class Engine:
         )
         return config
 
+    def config_of(self, image: str) -> dict[str, Any]:
+        """The config of an image that was here, as `image_config` has it.
+
+        Raises:
+            EnvironmentTrouble: it is gone.
+        """
+        config = self.image_config(image)
+        if config is None:
+            raise EnvironmentTrouble(
+                f"the image {image} is gone from {self.name}",
+                "leave the images alone while this runs, and run it again",
+            )
+        return config
+
     def keeps_indexes(self) -> bool:
         """Whether an image here may be one of several platforms, as containerd's store has it."""
         if self.name != "docker":
@@ -202,7 +234,7 @@ class Engine:
             EnvironmentTrouble: the container does not run.
         """
         kind: type[EnvironmentTrouble] = MachineTrouble
-        for _ in range(_PAUSES):
+        for _ in range(_ATTEMPTS):
             done = self.call("pause", container, check=False)
             state = self.state(container)
             if state.get("Paused"):

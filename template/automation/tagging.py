@@ -53,7 +53,7 @@ def require_labels(
     Raises:
         Refused: they say something else.
     """
-    config = engine.image_config(image) or {}
+    config = engine.config_of(image)
     labels = config.get("Labels") or {}
     says = [labels.get(f"{LABEL_PREFIX}{key}") for key in ("version", "revision")]
     if says != [version, commit]:

@@ -348,7 +348,8 @@ def test_what_an_engine_can_limit_is_what_it_says(case: str, tmp_path: Path) -> 
 @pytest.mark.each_engine
 def test_each_engine_answers_alike(engine: Engine) -> None:
     assert engine.image_config("taskflow-nowhere:1") is None
-    assert engine.inspect("container", "taskflow-nowhere") is None
+    for kind in ("container", "network", "volume"):
+        assert engine.inspect(kind, "taskflow-nowhere") is None
     with pytest.raises(EnvironmentTrouble):
         engine.call("container", "start", "taskflow-nowhere")
     base = substitutes().get("python:3.13-slim", "python:3.13-slim")
@@ -359,6 +360,23 @@ def test_each_engine_answers_alike(engine: Engine) -> None:
     assert config["Platform"] == engine.platform != ""
     assert config["Created"]
     assert config["Layers"]
+
+
+@pytest.mark.engine
+@pytest.mark.each_engine
+def test_what_an_engine_cannot_say_is_not_taken_for_nothing(engine: Engine, tmp_path: Path) -> None:
+    """As Podman answers while another image vanishes; the image asked for is a real one."""
+    base = substitutes().get("python:3.13-slim", "python:3.13-slim")
+    refused = f"echo 'Error: layer not known' >&2; exit 125; fi\nexec {engine.client} \"$@\""
+    once = f'if [ "$2" = inspect ] && mkdir {tmp_path}/asked 2> /dev/null; then {refused}'
+    first = replace(engine, client=client(tmp_path / "once", engine.name, once))
+    assert first.image_config(base) == engine.config_of(base)
+    always = f'if [ "$2" = inspect ]; then {refused}'
+    never = replace(engine, client=client(tmp_path / "never", engine.name, always))
+    with pytest.raises(EnvironmentTrouble, match="image inspect failed: Error: layer not known"):
+        never.image_config(base)
+    with pytest.raises(EnvironmentTrouble, match="taskflow-nowhere:1 is gone"):
+        engine.config_of("taskflow-nowhere:1")
 
 
 @pytest.mark.engine
