@@ -62,6 +62,15 @@ export async function GET() {
   return Response.json((await sharp(png).resize(3).metadata()).format);
 }
 """,
+    "src/app/loaded/word.text": "word",
+    "src/app/loaded/route.ts": """
+// @ts-expect-error: made by the loader
+import word from "./word.text";
+
+export const dynamic = "force-dynamic";
+export const GET = () => new Response(word);
+""",
+    "loaders/text.js": "module.exports = (text) => `export default ${JSON.stringify(text)};`;\n",
     "postcss.config.mjs": 'export default { plugins: { "postcss-prefix-selector": { prefix: ".all" } } };\n',
     "src/instrumentation.ts": """
 export function register() {
@@ -103,6 +112,9 @@ def application(own: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     (folder / "frontend/public/black.png").write_bytes(png(64))
+    rules = '{ "*.text": { loaders: ["./loaders/text.js"], as: "*.js" } }'
+    root = "turbopack: { root: import.meta.dirname"
+    replace("frontend/next.config.ts", root, f"{root}, rules: {rules}")(folder)
     return folder
 
 
@@ -149,7 +161,10 @@ def test_a_package_that_was_missing_is_found_once_installed(
 def test_what_routes_read_import_and_declare_is_in_the_image(
     stack: Stack, application: Path, engine: Engine
 ) -> None:
+    # What an earlier build has made of a source is not kept for another program that makes it.
+    replace("frontend/loaders/text.js", "stringify(text)", "stringify(text + 's')")(application)
     frontend = start(stack, application, engine, "plain")
+    assert frontend.get("/loaded", 10).body == b"words"
     answers = {path: frontend.get(path, 10) for path in ("/posts", "/edge", "/resized", "/")}
     assert {path: answer.status for path, answer in answers.items()} == dict.fromkeys(answers, 200)
     names, text = json.loads(answers["/posts"].body)

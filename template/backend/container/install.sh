@@ -1,4 +1,4 @@
-# Installs what the lock file says into /app/.venv, by the means of the tool that wrote it, and compiles it all.
+# Installs what the lock file says into /app/.venv, by the means of the tool that wrote it, and compiles it.
 set -eu
 # shellcheck disable=SC2012 # names without blanks
 set -- $(ls requirements.txt uv.lock poetry.lock 2>/dev/null || true)
@@ -20,5 +20,5 @@ requirements.txt) uv pip install --quiet --no-deps --require-hashes -r requireme
 uv.lock) uv sync --quiet --frozen --no-dev --no-install-project ;;
 poetry.lock) poetry install --no-interaction --no-ansi --only main --no-root ;;
 esac
-python -m compileall -q -j 0 --invalidation-mode=unchecked-hash .venv container || true
+python -m compileall -q -j 0 --invalidation-mode=unchecked-hash .venv || true
 rm -f .venv/.lock

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from container.settings import Settings
 
-LINGER_SECONDS = 0.5
+LINGER_SECONDS = 0.5  # at least, for what else ends with the process
 
 
 class Server(uvicorn.Server):
@@ -19,17 +19,22 @@ class Server(uvicorn.Server):
     Closed at once, an idle connection would take along the request that its client is sending just then.
     """
 
+    def __init__(self, config: uvicorn.Config, seconds: float) -> None:
+        super().__init__(config)
+        self._seconds = seconds
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take leave, for a third of the time there is to finish at most, then finish and close as ever."""
+        """Take leave, for a quarter of the seconds there are at most, then finish and close as ever."""
         self.server_state.default_headers.append((b"connection", b"close"))
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + (self.config.timeout_graceful_shutdown or 0) / 3
+        begun = loop.time()
         # uvicorn tells nobody when a connection ends.
-        while self.server_state.connections and loop.time() < deadline:  # noqa: ASYNC110
+        while self.server_state.connections and loop.time() < begun + self._seconds / 4:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         await super().shutdown(sockets)
         # A thread that a request has started may work on, and Python would wait for it until somebody kills it.
-        last = threading.Timer(LINGER_SECONDS, os._exit, (0,))
+        left = begun + self._seconds - loop.time()
+        last = threading.Timer(max(left, LINGER_SECONDS), os._exit, (0,))
         last.daemon = True
         last.start()
 
@@ -48,5 +53,6 @@ def make_server(app: ASGIApp, settings: Settings) -> Server:
             proxy_headers=False,  # `ForwardedHeaders` reads them all.
             timeout_keep_alive=75,  # Longer than a proxy's, so that it is the proxy that ends idle connections.
             timeout_graceful_shutdown=settings.shutdown_seconds - settings.shutdown_seconds // 4,
-        )
+        ),
+        settings.shutdown_seconds,
     )

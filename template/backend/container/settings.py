@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from ipaddress import ip_network
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 
 class Settings(BaseModel):
@@ -18,7 +18,7 @@ class Settings(BaseModel):
     port: int = Field(default=8000, ge=1, le=65535)
     listen_address: str | None = None  # every one, of both families
     log_format: Literal["text", "json"] = "text"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     shutdown_seconds: int = Field(default=8, ge=1, le=3600)
     forwarded_allow_ips: str = "127.0.0.1"  # the proxies to believe, as uvicorn calls it
 

@@ -99,7 +99,7 @@ def test_a_busy_thread_does_not_hold_up_the_end() -> None:
             pass
 
         async def serve():
-            server = Server(uvicorn.Config(app, port=0, lifespan="off"))
+            server = Server(uvicorn.Config(app, port=0, lifespan="off"), 1)
             loop = asyncio.get_running_loop()
             loop.run_in_executor(None, time.sleep, 60)
             loop.call_later(0.5, setattr, server, "should_exit", True)
@@ -108,6 +108,27 @@ def test_a_busy_thread_does_not_hold_up_the_end() -> None:
         asyncio.run(serve())
     """)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_an_application_does_at_its_end_has_the_rest_of_the_time() -> None:
+    done = run("""
+        import asyncio, atexit, time
+        import uvicorn
+        from container.server import Server
+
+        async def app(scope, receive, send):
+            pass
+
+        async def serve():
+            server = Server(uvicorn.Config(app, port=0, lifespan="off"), 30)
+            asyncio.get_running_loop().call_later(0.1, setattr, server, "should_exit", True)
+            await server.serve()
+
+        atexit.register(print, "sent")
+        atexit.register(time.sleep, 1)
+        asyncio.run(serve())
+    """)
+    assert (done.returncode, done.stdout) == (0, "sent\n"), done.stderr
 
 
 def families(settings: Settings) -> set[socket.AddressFamily]:

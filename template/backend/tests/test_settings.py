@@ -80,6 +80,11 @@ def test_proxies_nobody_can_be(value: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert complaint(container_settings) == f"FORWARDED_ALLOW_IPS {reason}"
 
 
+@pytest.mark.parametrize("level", ["debug", "Debug", "DEBUG"])
+def test_log_level(level: str) -> None:
+    assert ContainerSettings.read({"LOG_LEVEL": level}).log_level == "DEBUG"
+
+
 def test_other_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_LEVEL", "LOUD")
     monkeypatch.setenv("SHUTDOWN_SECONDS", "0")

@@ -18,7 +18,8 @@ if (manager !== LOCKS[lock]) refuse(`package.json names ${manager} as packageMan
 // From version 2 on yarn is another package, and frozen is called immutable.
 const yarn1 = version ? version.startsWith("1.") : !/^__metadata:/m.test(readFileSync(lock, "utf8"));
 const words = {
-  npm: version ? `exec --yes npm@${version} -- ci` : "ci",
+  // What is known against the packages and who asks for money are no part of an installation, and take seconds.
+  npm: `${version ? `exec --yes npm@${version} -- ` : ""}ci --no-audit --no-fund`,
   pnpm: `exec --yes pnpm@${version ?? 10} -- install --frozen-lockfile`,
   yarn: yarn1
     ? `exec --yes yarn@${version ?? 1} -- install --frozen-lockfile`
