@@ -73,7 +73,7 @@ def npm(folder: Path, *words: str) -> None:
 def copy(own: Path, folder: Path) -> Path:
     """The rendered project under a name of its own, as other tests ask what theirs leaves behind."""
     shutil.copytree(own, folder, ignore=shutil.ignore_patterns(".git"))
-    replace("taskflow.toml", f'name = "{NAME}"', f'name = "frontends-{NAME}"')(folder)
+    replace("taskflow.toml", f'name = "{NAME}"', f'name = "{NAME}-frontends"')(folder)
     return folder
 
 

@@ -189,16 +189,12 @@ def test_a_second_backend_is_an_entry_and_a_folder(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _remove_images() -> Iterator[None]:
+def _remove_images(engine: Engine) -> Iterator[None]:
     yield
-    for name in (NAME, f"{NAME}-two"):
-        for program in filter(shutil.which, ("docker", "podman")):
-            listed = subprocess.run(
-                [program, "images", "--quiet", f"{name}-*"], capture_output=True, text=True,
-                check=False,
-            ).stdout.split()  # fmt: skip
-            subprocess.run([program, "image", "rm", "--force", "--no-prune", *listed], capture_output=True,
-                           check=False)  # fmt: skip
+    for name in ("backend", "frontend", "two-backend", "two-reports-api"):
+        listed = engine.call("images", "--quiet", f"{NAME}-{name}").stdout.split()
+        if listed:
+            engine.call("image", "rm", "--force", "--no-prune", *listed, check=False)
 
 
 def test_the_contract_breaks_at_the_level_that_was_changed(own: Path, tmp_path: Path) -> None:
