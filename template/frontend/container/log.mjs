@@ -1,8 +1,10 @@
 // Turns everything the server prints, warns of or crashes by into one JSON line: level, time, message.
-import { formatWithOptions, stripVTControlCharacters } from "node:util";
+import { formatWithOptions, inspect, stripVTControlCharacters } from "node:util";
 
 export function log(level, ...values) {
-  const stack = values.find((value) => value instanceof Error)?.stack;
+  const error = values.find((value) => value instanceof Error);
+  // With its causes, and what else it carries, such as the digest that a browser shows in its place.
+  const stack = error && inspect(error);
   const words = values.map((value) => (value instanceof Error ? value.message : value));
   const text = formatWithOptions({ breakLength: Infinity, compact: true }, ...words);
   // Next.js opens its lines with a symbol, and sets some apart by empty ones.
