@@ -250,7 +250,7 @@ class _Job:
                 environment["DOCKER_BUILDKIT"] = "0"
                 # A step that fails would leave its container behind.
                 words += ["build", "--force-rm"]
-                dockerfile = without_cache_mounts(dockerfile)
+                dockerfile = for_the_legacy_builder(dockerfile)
         words += ["--file", "-", *(["--no-cache"] if self.no_cache else [])]
         words += ["--tag", self.made] if self.names else ["--iidfile", id]
         words += [f"--platform={','.join(self.needs.platforms)}"] if self.needs.platforms else []
@@ -292,8 +292,9 @@ class _Job:
         return watch
 
 
-def without_cache_mounts(dockerfile: str) -> str:
-    """The same Dockerfile for a builder that knows no cache mounts, which only save time."""
+def for_the_legacy_builder(dockerfile: str) -> str:
+    """The same Dockerfile without what that builder does not know: cache mounts, which save time, and modes of a COPY."""
+    dockerfile = re.sub(r"(?im)^(\s*(?:COPY|ADD)\s.*?)--chmod=\S+\s+", r"\1", dockerfile)
     return re.sub(r"--mount=type=cache\S*\s*(\\\n\s*)?", "", dockerfile)
 
 

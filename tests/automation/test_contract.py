@@ -206,7 +206,7 @@ DOCKERIGNORE = {
     "only the bytecode let in": Fault("excludes", [Edit(r"(?s).*", "*\n!src\n!container\n!pyproject.toml\n!requirements*.txt\n**.pyc\n**/.env*\n**/*.pem\n")], "nothing let in", "let in: src/__pycache__/a.pyc", BACKEND_IGNORE),
     "local packages let in": Fault("excludes", [Edit(END, "\n!node_modules\n")], "nothing let in", "let in: node_modules/next/a.js", FRONTEND_IGNORE),
     "sources kept out": Fault("includes", [Edit(END, "\nsrc\n")], "nothing missing", "kept out: src by `src` in line", BACKEND_IGNORE),
-    "all kept out": Fault("includes", [Edit(END, "\n*\n")], "nothing missing", "kept out: requirements-build.txt by `*` in line", BACKEND_IGNORE),
+    "all kept out": Fault("includes", [Edit(END, "\n*\n")], "nothing missing", "kept out: container by `*` in line", BACKEND_IGNORE),
     "the lock file kept out": Fault("includes", [Edit(END, "\n**/package-lock.json\n")], "nothing missing", "kept out: package-lock.json by `**/package-lock.json`", FRONTEND_IGNORE),
     "a file of no kind kept out": Fault("includes", [Edit(END, "\nrequirements-build.txt\n")], "nothing missing", "kept out: requirements-build.txt by `requirements-build.txt` in line", BACKEND_IGNORE),
     "a folder emptied": Fault("includes", [Edit(END, "\nsrc/**\n")], "nothing missing", "kept out: src by `src/**`", BACKEND_IGNORE),
@@ -508,11 +508,13 @@ def test_who_takes_what_from_whom(project: Path) -> None:
     ignore, dockerfile = (project / "backend" / name for name in (".dockerignore", "Dockerfile"))
     Edit(END, "\nsrc/app  \n").apply(ignore)
     place = len(ignore.read_text(encoding="utf-8").splitlines())
-    taker = dockerfile.read_text(encoding="utf-8").splitlines().index("COPY src src") + 1
+    taker = (
+        dockerfile.read_text(encoding="utf-8").splitlines().index("COPY --chmod=755 src src") + 1
+    )
     found = failures(checked(project))["dockerignore.includes"]
     assert found.location == f"backend/.dockerignore:{place}"
     assert found.measured == (
-        f"kept out: src by `src/app` in line {place} (Dockerfile:{taker}: COPY src src)"
+        f"kept out: src by `src/app` in line {place} (Dockerfile:{taker}: COPY --chmod=755 src src)"
     )
     assert "such as !src," in found.fix
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from automation.builder import without_cache_mounts
+from automation.builder import for_the_legacy_builder
 from automation.buildlog import Steps
 from automation.engine import Builder, Engine, find, substitutes
 from automation.errors import (
@@ -252,12 +252,16 @@ def test_malformed_substitutes_are_refused(text: str, monkeypatch: pytest.Monkey
         substitutes()
 
 
-def test_cache_mounts_are_taken_out_and_nothing_else() -> None:
+def test_what_the_legacy_builder_does_not_know_is_taken_out_and_nothing_else() -> None:
     text = (
         "RUN --mount=type=cache,target=/x --mount=type=cache,target=/y \\\n    uv sync\n"
         "RUN --mount=type=cache,target=/z true\nRUN --network=none true\n"
+        "COPY --from=build --chmod=755 a b\nadd --chmod=0644 a b\nRUN chmod --chmod=1 a\n"
     )
-    assert without_cache_mounts(text) == "RUN uv sync\nRUN true\nRUN --network=none true\n"
+    assert for_the_legacy_builder(text) == (
+        "RUN uv sync\nRUN true\nRUN --network=none true\n"
+        "COPY --from=build a b\nadd a b\nRUN chmod --chmod=1 a\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,12 @@ def with_database(folder: Path) -> None:
     replace("Dockerfile", "PYTHONPATH=/app/src", "NEEDS_DATABASE=1 PYTHONPATH=/app/src")(folder)
 
 
+def private(folder: Path) -> None:
+    """Make it as a checkout with umask 077 is: nobody but the owner reads it."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(path.stat().st_mode & 0o700)
+
+
 class Service:
     """A private copy of the service, built and judged."""
 

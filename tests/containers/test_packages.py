@@ -14,7 +14,7 @@ from automation.engine import Engine
 from automation.model import load
 from automation.stack import Running, Stack
 from tests.conftest import Render
-from tests.containers.conftest import NAME, replace
+from tests.containers.conftest import NAME, private, replace
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 
@@ -116,6 +116,7 @@ def added(
         [sys.executable, "-m", "uv", *words.split(), "--output-file=requirements.txt"],
         cwd=sources, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
+    private(sources)
     project = load(folder / "taskflow.toml")
     images = build.build(folder, project, engine, project.containers, print)
     with Stack(engine, project, print) as stack:

@@ -16,7 +16,7 @@ from automation import build
 from automation.engine import Engine
 from automation.model import load
 from automation.stack import Running, Stack
-from tests.containers.conftest import replace
+from tests.containers.conftest import private, replace
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 
@@ -115,6 +115,7 @@ def application(own: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     rules = '{ "*.text": { loaders: ["./loaders/text.js"], as: "*.js" } }'
     root = "turbopack: { root: import.meta.dirname"
     replace("frontend/next.config.ts", root, f"{root}, rules: {rules}")(folder)
+    private(folder / "frontend")
     return folder
 
 
