@@ -277,7 +277,7 @@ def _build_one(
         return Image(name, results=[result])
     seconds = time.monotonic() - started
     image = Image(name, built.image, tuple(tags))
-    config = engine.config_of(built.image)
+    config = engine.require_image_config(built.image)
     sizes = LayerSizes(root)
     size = sizes.total(engine, config)
     image.results.append(

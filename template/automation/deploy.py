@@ -68,7 +68,7 @@ def load(
         )
     there = {}
     for name, image in images.items():
-        identity = str(engine.config_of(image)["Id"]).removeprefix("sha256:")
+        identity = str(engine.require_image_config(image)["Id"]).removeprefix("sha256:")
         there[name] = f"localhost/{name}:id-{identity[:12]}"
     present = _on_nodes(kubectl)
     missing = {there[name]: image for name, image in images.items() if there[name] not in present}

@@ -194,7 +194,7 @@ class Engine:
         )
         return config
 
-    def config_of(self, image: str) -> dict[str, Any]:
+    def require_image_config(self, image: str) -> dict[str, Any]:
         """The config of an image that was here, as `image_config` has it.
 
         Raises:

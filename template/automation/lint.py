@@ -166,7 +166,7 @@ def _built(root: Path, project: Project, names: list[str], choice: str) -> list[
             continue
         image, reason = build.current_image(root, project, engine, name)
         if image:
-            config = engine.config_of(image)
+            config = engine.require_image_config(image)
             results += contract.check_image(project, name, config, engine.platform)
         else:
             results.append(skip("contract.image", title, reason, container=name))

@@ -53,7 +53,7 @@ def require_labels(
     Raises:
         Refused: they say something else.
     """
-    config = engine.config_of(image)
+    config = engine.require_image_config(image)
     labels = config.get("Labels") or {}
     says = [labels.get(f"{LABEL_PREFIX}{key}") for key in ("version", "revision")]
     if says != [version, commit]:

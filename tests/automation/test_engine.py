@@ -374,13 +374,13 @@ def test_what_an_engine_cannot_say_is_not_taken_for_nothing(engine: Engine, tmp_
     refused = f"echo 'Error: layer not known' >&2; exit 125; fi\nexec {engine.client} \"$@\""
     once = f'if [ "$2" = inspect ] && mkdir {tmp_path}/asked 2> /dev/null; then {refused}'
     first = replace(engine, client=client(tmp_path / "once", engine.name, once))
-    assert first.image_config(base) == engine.config_of(base)
+    assert first.image_config(base) == engine.require_image_config(base)
     always = f'if [ "$2" = inspect ]; then {refused}'
     never = replace(engine, client=client(tmp_path / "never", engine.name, always))
     with pytest.raises(EnvironmentTrouble, match="image inspect failed: Error: layer not known"):
         never.image_config(base)
     with pytest.raises(EnvironmentTrouble, match="taskflow-nowhere:1 is gone"):
-        engine.config_of("taskflow-nowhere:1")
+        engine.require_image_config("taskflow-nowhere:1")
 
 
 @pytest.mark.engine

@@ -217,7 +217,7 @@ def life(lab: Lab, name: str) -> Iterator[Result]:
 
 def _healthcheck(lab: Lab, running: Running) -> Result:
     name = running.name
-    config = lab.engine.config_of(lab.images[name])
+    config = lab.engine.require_image_config(lab.images[name])
     test = (config.get("Healthcheck") or {}).get("Test") or []
     if len(test) < 2 or test[0] == "NONE":
         if "image.healthcheck" in lab.options.only:

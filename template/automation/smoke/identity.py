@@ -148,7 +148,7 @@ _ENGINES_OWN = re.compile(
 def diff(lab: Lab, running: Running) -> Iterator[Result]:
     """What a container with a writable root has changed."""
     changes = lab.engine.call("diff", running.handle).stdout.split("\n")
-    image = lab.engine.config_of(lab.images[running.name])
+    image = lab.engine.require_image_config(lab.images[running.name])
     volumes = [*(image.get("Volumes") or {}), *(v.path for v in running.model.volumes)]
     written = []
     for line in filter(None, changes):

@@ -177,7 +177,7 @@ FILE_CHECKS = (
 @checks(*(check.id for check in BY_ID.values() if check.group == "image"))
 def image(lab: Lab, name: str) -> Iterator[Result]:
     """Judge the image without running it."""
-    config = lab.engine.config_of(lab.images[name])
+    config = lab.engine.require_image_config(lab.images[name])
     for result in contract.check_image(lab.project, name, config, lab.engine.platform):
         id = "image." + result.id.removeprefix("contract.image.")
         yield replace(result, id=PREFIX + id, title=BY_ID[id].title, group="image", location="")

@@ -175,7 +175,7 @@ def clock(lab: Lab, name: str) -> Iterator[Result]:
         "run", "--rm", "--user=0:0", "--label", lab.stack.run_label, "--volume", f"{volume}:/clock",
         "--entrypoint", program, lab.images[name], option, write[program], file, code,
     )  # fmt: skip
-    config = lab.engine.config_of(lab.images[name])
+    config = lab.engine.require_image_config(lab.images[name])
     baked = dict(str(item).partition("=")[::2] for item in config.get("Env") or [])
     key = "PYTHONPATH" if python else "NODE_OPTIONS"
     own = baked.get(key, "")

@@ -254,7 +254,7 @@ def _emulated(engine: Engine, images: Mapping[str, str]) -> dict[str, str]:
     """The containers whose images are for another processor than the engine's, and in words."""
     found = {}
     for name, id in images.items():
-        platform = str(engine.config_of(id).get("Platform") or "")
+        platform = str(engine.require_image_config(id)["Platform"])
         if engine.platform and platform.split("/")[:2] != engine.platform.split("/")[:2]:
             found[name] = f"{platform} is emulated by this {engine.platform} engine"
     return found

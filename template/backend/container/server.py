@@ -24,7 +24,7 @@ class Server(uvicorn.Server):
         self._seconds = seconds
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take leave, for a quarter of the seconds there are at most, then finish and close as ever."""
+        """Take leave, for a quarter of the time there is at most, then finish and close as ever."""
         self.server_state.default_headers.append((b"connection", b"close"))
         loop = asyncio.get_running_loop()
         begun = loop.time()

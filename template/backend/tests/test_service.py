@@ -89,29 +89,9 @@ def test_every_line_is_json() -> None:
     assert "ZeroDivisionError" in lines[3]["exception"]
 
 
-def test_a_busy_thread_does_not_hold_up_the_end() -> None:
-    done = run("""
-        import asyncio, time
-        import uvicorn
-        from container.server import Server
-
-        async def app(scope, receive, send):
-            pass
-
-        async def serve():
-            server = Server(uvicorn.Config(app, port=0, lifespan="off"), 1)
-            loop = asyncio.get_running_loop()
-            loop.run_in_executor(None, time.sleep, 60)
-            loop.call_later(0.5, setattr, server, "should_exit", True)
-            await server.serve()
-
-        asyncio.run(serve())
-    """)
-    assert done.returncode == 0, done.stderr
-
-
-def test_what_an_application_does_at_its_end_has_the_rest_of_the_time() -> None:
-    done = run("""
+def ended(seconds: int, at_work: str) -> subprocess.CompletedProcess[str]:
+    """Run a server that is asked to end, and has these seconds for it, while something is at work."""
+    return run(f"""
         import asyncio, atexit, time
         import uvicorn
         from container.server import Server
@@ -120,14 +100,23 @@ def test_what_an_application_does_at_its_end_has_the_rest_of_the_time() -> None:
             pass
 
         async def serve():
-            server = Server(uvicorn.Config(app, port=0, lifespan="off"), 30)
-            asyncio.get_running_loop().call_later(0.1, setattr, server, "should_exit", True)
+            server = Server(uvicorn.Config(app, port=0, lifespan="off"), {seconds})
+            loop = asyncio.get_running_loop()
+            {at_work}
+            loop.call_later(0.5, setattr, server, "should_exit", True)
             await server.serve()
 
-        atexit.register(print, "sent")
-        atexit.register(time.sleep, 1)
         asyncio.run(serve())
     """)
+
+
+def test_a_busy_thread_does_not_hold_up_the_end() -> None:
+    done = ended(1, "loop.run_in_executor(None, time.sleep, 60)")
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_an_application_does_at_its_end_has_the_rest_of_the_time() -> None:
+    done = ended(30, 'atexit.register(print, "sent"); atexit.register(time.sleep, 1)')
     assert (done.returncode, done.stdout) == (0, "sent\n"), done.stderr
 
 
