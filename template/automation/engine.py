@@ -24,6 +24,7 @@ from automation.errors import (
     MachineTrouble,
     NoEngineError,
 )
+from automation.locks import exclusive
 from automation.process import Completed, Say, last_line, run, trouble
 
 CHOICE_VARIABLE = "TASKFLOW_ENGINE"
@@ -278,15 +279,8 @@ class Engine:
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """For Podman, which writes an image's names as it read them: two at a time, and one is lost."""
-    if os.name == "nt":  # Podman's client there talks to a server, and there is no such lock
-        yield
-        return
-    import fcntl
-
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "taskflow-podman-names.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with exclusive(cache / "taskflow-podman-names.lock"):
         yield
 
 

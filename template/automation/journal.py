@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from automation.errors import EnvironmentTrouble, InputError
+from automation.locks import exclusive
 
 RUNNING, DONE, ABORTED = "running", "done", "aborted"
 
@@ -102,16 +103,9 @@ def lock(path: Path) -> Iterator[None]:
     Raises:
         InputError: another process holds it.
     """
-    with path.open("a+b") as file:
+    with ExitStack() as held:
         try:
-            if os.name == "nt":
-                import msvcrt
-
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-            else:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(exclusive(path, wait=False))
         except OSError:
             raise InputError(
                 "another release is running in this repository", "wait for it to end, or stop it"

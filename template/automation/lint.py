@@ -78,7 +78,7 @@ def _frontend(root: Path, project: Project, name: str) -> list[Result]:
                       measured=" and ".join(locks) or "no such file",
                       location=f"{project.context(name)}/{NODE_LOCKS[0]}",
                       fix="commit your package manager's (`npm install` makes npm's), and no other's")]  # fmt: skip
-    node_modules(folder, folder / locks[0])
+    node_modules(root, folder, folder / locks[0])
     return [
         _program(f"lint.npm-{script}", f"npm run {script}", name, root, folder,
                  ["node", "--run", script], f"`npm run {script}` shows it", node_path())

@@ -7,16 +7,15 @@ import importlib.util
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from automation.errors import EnvironmentTrouble
+from automation.locks import exclusive
 from automation.process import last_line, run, trouble
 
 CACHE = Path(".nox", "tools")
 NODE_LOCKS = ("package-lock.json", "pnpm-lock.yaml", "yarn.lock")  # npm's, pnpm's, yarn's
-_one_at_a_time = threading.Lock()  # npm empties the folder first, which two containers may share
 
 
 def tool(name: str) -> Path:
@@ -71,7 +70,9 @@ def _environment(
     folder = root / CACHE / name
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "taskflow-stamp"
-    if digest := _fresh(stamp, *locks, *included):
+    with exclusive(root / CACHE / f"{name}.lock"):
+        if not (digest := _fresh(stamp, *locks, *included)):
+            return python
         stamp.unlink(missing_ok=True)
         pip: list[str | Path] = [python, "-m", "pip", "install"]
         if by_uv:
@@ -98,10 +99,11 @@ def node() -> Path:
     return folder / "node.exe" if os.name == "nt" else folder / "bin" / "node"
 
 
-def node_modules(folder: Path, lock: Path) -> None:
+def node_modules(root: Path, folder: Path, lock: Path) -> None:
     """Install a frontend's packages as its image does, unless its lock file was already installed."""
     stamp = folder / "node_modules" / ".taskflow-stamp"
-    with _one_at_a_time:
+    # npm empties the folder first, which two containers, or two runs, may share.
+    with exclusive(root / CACHE / "node_modules.lock"):
         if digest := _fresh(stamp, lock, folder / "package.json"):
             binary = node()
             modules = "node_modules" if os.name == "nt" else "lib/node_modules"
