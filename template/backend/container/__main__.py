@@ -5,8 +5,6 @@ import signal
 import sys
 from contextlib import suppress
 
-CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h
-
 
 def main(name: str) -> int:
     """Serve the application `module:attribute` until SIGTERM; answer the process's exit code."""
@@ -20,7 +18,7 @@ def main(name: str) -> int:
     from container.health import Health
     from container.logs import AccessLog, hear_again, set_up_logs
     from container.proxy import ForwardedHeaders
-    from container.server import make_server
+    from container.server import Server
     from container.settings import Settings, explain
 
     try:
@@ -32,10 +30,10 @@ def main(name: str) -> int:
             hear_again()
     except (ValidationError, ImportFromStringError) as error:
         print(f"backend: {explain(error)}", file=sys.stderr)
-        return CONFIGURATION_ERROR
+        return 78  # EX_CONFIG of sysexits.h
 
     layers = ForwardedHeaders(Health(AccessLog(app), app, settings), settings.forwarded_allow_ips)
-    server = make_server(layers, settings)
+    server = Server(layers, settings)
     # The server handles the signal itself while it runs; once it has shut down it raises it again: that is no error.
     signal.signal(signal.SIGTERM, lambda *_: server.started or os._exit(128 + signal.SIGTERM))
     with suppress(KeyboardInterrupt):

@@ -26,11 +26,8 @@ LIVE, READY = "/api/health/live", "/api/health"
 TIMEOUT = 0.8  # seconds a check has to answer: below what any probe allows
 MAX_AGE = {"pass": 2.0, "fail": 1.0}  # seconds a reading holds
 
-NOT_ALLOWED = PlainTextResponse("GET or HEAD only", 405, {"allow": "GET, HEAD"})
-
-type Check = Callable[[], object]
-
 logger = logging.getLogger(__name__)
+type Check = Callable[[], object]
 
 
 async def run(check: Check) -> None:
@@ -55,28 +52,29 @@ class Health:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else None
-        given: ASGIApp = self._layers
-        if path in (LIVE, READY):
-            given = self._live if scope["method"] in ("GET", "HEAD") else NOT_ALLOWED
-        if given is self._live and path == READY:
+        answer: ASGIApp = self._layers
+        if path in (LIVE, READY) and scope["method"] not in ("GET", "HEAD"):
+            answer = PlainTextResponse("GET or HEAD only", 405, {"allow": "GET, HEAD"})
+        elif path == LIVE:
+            answer = self._live
+        elif path == READY:
             if self._reading is None or (self._reading.done() and time.monotonic() >= self._expires):
                 self._reading = asyncio.create_task(self._read())
-            given = await asyncio.shield(self._reading)
-        await given(scope, receive, send)
+            answer = await asyncio.shield(self._reading)
+        await answer(scope, receive, send)
 
     def _answer(self, status: str, **checks: object) -> JSONResponse:
         """Encode a response once, to be sent many times."""
         content = {"status": status, **self._identity, **checks}
-        code, headers = 503 if status == "fail" else 200, {"cache-control": "no-store"}
-        return JSONResponse(content, code, headers, "application/health+json")
+        code = 503 if status == "fail" else 200
+        return JSONResponse(content, code, {"cache-control": "no-store"}, "application/health+json")
 
     async def _read(self) -> JSONResponse:
         checks: Mapping[str, Check] = getattr(getattr(self._app, "state", None), "health_checks", {})
         readings = await asyncio.gather(*(self._check(name, check) for name, check in checks.items()))
         status = "fail" if any(reading["status"] == "fail" for reading in readings) else "pass"
         self._expires = time.monotonic() + MAX_AGE[status]
-        pairs = zip(checks, readings, strict=True)
-        said = {f"{name}:responseTime": [reading] for name, reading in pairs}
+        said = {f"{name}:responseTime": [reading] for name, reading in zip(checks, readings, strict=True)}
         return self._answer(status, **({"checks": said} if said else {}))
 
     async def _check(self, name: str, check: Check) -> dict[str, Any]:
@@ -96,7 +94,7 @@ class Health:
             cause = " ".join(repr(error.__cause__ or error).split())
         if output != self._outputs.get(name):
             level = logging.WARNING if output else logging.INFO
-            logger.log(level, "%s: %s", name, output or "works again", extra={"fields": {"cause": cause}})
+            logger.log(level, "%s: %s", name, output or "works again", extra={"cause": cause})
             self._outputs[name] = output
         return {
             "status": "fail" if output else "pass",

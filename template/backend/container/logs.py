@@ -12,10 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from container.settings import Settings
 
 access = logging.getLogger("app.access")
+# What any record has, and uvicorn's second wording for terminals.
+COMMON = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
 
 
 class JsonFormatter(logging.Formatter):
-    """One record as one line, its traceback included; `extra={"fields": {...}}` adds keys."""
+    """One record as one line, its traceback included; what a call gives as `extra` adds keys."""
 
     def format(self, record: logging.LogRecord) -> str:
         try:
@@ -27,8 +29,8 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": message,
-            **getattr(record, "fields", {}),
         }
+        line |= {key: value for key, value in vars(record).items() if key not in COMMON and key not in line}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
@@ -45,9 +47,7 @@ def set_up_logs(settings: Settings) -> None:
     logging.captureWarnings(True)
     log = logging.getLogger("app")
     sys.excepthook = lambda *error: log.critical("uncaught exception", exc_info=error)
-    threading.excepthook = lambda hook: sys.excepthook(
-        hook.exc_type, hook.exc_value or hook.exc_type(), hook.exc_traceback
-    )
+    threading.excepthook = lambda hook: log.critical("uncaught exception", exc_info=hook.exc_value)
     sys.unraisablehook = lambda hook: log.error("%s", hook.err_msg or "exception ignored", exc_info=hook.exc_value)
 
 
@@ -81,4 +81,4 @@ class AccessLog:
             method, path = scope["method"], scope.get("raw_path", b"").decode("ascii", "replace")
             milliseconds = round((time.perf_counter() - started) * 1000, 1)
             fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
-            access.info("%s %s %d", method, path, status, extra={"fields": fields})
+            access.info("%s %s %d", method, path, status, extra=fields)

@@ -10,8 +10,6 @@ from starlette.types import ASGIApp
 
 from container.settings import Settings
 
-LINGER_SECONDS = 0.5  # at least, for what else ends with the process
-
 
 class Server(uvicorn.Server):
     """Answers what still comes on kept-alive connections and says with it that it is the last answer.
@@ -19,9 +17,21 @@ class Server(uvicorn.Server):
     Closed at once, an idle connection would take along the request that its client is sending just then.
     """
 
-    def __init__(self, config: uvicorn.Config, seconds: float) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._seconds = settings.shutdown_seconds
+        config = uvicorn.Config(
+            app,
+            host=settings.listen_address,  # type: ignore[arg-type] # None: by each family that the machine has
+            port=settings.port,
+            loop="asyncio",  # uvloop would answer more requests, for 2 MB more of memory and of image.
+            log_config=None,  # The root logger's format holds for the server too.
+            access_log=False,  # `logs.AccessLog` writes it, without the health requests.
+            server_header=False,
+            proxy_headers=False,  # `ForwardedHeaders` reads them all.
+            timeout_keep_alive=75,  # Longer than a proxy's, so that it is the proxy that ends idle connections.
+            timeout_graceful_shutdown=self._seconds - self._seconds // 4,
+        )
         super().__init__(config)
-        self._seconds = seconds
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take leave, for a quarter of the time there is at most, then finish and close as ever."""
@@ -34,25 +44,6 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         # A thread that a request has started may work on, and Python would wait for it until somebody kills it.
         left = begun + self._seconds - loop.time()
-        last = threading.Timer(max(left, LINGER_SECONDS), os._exit, (0,))
+        last = threading.Timer(max(left, 0.5), os._exit, (0,))  # Half a second for what else ends with the process.
         last.daemon = True
         last.start()
-
-
-def make_server(app: ASGIApp, settings: Settings) -> Server:
-    """Make a server that ends within the settings' seconds once it is asked to."""
-    return Server(
-        uvicorn.Config(
-            app,
-            host=settings.listen_address,  # type: ignore[arg-type] # None: by each family that the machine has
-            port=settings.port,
-            loop="asyncio",  # uvloop would answer more requests, for 2 MB more of memory and of image.
-            log_config=None,  # The root logger's format holds for the server too.
-            access_log=False,  # `logs.AccessLog` writes it, without the health requests.
-            server_header=False,
-            proxy_headers=False,  # `ForwardedHeaders` reads them all.
-            timeout_keep_alive=75,  # Longer than a proxy's, so that it is the proxy that ends idle connections.
-            timeout_graceful_shutdown=settings.shutdown_seconds - settings.shutdown_seconds // 4,
-        ),
-        settings.shutdown_seconds,
-    )

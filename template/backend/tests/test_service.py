@@ -19,7 +19,7 @@ from fastapi import APIRouter, FastAPI
 
 from app.routes import router
 from container.logs import AccessLog, JsonFormatter
-from container.server import make_server
+from container.server import Server
 from container.settings import Settings
 
 
@@ -70,7 +70,7 @@ def test_every_line_is_json() -> None:
 
         set_up_logs(Settings(log_format="json"))
         logging.getLogger("x").info("%d of many", "one")
-        logging.getLogger("x").info("where", stack_info=True)
+        logging.getLogger("x").info("where", stack_info=True, extra={"order": 7, "level": "high"})
         warnings.warn("first\\nsecond")
         thread = threading.Thread(target=lambda: 1 / 0)
         thread.start()
@@ -85,7 +85,10 @@ def test_every_line_is_json() -> None:
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["level"] for line in lines] == ["info", "info", "warning", "critical", "error", "critical"]
     assert lines[0]["message"] == "cannot be logged: '%d of many'"
-    assert "Stack" in lines[1]["stack"]
+    assert "Stack" in lines[1].pop("stack")
+    assert {key: lines[1][key] for key in lines[1] if key != "time"} == {
+        "level": "info", "logger": "x", "message": "where", "order": 7,
+    }  # fmt: skip
     assert "ZeroDivisionError" in lines[3]["exception"]
 
 
@@ -93,14 +96,14 @@ def ended(seconds: int, at_work: str) -> subprocess.CompletedProcess[str]:
     """Run a server that is asked to end, and has these seconds for it, while something is at work."""
     return run(f"""
         import asyncio, atexit, time
-        import uvicorn
         from container.server import Server
+        from container.settings import Settings
 
         async def app(scope, receive, send):
             pass
 
         async def serve():
-            server = Server(uvicorn.Config(app, port=0, lifespan="off"), {seconds})
+            server = Server(app, Settings(shutdown_seconds={seconds}).model_copy(update={{"port": 0}}))
             loop = asyncio.get_running_loop()
             {at_work}
             loop.call_later(0.5, setattr, server, "should_exit", True)
@@ -124,7 +127,7 @@ def families(settings: Settings) -> set[socket.AddressFamily]:
     """Start the server, say which families it listens by, and end it."""
 
     async def serve() -> set[socket.AddressFamily]:
-        server = make_server(FastAPI(), settings)
+        server = Server(FastAPI(), settings)
         serving = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
