@@ -18,8 +18,10 @@ export function die(fault, code = 1) {
   process.exit(code);
 }
 
-const LEVELS = { log: "info", info: "info", debug: "debug", trace: "debug", warn: "warn", error: "error" };
+const LEVELS = { log: "info", info: "info", debug: "debug", warn: "warn", error: "error" };
 for (const [name, level] of Object.entries(LEVELS)) console[name] = (...values) => log(level, ...values);
+console.trace = (...values) => log("debug", ...values, new Error("trace"));
+console.dir = (value, options) => log("info", inspect(value, options));
 process.removeAllListeners("warning").on("warning", (warning) => log("warn", warning));
 // Once it has started, Next.js has a listener of its own: it logs and goes on serving.
 process.on("uncaughtException", (error) => process.listenerCount("uncaughtException") > 1 || die(error));
