@@ -7,8 +7,8 @@ export function log(level, ...values) {
   const stack = error && inspect(error);
   const words = values.map((value) => (value instanceof Error ? value.message : value));
   const text = formatWithOptions({ breakLength: Infinity, compact: true }, ...words);
-  // Next.js opens its lines with a symbol, and sets some apart by empty ones.
-  const message = stripVTControlCharacters(text).replace(/^[\s▲○✓⨯⚠»-]+|\s+$/gu, "");
+  // Next.js opens its lines with a symbol and a space, and sets some apart by empty ones.
+  const message = stripVTControlCharacters(text).replace(/^\s*([▲○✓⨯⚠»]\s+)?|\s+$/gu, "");
   const line = JSON.stringify({ level, time: new Date().toISOString(), message, stack });
   if (message) process.stdout.write(`${line}\n`);
 }

@@ -9,9 +9,26 @@ import { attend } from "./server.mjs";
 const require = createRequire(new URL("../server.js", import.meta.url));
 const { createServer } = http;
 
+/** What was made anew does not go back to what the build made, once memory has no more room for it. */
+function renewing(Cache, started = Date.now(), outdated = new Map()) {
+  return class extends Cache {
+    async get(key, ...given) {
+      const found = await super.get(key, ...given);
+      if (!(found?.lastModified < started)) return found;
+      return outdated.get(key) ? null : outdated.set(key, false) && found;
+    }
+    set(key, ...given) {
+      if (outdated.has(key)) outdated.set(key, true);
+      return super.set(key, ...given);
+    }
+  };
+}
+
 /** Next.js listens before it runs instrumentation.ts, and serves errors for ever where that fails. */
 function prepared(resolve) {
   try {
+    const cache = require("next/dist/server/lib/incremental-cache/file-system-cache");
+    globalThis[Symbol.for("@next/cache-handlers")] = { FetchCache: renewing(cache.default) };
     const { prototype } = require("next/dist/server/next-server").default;
     const { prepare } = prototype;
     prototype.prepare = function (...given) {

@@ -29,7 +29,7 @@ const prefix = backend.pathname.replace(/\/+$/, "");
 const { Agent } = process.getBuiltinModule(`node:${backend.protocol.slice(0, -1)}`);
 const agent = new Agent({ keepAlive: true, timeout: KEEP_ALIVE_MS, maxFreeSockets: 16 });
 export const { basePath, staticRoutes, dynamicRoutes } = manifest;
-const routes = [...staticRoutes, ...dynamicRoutes].filter(({ page }) => page.startsWith("/api/"));
+const routes = [...staticRoutes, ...dynamicRoutes].filter(({ page }) => /^\/api(\/|$)/.test(page));
 const own = routes.map(({ regex }) => new RegExp(regex));
 
 const proxies = new BlockList();
