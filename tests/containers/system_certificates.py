@@ -8,13 +8,9 @@ import threading
 
 import psycopg  # type: ignore[import-not-found]  # only the container has it
 
-AUTHORITY = "/etc/ssl/certs/authority.pem"
-os.environ.pop("SSL_CERT_FILE", None)  # A stand-in sets it; the official image does not.
-for command in (
-    f"req -x509 -newkey ed25519 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout /tmp/key -out {AUTHORITY}",
-    "rehash /etc/ssl/certs",
-):
-    subprocess.run(["openssl", *command.split()], check=True, capture_output=True)
+AUTHORITY = os.environ["SSL_CERT_FILE"]
+command = f"req -x509 -newkey ed25519 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout /tmp/key -out {AUTHORITY}"
+subprocess.run(["openssl", *command.split()], check=True, capture_output=True)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(AUTHORITY, "/tmp/key")
 context.set_alpn_protocols(["postgresql"])

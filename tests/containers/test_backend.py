@@ -46,6 +46,8 @@ def test_a_base_without_a_shell(render: Render, engine: Engine, tmp_path: Path) 
     results = smoke.smoke(project, engine, [image], print, smoke.Options(smoke.select(())))
     assert not failed(results), results
     assert asked_by_ipv6(engine, image.tags[0]) == 0
+    trusts = "import os, ssl; ssl.create_default_context(cafile=os.environ['SSL_CERT_FILE'])"
+    engine.call("run", "--rm", image.tags[0], "python", "-c", trusts)
     engine.call("image", "rm", "--force", "--no-prune", *image.tags, base, check=False)
 
 

@@ -9,8 +9,10 @@ from contextlib import suppress
 def main(name: str) -> int:
     """Serve the application `module:attribute` until SIGTERM; answer the process's exit code."""
     # As process 1 of a container Python ignores SIGTERM until somebody handles it: do so from the first moment.
-    # An exception could be swallowed by what is being imported just then.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+    # An exception could be swallowed by what is being imported just then. The server handles the signal itself while it
+    # runs; once it has shut down it raises it again, for the application's handler if there is one: that is no error.
+    server = None
+    signal.signal(signal.SIGTERM, lambda *_: (server and server.started) or os._exit(128 + signal.SIGTERM))
 
     from pydantic import ValidationError
     from uvicorn.importer import ImportFromStringError, import_from_string
@@ -26,6 +28,8 @@ def main(name: str) -> int:
         set_up_logs(settings)  # What is said while the application is imported is logged as all else.
         try:
             app = import_from_string(name)
+            with suppress(TypeError):  # As uvicorn does it: a factory is called; an application wants arguments.
+                app = app()
         finally:
             hear_again()
     except (ValidationError, ImportFromStringError) as error:
@@ -34,8 +38,6 @@ def main(name: str) -> int:
 
     layers = ForwardedHeaders(Health(AccessLog(app), app, settings), settings.forwarded_allow_ips)
     server = Server(layers, settings)
-    # The server handles the signal itself while it runs; once it has shut down it raises it again: that is no error.
-    signal.signal(signal.SIGTERM, lambda *_: server.started or os._exit(128 + signal.SIGTERM))
     with suppress(KeyboardInterrupt):
         server.run()
     return not server.started

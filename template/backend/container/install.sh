@@ -8,7 +8,7 @@ uv venv --quiet .venv
 set -- $(ls requirements.txt uv.lock poetry.lock 2>/dev/null || true)
 case $* in
 requirements.txt) uv pip install --quiet --no-deps --require-hashes -r requirements.txt ;;
-uv.lock) uv sync --quiet --frozen --no-dev --no-install-project ;;
+uv.lock) uv sync --quiet --frozen --no-dev --no-install-project --no-editable ;;
 poetry.lock)
     command -v poetry >/dev/null || echo "backend: poetry.lock needs poetry: lock requirements-build.in anew with it" >&2
     poetry install --no-interaction --no-ansi --only main --no-root

@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from container.settings import Settings
 
-access = logging.getLogger("app.access")
+access = logging.getLogger("container.access")
+uvicorns = logging.getLogger("uvicorn.access")  # An application tells that one what to leave out.
 # What any record has, and uvicorn's second wording for terminals.
 COMMON = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
 
@@ -35,7 +36,7 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = record.stack_info
-        return json.dumps(line, default=str)
+        return json.dumps(line, default=str, skipkeys=True)
 
 
 def set_up_logs(settings: Settings) -> None:
@@ -43,6 +44,7 @@ def set_up_logs(settings: Settings) -> None:
     text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else text)
+    handler.addFilter(lambda record: is_first(handler, record))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     logging.captureWarnings(True)
     log = logging.getLogger("app")
@@ -51,9 +53,21 @@ def set_up_logs(settings: Settings) -> None:
     sys.unraisablehook = lambda hook: log.error("%s", hook.err_msg or "exception ignored", exc_info=hook.exc_value)
 
 
+def is_first(handler: logging.Handler, record: logging.LogRecord) -> bool:
+    """Tell whether no handler of the application's own writes a record to the console, where once is enough."""
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    while logger:
+        for one in logger.handlers:
+            to_console = one is not handler and getattr(one, "stream", None) in (sys.stdout, sys.stderr)
+            if to_console and record.levelno >= one.level and one.filter(record):
+                return False
+        logger = logger.parent
+    return True
+
+
 def hear_again() -> None:
     """Undo what an application's dictConfig does, unless it is told not to, to loggers made before it."""
-    for name in ("app", "app.access", "container.health", "py.warnings", "uvicorn", "uvicorn.error"):
+    for name in ("app", "container.access", "container.health", "py.warnings", "uvicorn", "uvicorn.error"):
         logging.getLogger(name).disabled = False
 
 
@@ -62,14 +76,18 @@ class AccessLog:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        access.filters = uvicorns.filters
+        access.setLevel(uvicorns.level)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, status = time.perf_counter(), 500
+        answered = 0.0
 
         async def note(message: Message) -> None:
-            nonlocal status
+            nonlocal answered, status
             status = message.get("status", status)
             await send(message)
+            answered = time.perf_counter()  # What the application does in the background is no part of it.
 
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -79,6 +97,9 @@ class AccessLog:
         finally:
             # The path as it was sent, so that it cannot break the line; no query, which may hold secrets.
             method, path = scope["method"], scope.get("raw_path", b"").decode("ascii", "replace")
-            milliseconds = round((time.perf_counter() - started) * 1000, 1)
+            client = ":".join(map(str, scope.get("client") or ()))
+            milliseconds = round(((answered or time.perf_counter()) - started) * 1000, 1)
             fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
-            access.info("%s %s %d", method, path, status, extra=fields)
+            # In uvicorn's words and order, which filters read.
+            words = (client, method, path, scope["http_version"], status)
+            access.info('%s - "%s %s HTTP/%s" %d', *words, extra=fields)

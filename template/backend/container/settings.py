@@ -18,7 +18,7 @@ class Settings(BaseModel):
     port: int = Field(default=8000, ge=1, le=65535)
     listen_address: str | None = None  # every one, of both families
     log_format: Literal["text", "json"] = "text"
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)] = "INFO"
     shutdown_seconds: int = Field(default=8, ge=1, le=3600)
     forwarded_allow_ips: str = "127.0.0.1"  # the proxies to believe, as uvicorn calls it
 

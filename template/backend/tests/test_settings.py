@@ -96,6 +96,6 @@ def test_other_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_LEVEL", "LOUD")
     monkeypatch.setenv("SHUTDOWN_SECONDS", "0")
     assert complaint(container_settings) == (
-        "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'; "
+        "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'; "
         "SHUTDOWN_SECONDS: Input should be greater than or equal to 1"
     )
