@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from automation.cgroup import Process, everybodys_wait, own_wait
@@ -110,6 +110,7 @@ class Connection(http.client.HTTPConnection):
         super().__init__(host, port, timeout=limit)
         self._limit, self._watch = limit, watch
         self.watch = watch()
+        self.added: Mapping[str, str] = {}  # headers of each request
 
     def connect(self) -> None:
         """Open it; at the latest with the first request."""
@@ -123,3 +124,5 @@ class Connection(http.client.HTTPConnection):
         """Begin a request; from here on its time counts."""
         self.watch = self._watch()
         super().putrequest(*given, **named)
+        for name, value in self.added.items():
+            self.putheader(name, value)

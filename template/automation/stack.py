@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from automation.busy import Connection, Watch
 from automation.cgroup import Process, own_wait, proc_stat
@@ -32,11 +33,17 @@ _LAST_WORDS = 800  # characters
 _CANNOT_START = {126, 127}
 _NOT_RUN = 125  # the engine's own failure
 MIGRATION_SECONDS = 300  # as the chart gives its Job
+START_BEYOND = 10.0  # seconds over the budget that a start is waited for
+_BY_TLS = {"X-Forwarded-Proto": "https"}
 _EXECUTIONS = 3  # attempts
 _NOTES_END = 60.0  # seconds until the engine has noted that a container ended
 _UNKNOWN = "running"
 _HOSTS_NAMESPACE = "4026531836"  # PROC_PID_INIT_INO of Linux's include/linux/proc_ns.h
 TMP_SIZE = 64 * 10**6  # bytes
+
+
+class Endless(TimeoutError):
+    """An answer that has begun in time and came to no end within it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +79,45 @@ class Running:
     launched: float = 0.0
     seconds_to_healthy: float | None = None
     awaited: Watch | None = None  # what watched over those seconds
+    by_tls: bool = False  # it answers what a proxy asks that has ended TLS
+    last_status: int = 0  # that it answered meanwhile; 0 where nobody did
     cannot_start: str = ""  # the engine's words, where its command is none
     cpu_to_healthy: float = 0.0  # seconds that its first thread ran until then, where that is known
 
     def connect(self, timeout: float) -> Connection:
         """A connection to the published port, which is opened by the first request."""
-        return Connection(self.engine.host, self.port, timeout, self.watch)
+        connection = Connection(self.engine.host, self.port, timeout, self.watch)
+        connection.added = _BY_TLS if self.by_tls else {}
+        return connection
 
     def get(self, path: str, timeout: float = 5.0) -> Answer:
         """GET over the published port; a stream's body stays unread, as it has no end.
 
+        What leads every request to https is asked as the cluster's proxy asks, which has ended TLS.
+
         Raises:
             OSError, HTTPException: nobody answers, or not in full within `timeout` seconds.
+            Endless: an answer has begun, and goes on beyond them.
             Starved: others had the CPU.
         """
+        answer = self._get(path, timeout)
+        if _leads_to_tls(path, answer) and not self.by_tls:
+            self.by_tls = True
+            answer = self._get(path, timeout)
+            self.by_tls = not _leads_to_tls(path, answer)
+        return answer
+
+    def _get(self, path: str, timeout: float) -> Answer:
         connection = self.connect(timeout)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
             headers = {key.lower(): value for key, value in response.getheaders()}
             endless = headers.get("content-type", "").startswith(STREAM)
-            body = b"" if endless else response.read()
+            try:
+                body = b"" if endless else response.read()
+            except TimeoutError as error:
+                raise Endless(f"an answer of {timeout:g} s without an end") from error
         finally:
             connection.close()
         return Answer(response.status, headers, body, connection.watch.seconds)
@@ -105,7 +130,10 @@ class Running:
         """The last line that the container wrote."""
         done = self.engine.call("logs", "--tail", "20", self.handle, check=False)
         said = last_line(done.stderr) or last_line(done.stdout)
-        return (self.cannot_start or said)[:_LAST_WORDS]
+        said = self.cannot_start or said
+        # A traceback begins with where, and ends with what.
+        half = _LAST_WORDS // 2
+        return said if len(said) <= _LAST_WORDS else f"{said[:half]} … {said[-half:]}"
 
     def evaluate(self, code: dict[str, str], *arguments: str) -> Any:
         """Run one line of code, which may be run again, with the image's own interpreter; its JSON answer.
@@ -187,6 +215,13 @@ class Running:
         except (TaskflowError, ValueError):
             return None
         return int(answer) if answer else None
+
+
+def _leads_to_tls(path: str, answer: Answer) -> bool:
+    """Whether an answer is a redirect to the very path, by https."""
+    led = urlsplit(answer.headers.get("location", ""))
+    asked = path.partition("?")[0].rstrip("/")
+    return 300 <= answer.status < 400 and led.scheme == "https" and led.path.rstrip("/") == asked
 
 
 _PEAK_FILES = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
@@ -408,7 +443,12 @@ class Stack:
         )
 
     def wait(
-        self, running: Running, path: str = "", beyond: float = 10.0, *, healthy: bool = True
+        self,
+        running: Running,
+        path: str = "",
+        beyond: float = START_BEYOND,
+        *,
+        healthy: bool = True,
     ) -> None:
         """Wait for the first 200 on `path` (readiness), `beyond` seconds longer than the budget.
 
@@ -426,6 +466,7 @@ class Stack:
                 if not running.port:
                     running.find_port()
                 status = running.get(path or running.model.health.ready, timeout=3).status
+                running.last_status = status
                 if status == 200 or not healthy:
                     running.seconds_to_healthy = _taken(running, own_wait() - waited)
                     watch.stop()

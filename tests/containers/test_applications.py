@@ -74,6 +74,7 @@ CASES = {
     "an API that leads to itself": Case("API_LOGIN=/api/health/", failed=CALLS),
     "an API that leads to the backend": Case("API_LOGIN=API_URL/api/health", failed=CALLS),
     "an API that is away": Case("API_LOGIN=404", failed=CALLS),
+    "behind a proxy that ends TLS": Case("TLS=1"),
     "a circle": Case("LOGIN=/", unknown=BEHIND, failed=frozenset({"page", "alone"})),
 }
 
@@ -97,3 +98,28 @@ def test_an_api_without_a_document_is_asked_by_the_routes_that_are_stated(judge:
     assert not [r for r in results.values() if r.failed], results
     assert "on /api/health, /api/rows" in results["load"].limit
     assert results["database.requests"].status is Status.PASSED
+
+
+def test_an_answer_without_an_end_is_no_broken_one(judge: Judge) -> None:
+    results = judge("load", service="FAULT=endless-lines")
+    assert not [r for r in results.values() if r.failed], results
+    assert "/api/events (no end)" in results["load"].limit
+
+
+def test_a_limit_of_requests_is_no_fault_and_is_told(judge: Judge) -> None:
+    results = judge("load", "database", service="FAULT=limited")
+    assert not [r for r in results.values() if r.failed], results
+    assert "× 429 on /api/rows" in results["load"].measured
+
+
+def test_what_knows_no_route_says_where_one_is_named(judge: Judge) -> None:
+    result = judge("database.requests", service="FAULT=no-document")["database.requests"]
+    assert result.status is Status.UNMEASURABLE
+    assert "/openapi.json (404)" in result.detail
+    assert "taskflow.toml names others: routes = " in result.detail
+
+
+def test_the_load_is_on_the_page_that_the_home_page_leads_to(judge: Judge) -> None:
+    result = judge("load", page="LOGIN=/en")["load"]
+    assert not result.failed, result
+    assert "on /health, /en, " in result.limit

@@ -58,6 +58,22 @@ def test_a_crash_is_reported_with_the_last_words_of_the_container(service: Servi
     assert result.detail == "the disk is on fire"
 
 
+def test_a_start_without_200_says_what_came_instead(service: Service) -> None:
+    replace("taskflow.toml", '"/api/health"', '"/api/nowhere"')(service.folder)
+    (result,) = [result for result in service.smoke("start") if result.failed]
+    assert "answered 404, and no 200" in result.measured
+    assert "answer /api/nowhere with 200" in result.fix
+
+
+def test_a_required_variable_that_nobody_set_is_named(service: Service) -> None:
+    fault("crash")(service.folder)
+    replace("taskflow.toml", "environment = {", 'environment = { required = ["SHOP_KEY"],')(
+        service.folder
+    )
+    (result,) = [result for result in service.smoke("start") if result.failed]
+    assert result.fix.startswith("set SHOP_KEY where the smoke test is run")
+
+
 @pytest.mark.each_engine
 def test_a_program_that_is_not_there_is_the_images_fault(service: Service) -> None:
     replace("Dockerfile", 'CMD ["python", "-u"', 'CMD ["nosuchprogram", "-u"')(service.folder)

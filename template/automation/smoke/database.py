@@ -34,7 +34,6 @@ _NOTICE = 10.0  # seconds until an absence must show
 _RETURN = 15.0  # seconds until a return must show
 _TRIES = 2  # at a fault, whose course takes seconds of waiting even where all is well
 _LAST_LINES = 5  # of a migration that failed
-_NO_ROUTE = "no route of its OpenAPI document uses it"
 _KILL = "kill -INT $(head -1 $PGDATA/postmaster.pid)"
 # pg_isready's 2: nobody listens any more; while it shuts down, it still shakes hands.
 _STOP = (
@@ -260,8 +259,12 @@ def _drill(drill: _Drill) -> Iterator[Result]:
         limit = f"within {LONGEST_REQUEST:g} s"
         yield protocol.verdict("database.requests", name, limit)
     else:
-        yield unmeasurable("database.requests", name, _NO_ROUTE)
+        yield unmeasurable("database.requests", name, _no_route(drill))
     yield protocol.verdict("database.back", name, f"within {_RETURN:g} s")
+
+
+def _no_route(drill: _Drill) -> str:
+    return f"no route is known that uses {drill.service}: {drill.lab.no_route(drill.running.name)}"
 
 
 def _using(drill: _Drill) -> tuple[list[str], bool]:
@@ -288,7 +291,7 @@ def _cut(drill: _Drill, routes: list[str]) -> Result:
     """Connections that idle in the pool end; the very next request must not notice."""
     database, name = drill.database, drill.running.name
     if not routes:
-        return unmeasurable("database.cut", name, _NO_ROUTE)
+        return unmeasurable("database.cut", name, _no_route(drill))
 
     def cut() -> dict[str, tuple[int, float]]:
         database.sql(_CUT.format(role=database.role))

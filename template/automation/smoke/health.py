@@ -15,7 +15,7 @@ from automation.results import Result
 from automation.smoke import identity
 from automation.smoke.catalogue import unmeasurable, verdict
 from automation.smoke.lab import KILLED, Lab, checks, excerpt, fairly, fate, in_time, until
-from automation.stack import Answer, Running, moment
+from automation.stack import START_BEYOND, Answer, Running, moment
 
 _LONG = 8  # letters; a shorter value occurs by chance
 _ATTEMPTS = 3  # a start is as fast as its fastest: a busy machine only makes it slower
@@ -42,15 +42,9 @@ def start(lab: Lab, running: Running) -> Result:
             name,
             False,
             limit=f"{budget:g} s",
-            measured=ended or "runs, but never answered 200",
+            measured=ended or f"runs, but {_instead(running)} within {budget + START_BEYOND:g} s",
             detail=said,
-            fix="raise memory in taskflow.toml, or have it load less before it listens"
-            if ended.startswith(KILLED)
-            else "correct CMD or ENTRYPOINT in its Dockerfile"
-            if running.cannot_start
-            else "mend what the container says in its last line, under detail"
-            if said
-            else f"have it listen on 0.0.0.0:{running.model.port} and answer {running.model.health.ready}",
+            fix=_mend(running, ended, said),
         )
     fastest = running
     for attempt in range(1, _ATTEMPTS):
@@ -61,6 +55,37 @@ def start(lab: Lab, running: Running) -> Result:
         if again.seconds_to_healthy is not None and again.seconds_to_healthy < seconds:
             fastest, seconds = again, again.seconds_to_healthy
     return in_time("start", fastest, budget, "")
+
+
+def _mend(running: Running, ended: str, said: str) -> str:
+    """What to do about a container that does not start."""
+    model = running.model
+    unset = [
+        variable
+        for variable in model.environment.required
+        if variable not in model.connects and variable not in os.environ
+    ]
+    if ended.startswith(KILLED):
+        return "raise memory in taskflow.toml, or have it load less before it listens"
+    if running.cannot_start:
+        return "correct CMD or ENTRYPOINT in its Dockerfile"
+    if ended and unset:
+        return f"set {', '.join(unset)} where the smoke test is run: the container requires it, and is handed it"
+    if ended and said:
+        return "mend what the container says in its last line, under detail"
+    if ended:
+        return "have CMD run what serves, in the foreground: it ended and logged nothing"
+    return (
+        f"have it listen on 0.0.0.0:{model.port} and answer {model.health.ready} with 200,"
+        " or raise budgets.start in taskflow.toml; its last line is under detail"
+    )
+
+
+def _instead(running: Running) -> str:
+    """What came in place of a healthy answer."""
+    if running.last_status:
+        return f"answered {running.last_status}, and no 200,"
+    return f"nobody answered on port {running.model.port}"
 
 
 def _secrets(lab: Lab, name: str, urls: Iterable[str]) -> list[str]:

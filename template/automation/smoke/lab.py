@@ -19,10 +19,12 @@ from automation.process import Completed, Say
 from automation.results import Result
 from automation.smoke.catalogue import Check, unmeasurable, verdict
 from automation.smoke.timeline import Timeline
-from automation.stack import NO_ANSWER, STREAM, Answer, Running, Stack
+from automation.smoke.visit import visit
+from automation.stack import NO_ANSWER, STREAM, Answer, Endless, Running, Stack
 
 PROBE_TIMEOUT = 2.0  # seconds; what the chart's readiness probe allows
 KILLED = "killed"  # how a fate begins that the memory limit brought about
+TOO_MANY = 429
 NO_PAUSE = "this engine cannot pause a container"
 SIGKILLED = 137  # 128 + SIGKILL
 _INSTANCES = 2  # that may be started for a check: a first may be held up by what others do
@@ -30,6 +32,9 @@ _LOOKS = 3  # at what a busy machine may have spoilt
 _UNFAIR = 0.25  # seconds of waiting for a CPU, in which a time limit within a service may run out
 _MOSTLY = 0.75  # of the time
 _BUSY = 0.2  # of the last ten seconds
+_DOCUMENTS = ("/openapi.json", "/api/openapi.json")
+_ROUTES = 8  # that are asked at the most
+_SHOWN = 4  # of those that are not
 _FORGETS = 1.5  # seconds in which a service may remember what it saw last
 
 
@@ -65,6 +70,7 @@ class Lab:
     limits: frozenset[str] = frozenset()  # that the engine holds its containers to
     migrated: dict[str, Completed] = field(default_factory=dict)  # what the first migration came to
     _routes: dict[str, list[str]] = field(default_factory=dict)
+    _left_out: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def project(self) -> Project:
@@ -126,33 +132,63 @@ class Lab:
         if name in self._routes:
             return self._routes[name]
         model, running = self.project.containers[name], self.alive[name]
+        left_out: list[str] = []
         found = [model.health.ready, *model.routes]
         if model.kind is Kind.FRONTEND:
-            found.append(model.page)
+            # Its load is the page that people end at: the home page may only lead there.
+            try:
+                found.append(visit(running).path)
+            except NO_ANSWER:
+                found.append(model.page)
             for target in self.peers(name).values():
                 own = self.routes(target) if target in self.alive else []
                 found += [model.base_path + path for path in own if path.startswith("/api/")]
         else:
-            for document in ("/openapi.json", "/api/openapi.json"):
+            missing = []
+            for document in _DOCUMENTS:
                 answer = running.get(document, 10)
                 if answer.status == 200:
                     found += _without_arguments(answer.json())
                     break
-        usable = [
-            path for path in dict.fromkeys(found) if path == found[0] or _usable(running, path)
-        ]
-        self._routes[name] = usable[:8]
+                missing.append(f"{document} ({answer.status})")
+            else:
+                # Who states the routes need not have a document.
+                left_out += [] if model.routes else missing
+        usable = []
+        for path in dict.fromkeys(found):
+            if path != found[0] and (why := _unusable(running, path)):
+                left_out.append(f"{path} ({why})")
+            else:
+                usable.append(path)
+        self._routes[name] = usable[:_ROUTES]
+        self._left_out[name] = left_out + [f"{path} (one too many)" for path in usable[_ROUTES:]]
         return self._routes[name]
 
+    def left_out(self, name: str) -> str:
+        """In words, the routes of which nothing can be told, and why; "" where there is none."""
+        found = self._left_out.get(name, [])
+        more = [f"{len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+        return f"; left out: {', '.join([*found[:_SHOWN], *more])}" if found else ""
 
-def _usable(running: Running, path: str) -> bool:
-    """Whether a route is for everybody (no 3xx or 4xx) and comes to an end; a broken one is."""
+    def no_route(self, name: str) -> str:
+        """In words, which routes were asked for what a check needs, and how to name another."""
+        asked = ", ".join(self._routes.get(name, ()))
+        return (
+            f'asked were {asked}{self.left_out(name)}. taskflow.toml names others: routes = ["/…"]'
+        )
+
+
+def _unusable(running: Running, path: str) -> str:
+    """Why a route is not for everybody (3xx, 4xx) or comes to no end; "" if it is, broken or not."""
     try:
         answer = running.get(path, 10)
+    except Endless:
+        return "no end"
     except NO_ANSWER:
-        return True
-    endless = answer.headers.get("content-type", "").startswith(STREAM)
-    return not (300 <= answer.status < 500 or endless)
+        return ""
+    if answer.headers.get("content-type", "").startswith(STREAM):
+        return "no end"
+    return str(answer.status) if 300 <= answer.status < 500 else ""
 
 
 def _without_arguments(document: Any) -> Iterator[str]:
@@ -217,8 +253,8 @@ def ask(running: Running, path: str, timeout: float = PROBE_TIMEOUT) -> tuple[in
 
 
 def fine(status: int) -> bool:
-    """Whether a route's status says that it did what was asked."""
-    return 200 <= status < 300
+    """Whether a route's status says that it did what was asked, or was asked too often (RFC 6585)."""
+    return 200 <= status < 300 or status == TOO_MANY
 
 
 def probe(running: Running, path: str) -> tuple[int, float]:

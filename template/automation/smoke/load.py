@@ -39,6 +39,7 @@ class _Seen:
     bad: Counter[str] = field(default_factory=Counter)
     slow: int = 0
     quick: int = 0
+    refused: Counter[str] = field(default_factory=Counter)  # by its status, which is no fault
     remembered: int = 0  # quick, but it may be what an earlier request had to wait for
 
     def note(self, what: str, since: float, status: int = 0) -> None:
@@ -65,16 +66,20 @@ def _round(
     def client(share: int) -> None:
         connection = running.connect(_TIMEOUT)
         for index in range(share):
-            began = time.monotonic()
+            began, path = time.monotonic(), paths[index % len(paths)]
             try:
-                connection.request("GET", paths[index % len(paths)])
+                connection.request("GET", path)
                 response = connection.getresponse()
                 response.read()
                 if response.status >= 500:
-                    path = paths[index % len(paths)]
                     seen.note(f"{response.status} on {path}", began, response.status)
+                elif response.status >= 400:
+                    seen.refused[f"{response.status} on {path}"] += 1
+            except TimeoutError:
+                seen.note(f"no answer within {_TIMEOUT:g} s on {path}", began)
+                connection.close()
             except NO_ANSWER as error:
-                seen.note(type(error).__name__, began)
+                seen.note(f"{type(error).__name__} on {path}", began)
                 connection.close()
                 if not running.alive():
                     return
@@ -111,7 +116,9 @@ def load(lab: Lab, name: str) -> Iterator[Result]:
         busy = anybody.waited > _BUSY * anybody.wall
         if ended or not bad or not busy:
             break
-    kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(bad.items()))
+    kinds = _counted(bad)
+    # What a limit of the service refuses is answered well, and shows nothing of what lies behind.
+    refused = f"; but {_counted(seen.refused)}" if seen.refused else ""
     killed = ended.startswith(KILLED)
     if killed and "memory" in lab.options.only:
         yield unmeasurable("load", name, "it was killed for memory: see the memory peak")
@@ -122,8 +129,11 @@ def load(lab: Lab, name: str) -> Iterator[Result]:
             "load",
             name,
             not bad and not ended,
-            limit=f"{requests} requests, {concurrency} at a time, on {', '.join(paths)}",
-            measured=ended or kinds or f"none failed, {requests / seconds:,.0f} requests/s",
+            limit=f"{requests} requests, {concurrency} at a time, on {', '.join(paths)}"
+            + lab.left_out(name),
+            measured=ended
+            or kinds
+            or f"none failed, {requests / seconds:,.0f} requests/s{refused}",
             detail=running.last_words() if bad or ended else "",
             seconds=seconds,
         )
@@ -148,6 +158,10 @@ def load(lab: Lab, name: str) -> Iterator[Result]:
         limit=f"at most {megabytes(_GROWTH * limit)} from round 2 to round {_ROUNDS}",
         measured=f"{megabytes(growth)} ({', '.join(megabytes(size) for size in held)})",
     )
+
+
+def _counted(found: Counter[str]) -> str:
+    return ", ".join(f"{count} × {kind}" for kind, count in sorted(found.items()))
 
 
 def _peak(running: Running, process: Process | None, ended: str, held: int) -> Result:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from automation.model import Kind
 from automation.results import Result
 from automation.smoke import stop
-from automation.smoke.browser import visit
 from automation.smoke.catalogue import unmeasurable, verdict
 from automation.smoke.lab import PROBE_TIMEOUT, Lab, ask, checks, fairly, fate, fine, in_time, probe
+from automation.smoke.visit import visit
 from automation.stack import Running
 
 _HALF, _COLD_FACTOR = 0.5, 4  # of a CPU; the budget is so many times that of an ordinary start

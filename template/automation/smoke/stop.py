@@ -255,7 +255,7 @@ def in_flight(lab: Lab, name: str) -> Iterator[Result]:
                 marks.enter_context(lab.timeline.mark(lab.alive[other], "in-flight drill"))
             slow = _slow_request(lab, running, handles)
             if slow is None:
-                why = why or "no route of it waits for what it depends on"
+                why = why or f"no route waits for what it depends on: {lab.no_route(name)}"
                 break
             anybody = Watch(None, anybody=True)
             result, seconds = _stop_waiting(lab, running, slow)

@@ -71,7 +71,10 @@ async function answer(asked) {
 
 http
   .createServer({ keepAliveTimeout: 75_000 }, async (request, response) => {
-    const [status, body, type] = await answer(request.url);
+    const plain = process.env.TLS && request.url !== "/health" && request.headers["x-forwarded-proto"] !== "https";
+    const [status, body, type] = plain
+      ? guard(`https://${request.headers.host}${request.url}`)
+      : await answer(request.url);
     if (leaving) response.setHeader("connection", "close");
     if (status === 307) response.setHeader("location", type);
     response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body) });

@@ -69,7 +69,7 @@ class Service:
         self.busy: dict[asyncio.StreamWriter, str] = {}
         self.leaving = self.seen_down = False
         self.hoard: list[bytes] = []
-        self.asked = 0
+        self.asked = self.rows = 0
 
     async def answer(self, path: str) -> tuple[int, object]:
         """The status and the document."""
@@ -102,6 +102,9 @@ class Service:
                 return 503, document
             return 200, "fine" if "live-not-json" in FAULTS else document
         if path == "/api/rows":
+            self.rows += 1
+            if "limited" in FAULTS and self.rows > 2:
+                return 429, []
             return (200 if up else 500 if "crashes-without-database" in FAULTS else 503), []
         if path == "/openapi.json" and "no-document" not in FAULTS:
             return 200, ODD_ROUTES if "odd-routes" in FAULTS else ROUTES
@@ -142,7 +145,8 @@ class Service:
         if "hungry-child" in FAULTS and self.asked == 60:
             subprocess.Popen([sys.executable, "-c", "x = b'x' * 400_000_000"])
         if path == "/api/events":
-            writer.write(b"HTTP/1.1 200 -\r\nContent-Type: text/event-stream\r\n\r\n")
+            kind = "application/x-ndjson" if "endless-lines" in FAULTS else "text/event-stream"
+            writer.write(f"HTTP/1.1 200 -\r\nContent-Type: {kind}\r\n\r\n".encode())
             while not self.leaving:
                 writer.write(b"data: x\n\n")
                 await writer.drain()
