@@ -112,6 +112,12 @@ def test_a_limit_of_requests_is_no_fault_and_is_told(judge: Judge) -> None:
     assert "× 429 on /api/rows" in results["load"].measured
 
 
+def test_a_route_that_always_fails_does_not_spoil_the_database_drill(judge: Judge) -> None:
+    results = judge("load", "database", service="FAULT=unconfigured")
+    assert {id for id, r in results.items() if r.failed} == {"load"}, results
+    assert "× 503 on /api/nothing" in results["load"].measured
+
+
 def test_what_knows_no_route_says_where_one_is_named(judge: Judge) -> None:
     result = judge("database.requests", service="FAULT=no-document")["database.requests"]
     assert result.status is Status.UNMEASURABLE

@@ -271,6 +271,9 @@ def _using(drill: _Drill) -> tuple[list[str], bool]:
     """The routes that use the database, as they fail while it is stopped; whether they return."""
     running = drill.running
     routes = [r for r in drill.lab.routes(running.name) if r != running.model.health.ready]
+    # What fails with the database as well does not come back with it: the load check tells of it.
+    before = fairly(running, lambda: drill.ask(routes), _all_fine)
+    routes = [route for route, (status, _) in before.items() if fine(status)]
     if not routes:
         return [], True
     drill.database.shell(_STOP)

@@ -108,7 +108,11 @@ class Service:
             return (200 if up else 500 if "crashes-without-database" in FAULTS else 503), []
         if path == "/openapi.json" and "no-document" not in FAULTS:
             return 200, ODD_ROUTES if "odd-routes" in FAULTS else ROUTES
-        return {"/api/nothing": 204, "/api/me": 401, "/c": 200}.get(path, 404), {}
+        return {
+            "/api/nothing": 503 if "unconfigured" in FAULTS else 204,
+            "/api/me": 401,
+            "/c": 200,
+        }.get(path, 404), {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, request after request."""
