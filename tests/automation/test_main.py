@@ -147,7 +147,7 @@ def test_details_that_have_no_place_in_the_project(tmp_path: Path) -> None:
 
 
 def test_a_run_that_ends_leaves_no_details_of_an_earlier_one(project: Path) -> None:
-    (project / "reports").mkdir()
+    (project / "reports").mkdir(exist_ok=True)
     (project / "reports/chart-error.txt").touch()
     (project / "chart").rename(project / "no-chart")
     assert automation(project, "chart").returncode == ExitCode.CHECK_FAILED, "nothing was judged"
