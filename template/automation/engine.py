@@ -8,8 +8,8 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -276,12 +276,10 @@ class Engine:
             self.call("image", "rm", *images, check=False)
 
 
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def _one_at_a_time() -> AbstractContextManager[None]:
     """For Podman, which writes an image's names as it read them: two at a time, and one is lost."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    with exclusive(cache / "taskflow-podman-names.lock"):
-        yield
+    return exclusive(cache / "taskflow-podman-names.lock")
 
 
 def _platform(system: object, architecture: object, variant: object = "") -> str:

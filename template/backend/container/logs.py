@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from container.settings import Settings
 
 access = logging.getLogger("container.access")
-uvicorns = logging.getLogger("uvicorn.access")  # An application tells that one what to leave out.
+uvicorn_access = logging.getLogger("uvicorn.access")  # An application tells that one what to leave out.
 # What any record has, and uvicorn's second wording for terminals.
 COMMON = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
 
@@ -44,7 +44,7 @@ def set_up_logs(settings: Settings) -> None:
     text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else text)
-    handler.addFilter(lambda record: is_first(handler, record))
+    handler.addFilter(lambda record: written_by_nobody_else(handler, record))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     logging.captureWarnings(True)
     log = logging.getLogger("app")
@@ -53,8 +53,8 @@ def set_up_logs(settings: Settings) -> None:
     sys.unraisablehook = lambda hook: log.error("%s", hook.err_msg or "exception ignored", exc_info=hook.exc_value)
 
 
-def is_first(handler: logging.Handler, record: logging.LogRecord) -> bool:
-    """Tell whether no handler of the application's own writes a record to the console, where once is enough."""
+def written_by_nobody_else(handler: logging.Handler, record: logging.LogRecord) -> bool:
+    """Tell whether no handler of the application's own writes a record to the console: once is enough."""
     logger: logging.Logger | None = logging.getLogger(record.name)
     while logger:
         for one in logger.handlers:
@@ -76,8 +76,8 @@ class AccessLog:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        access.filters = uvicorns.filters
-        access.setLevel(uvicorns.level)
+        access.filters = uvicorn_access.filters
+        access.setLevel(uvicorn_access.level)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, status = time.perf_counter(), 500

@@ -10,25 +10,27 @@ const require = createRequire(new URL("../server.js", import.meta.url));
 const { createServer } = http;
 
 /** What was made anew does not go back to what the build made, once memory has no more room for it. */
-function renewing(Cache, started = Date.now(), outdated = new Map()) {
-  return class extends Cache {
-    async get(key, ...given) {
-      const found = await super.get(key, ...given);
-      if (!(found?.lastModified < started)) return found;
-      return outdated.get(key) ? null : outdated.set(key, false) && found;
+function keepWhatIsNew(started = Date.now(), outdated = new Map()) {
+  try {
+    const { default: Cache } = require("next/dist/server/lib/incremental-cache/file-system-cache");
+    class FetchCache extends Cache {
+      async get(key, ...given) {
+        const found = await super.get(key, ...given);
+        if (!(found?.lastModified < started)) return found;
+        return outdated.get(key) ? null : outdated.set(key, false) && found;
+      }
+      set(key, ...given) {
+        if (outdated.has(key)) outdated.set(key, true);
+        return super.set(key, ...given);
+      }
     }
-    set(key, ...given) {
-      if (outdated.has(key)) outdated.set(key, true);
-      return super.set(key, ...given);
-    }
-  };
+    globalThis[Symbol.for("@next/cache-handlers")] = { FetchCache };
+  } catch {} // One that is made otherwise keeps its own.
 }
 
 /** Next.js listens before it runs instrumentation.ts, and serves errors for ever where that fails. */
 function prepared(resolve) {
   try {
-    const cache = require("next/dist/server/lib/incremental-cache/file-system-cache");
-    globalThis[Symbol.for("@next/cache-handlers")] = { FetchCache: renewing(cache.default) };
     const { prototype } = require("next/dist/server/next-server").default;
     const { prepare } = prototype;
     prototype.prepare = function (...given) {
@@ -49,6 +51,7 @@ http.createServer = (next) => {
   const all = (...both) => answered(...both, ready) || proxied(...both) || fromPeers(...both, next);
   const server = createServer({ shouldUpgradeCallback }, all);
   const ready = new Promise((resolve) => server.once("listening", () => prepared(resolve)));
+  server.once("listening", () => keepWhatIsNew());
   ready.then(() => log("info", `listening on port ${server.address().port}, version ${version}`), die);
   // Next.js takes whatever is to be upgraded for its own.
   const { emit } = server;
