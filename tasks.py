@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
+from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
 HERE = Path(__file__).parent
 INSTALL = (
-    "python3 -m venv .venv && .venv/bin/pip install --require-hashes"
-    " -r requirements/copier.txt -r template/automation/requirements.txt"
+    "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r requirements/copier.txt"
+    " -r template/tools/requirements.txt && .venv/bin/pip install --no-deps --no-build-isolation -e ."
 )
-sys.path.insert(0, str(HERE / "template"))
 try:
     import copier
 
-    from automation import release as releases
-    from automation.errors import TaskflowError
-    from automation.model import FILE_NAME, load
-    from automation.release_plan import Options, Product
+    from taskflow_containers.cli import COMMANDS, Command, carry_out
+    from taskflow_containers.project import FILE_NAME
+    from taskflow_containers.project.model import load
+    from taskflow_containers.release import command as releases
+    from taskflow_containers.release.plan import Product
+    from taskflow_containers.tasks import as_task
 except ModuleNotFoundError as missing:
     sys.exit(
         f"{missing.name} is not installed here; install what invoke needs, then use .venv/bin/invoke:\n"
@@ -68,29 +72,23 @@ def product() -> Product:
     )
 
 
-@task(help=releases.HELP)
-def release(
-    _: Context, bump: str = "auto", version: str = "", dry_run: bool = False, push: bool = True,
-    resume: bool = False, abort: bool = False, branch: str = "", remote: str = "origin",
-    yes: bool = False,
-) -> None:  # fmt: skip
-    """Plan, check, test and tag a version of the template, and push it."""
-    try:
-        options = Options(bump, version, push, remote, branch)
-        if abort or resume:
-            code = releases.settle(
-                HERE, options, abort=abort, resume=resume, dry_run=dry_run, yes=yes
-            )
-        else:
-            code = releases.release(HERE, product(), options, dry_run=dry_run, yes=yes)
-        sys.exit(code)
-    except TaskflowError as error:
-        print(f"release: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-
-
 @task
 def clean(_: Context) -> None:
     """Remove the tool environments and the rendered sample."""
     shutil.rmtree(HERE / ".nox", ignore_errors=True)
     print("removed .nox/")
+
+
+def release(root: Path, options: argparse.Namespace) -> int:
+    """Release the template as a project releases itself, but for images and chart."""
+    return releases.run(root, options, product)
+
+
+RELEASE = Command(
+    "release",
+    "plan, check, test and tag a version of the template, and push it",
+    release,
+    [option for option in COMMANDS["release"].options if option.name != "engine"],
+    task="release",
+)
+namespace = Collection(preview, clean, as_task(RELEASE, partial(carry_out, RELEASE, HERE)))

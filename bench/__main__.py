@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from automation import builder
-from automation.engine import Engine, find, substitutes
-from automation.layersizes import LayerSizes
-from automation.model import Container, load
-from automation.stack import restrictions
 from bench import dependency, releases
+from taskflow_containers.engine import build as builder
+from taskflow_containers.engine.client import Engine, find, substitutes
+from taskflow_containers.engine.layersizes import LayerSizes
+from taskflow_containers.project.model import Container, load
+from taskflow_containers.smoke.stack import restrictions
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "docs" / "benchmarks.md"

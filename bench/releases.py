@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from automation.release_plan import Options, Product, look
+from taskflow_containers.release.plan import Options, Product, look
 
 COMMITS, TAGS, RUNS = 5000, 300, 5
 

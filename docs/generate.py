@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from functools import reduce
 from pathlib import Path
@@ -15,12 +14,11 @@ import jinja2
 import yaml
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "template"))
 
-from automation.__main__ import parser  # noqa: E402
-from automation.errors import ExitCode  # noqa: E402
-from automation.model import Kind, schema  # noqa: E402
-from automation.smoke import CHECKS, GROUPS  # noqa: E402
+from taskflow_containers.cli import ACTIONS, parser  # noqa: E402
+from taskflow_containers.machine.errors import ExitCode  # noqa: E402
+from taskflow_containers.project.model import Kind, schema  # noqa: E402
+from taskflow_containers.smoke import CHECKS, GROUPS  # noqa: E402
 
 
 def _table(*rows: tuple[str, ...]) -> Iterator[str]:
@@ -111,11 +109,9 @@ def _sessions() -> Iterator[str]:
 
 def _tasks() -> Iterator[str]:
     rows = [("task", "what it does", "options")]
-    for node in _functions(ROOT / "template" / "tasks.py", "task"):
-        options = ", ".join(
-            f"`--{argument.arg.replace('_', '-')}`" for argument in node.args.args[1:]
-        )
-        rows.append((f"`invoke {node.name}`", str(ast.get_docstring(node)), options))
+    for command in ACTIONS:
+        options = ", ".join(f"`--{option.name}`" for option in command.options)
+        rows.append((f"`invoke {command.task}`", command.help, options))
     yield from _table(*rows)
 
 

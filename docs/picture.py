@@ -23,7 +23,7 @@ GROUPS = "health,relations,database,stop"
 def main() -> int:
     """Run and draw; the run's exit code."""
     done = subprocess.run(
-        [sys.executable, "-m", "automation", "smoke", "--only", GROUPS], cwd=SAMPLE, text=True, check=False,
+        [sys.executable, "-m", "taskflow_containers", "smoke", "--only", GROUPS], cwd=SAMPLE, text=True, check=False,
         capture_output=True,
         env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(WIDTH)},
     )  # fmt: skip

@@ -16,7 +16,7 @@ ENGINE = "TASKFLOW_ENGINE"
 
 
 def provision(engine: str = "", images: Iterable[str] = WANTED) -> dict[str, str]:
-    """Have an engine and the images; return the environment variables the automation reads."""
+    """Have an engine and the images; return the environment variables the tool reads."""
     asked = engine or os.environ.get(ENGINE, "")
     found = engines.ensure(asked)
     substitutes = ensure_images([found.client], images)

@@ -9,6 +9,7 @@ Options go behind `--`: nox -s smoke -- backend --engine podman
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import signal
 import sys
@@ -25,30 +26,33 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 
 HERE = Path(__file__).parent
+TOOLS = HERE / "tools"
+# A folder, a wheel or any requirement, to be used in place of tools/taskflow.txt.
+PACKAGE = os.environ.get("TASKFLOW_PACKAGE", "")
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check Dockerfiles, compose file and code against taskflow.toml; runs no container."""
-    automation(session, "lint")
+    taskflow(session, "lint")
 
 
 @nox.session
 def build(session: nox.Session) -> None:
     """Build the images and judge what came out: user, ports, labels, size."""
-    automation(session, "build")
+    taskflow(session, "build")
 
 
 @nox.session
 def scan(session: nox.Session) -> None:
     """Scan for misconfiguration, secrets, licences, vulnerabilities; write an SBOM (`-- --offline`)."""
-    automation(session, "scan")
+    taskflow(session, "scan")
 
 
 @nox.session
 def smoke(session: nox.Session) -> None:
     """Run the images as the cluster will and inject faults (`-- --list`, `--only`, `--full`, `--keep`)."""
-    automation(session, "smoke")
+    taskflow(session, "smoke")
 
 
 @nox.session
@@ -56,17 +60,17 @@ def chart(session: nox.Session) -> None:
     """Check the Helm chart over all its options: lint, schemas, security, taskflow.toml."""
     if not (HERE / "chart").is_dir():
         session.skip("there is no chart/ here")
-    automation(session, "chart")
+    taskflow(session, "chart")
 
 
 @nox.session(default=False)
 def cluster(session: nox.Session) -> None:
     """Install the chart on the current Kubernetes (or kind) and put it through its drills."""
-    automation(session, "cluster")
+    taskflow(session, "cluster")
 
 
-def automation(session: nox.Session, command: str) -> None:
-    """Run one command of automation/ in its own environment and pass its exit code on."""
+def taskflow(session: nox.Session, command: str) -> None:
+    """Run one command of the tool in the session's own environment and pass its exit code on."""
     # With --no-venv whoever calls has installed it.
     if session.virtualenv.is_sandboxed:
         install(session, command)
@@ -81,27 +85,43 @@ def automation(session: nox.Session, command: str) -> None:
         # Who interrupts nox alone has not told the session, which nox then does; to hear it twice
         # does no harm. A smoke test needs a moment to remove what it started.
         session.run(
-            "python", "-m", "automation", command, *session.posargs,
-            env={"PYTHONPATH": str(HERE)}, interrupt_timeout=0.2, terminate_timeout=120,
+            "python", "-m", "taskflow_containers", command, *session.posargs,
+            interrupt_timeout=0.2, terminate_timeout=120,
         )  # fmt: skip
     except CommandFailed as failure:
         if failure.return_code not in {None, 1}:
-            # 2 wrong input, 3 no engine, 4 the machine, 70 the automation: no later one does better.
+            # 2 wrong input, 3 no engine, 4 the machine, 70 the tool itself: no later one does better.
             raise SystemExit(failure.return_code) from None
         raise
 
 
 def install(session: nox.Session, command: str) -> None:
-    """Install what the command needs, unless the environment has it already."""
+    """Install the tool and what the command needs, unless the environment has it already."""
+    pin = TOOLS / "taskflow.txt"
     names = ("requirements.txt", f"requirements-{command}.txt")
-    files = [path for name in names if (path := HERE / "automation" / name).is_file()]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    locks = [path for name in names if (path := TOOLS / name).is_file()]
+    content = b"".join(path.read_bytes() for path in [*locks, pin]) + PACKAGE.encode()
+    digest = hashlib.sha256(content).hexdigest()
     stamp = Path(session.virtualenv.location) / "taskflow-stamp"
     # Even a no-op install takes a second; the stamp says that there is nothing to install.
-    if not stamp.is_file() or stamp.read_text() != digest:
-        words = [word for path in files for word in ("-r", str(path))]
-        session.install("--require-hashes", *words)
-        stamp.write_text(digest)
+    if stamp.is_file() and stamp.read_text() == digest:
+        return
+    session.install("--require-hashes", *(word for path in locks for word in ("-r", str(path))))
+    what = ["-r", str(pin)]
+    if PACKAGE:
+        what = ["--editable", PACKAGE] if Path(PACKAGE).is_dir() else [PACKAGE]
+    try:
+        session.install("--no-deps", "--no-build-isolation", "--force-reinstall", *what)
+        session.run("python", "-c", "import taskflow_containers", silent=True)
+    except CommandFailed:
+        named = f"TASKFLOW_PACKAGE={PACKAGE}" if PACKAGE else "what tools/taskflow.txt names"
+        session.warn(
+            f"the tool cannot be installed from {named}\n"
+            "  Was this project rendered from uncommitted changes, or from a commit that its\n"
+            "  repository does not have? Set TASKFLOW_PACKAGE to the template's folder, or to a wheel."
+        )
+        raise SystemExit(4) from None
+    stamp.write_text(digest)
 
 
 if __name__ == "__main__":

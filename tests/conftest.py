@@ -13,8 +13,8 @@ from typing import NoReturn
 import copier
 import pytest
 
-from automation.engine import Engine, find, substitutes
-from automation.errors import NoEngineError
+from taskflow_containers.engine.client import Engine, find, substitutes
+from taskflow_containers.machine.errors import NoEngineError
 
 ROOT = Path(__file__).parent.parent
 SERVICE = ROOT / "tests" / "containers" / "service"  # small, and quick to build and to start

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from automation import helm
-from automation.errors import EnvironmentTrouble
+from taskflow_containers.cluster import helm
+from taskflow_containers.machine.errors import EnvironmentTrouble
 from tests.conftest import ROOT
 
 Values = dict[str, Any]

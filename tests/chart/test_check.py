@@ -15,12 +15,12 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from automation.chart import check_chart
-from automation.errors import InputError
-from automation.matrix import cases, merge
-from automation.model import load
-from automation.results import Result, Status
-from automation.schemas import newest
+from taskflow_containers.checks.chart import check_chart
+from taskflow_containers.checks.matrix import cases, merge
+from taskflow_containers.checks.schemas import newest
+from taskflow_containers.machine.errors import InputError
+from taskflow_containers.project.model import load
+from taskflow_containers.report.result import Result, Status
 from tests.conftest import Render
 
 # A small matrix is enough to show that a mistake is found, and where.
@@ -195,8 +195,8 @@ def test_the_command_ends_with_a_report_and_its_code(project: Path) -> None:
     (project / "chart" / "matrix.yaml").write_text(MATRIX)
     (project / "chart" / "templates" / "more.yaml").write_text(ROLE)
     done = subprocess.run(
-        [sys.executable, "-m", "automation", "chart"], cwd=project, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(project)}, check=False, timeout=120,
+        [sys.executable, "-m", "taskflow_containers", "chart"], cwd=project, capture_output=True, text=True,
+        env=os.environ, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert "Role/all" in done.stdout

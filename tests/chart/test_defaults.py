@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from automation import helm, model
+from taskflow_containers.cluster import helm
+from taskflow_containers.project import FILE_NAME, model
 from tests.chart.conftest import Install
 
 BACK, FRONT = "Deployment/taskflow-backend", "Deployment/taskflow-frontend"
@@ -157,7 +158,7 @@ def test_objects(install: Install) -> None:
 
 
 def test_labels(install: Install, sample: Path) -> None:
-    version = model.load(sample / model.FILE_NAME).version
+    version = model.load(sample / FILE_NAME).version
     for name, item in install().items():
         labels = item["metadata"]["labels"]
         component = labels.pop("app.kubernetes.io/component")

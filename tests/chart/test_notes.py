@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from automation.process import run
+from taskflow_containers.machine.process import run
 from tests.chart.conftest import Values
 from tests.chart.test_switches import EXTERNAL, PEER, REMOTE, ROUTE, URL, backend
 

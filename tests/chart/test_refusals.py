@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from automation import helm
-from automation.errors import InputError
+from taskflow_containers.cluster import helm
+from taskflow_containers.machine.errors import InputError
 from tests.chart.conftest import Install, Values
 from tests.chart.test_switches import EXTERNAL, REPORTS, every
 

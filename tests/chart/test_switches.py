@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from automation import helm
-from automation.matrix import cases
+from taskflow_containers.checks.matrix import cases
+from taskflow_containers.cluster import helm
 from tests.chart.conftest import Install, Objects, Values
 from tests.chart.test_defaults import BACK, BOX, FRONT, POD, SELECTOR, peers, secret
 

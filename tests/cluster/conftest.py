@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 
-from automation import build, cluster, helm
-from automation.drills import run
-from automation.engine import Engine
-from automation.kubectl import Kubectl
-from automation.model import load
-from automation.namespace import OWNER, Namespace
-from automation.results import Result
+from taskflow_containers.checks import build
+from taskflow_containers.cli import parser
+from taskflow_containers.cluster import command as cluster
+from taskflow_containers.cluster import helm
+from taskflow_containers.cluster.drills import run
+from taskflow_containers.cluster.kubectl import Kubectl
+from taskflow_containers.cluster.namespace import OWNER, Namespace
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.project.model import load
+from taskflow_containers.report.result import Result
 from tests.conftest import ROOT, SERVICE, Render
 
 NEEDED = "needs a cluster: set KUBECONFIG (kind makes one: `kind create cluster`)"
@@ -61,13 +64,11 @@ containers: {backend: {test: {command: [python, /app/healthcheck.py]}}}
 
 
 def options(project: Path, *drills: str, **changes: Any) -> argparse.Namespace:
-    """The command's options, as its parser makes them."""
-    parser = argparse.ArgumentParser()
-    cluster.add_arguments(parser)
+    """The command's options, as the command line makes them."""
     words = [word for drill in drills for word in ("--drill", drill)]
     if (project / "values.yaml").is_file():
         words += ["--values", str(project / "values.yaml")]
-    found = parser.parse_args(words)
+    found: argparse.Namespace = parser(["cluster"]).parse_args(["cluster", *words])
     vars(found).update(changes)
     return found
 

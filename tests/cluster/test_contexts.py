@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from automation import helm
-from automation.cluster import target
-from automation.deploy import LOAD_VARIABLE, connect, loader
-from automation.errors import EnvironmentTrouble, ExitCode, InputError
-from automation.kubectl import choose
+from taskflow_containers.cluster import helm
+from taskflow_containers.cluster.command import target
+from taskflow_containers.cluster.kubectl import choose
+from taskflow_containers.cluster.rollout import LOAD_VARIABLE, connect, loader
+from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, InputError
 from tests.conftest import ROOT
 
 
@@ -139,9 +139,9 @@ def test_how_images_get_there(
 def test_without_a_cluster_no_engine_is_asked(project: Path, program: Path, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "kubectl").symlink_to(program)
-    environment = {**os.environ, "PYTHONPATH": str(project), "PATH": str(tmp_path / "bin")}
+    environment = {**os.environ, "PATH": str(tmp_path / "bin")}
     done = subprocess.run(
-        [sys.executable, "-m", "automation", "cluster"], cwd=project, text=True,
+        [sys.executable, "-m", "taskflow_containers", "cluster"], cwd=project, text=True,
         capture_output=True, check=False, env=environment,
     )  # fmt: skip
     assert done.returncode == ExitCode.ENVIRONMENT, done.stderr

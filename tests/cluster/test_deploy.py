@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from automation.errors import ExitCode
-from automation.kubectl import Kubectl
-from automation.namespace import remove
+from taskflow_containers.cluster.kubectl import Kubectl
+from taskflow_containers.cluster.namespace import remove
+from taskflow_containers.machine.errors import ExitCode
 from tests.cluster.conftest import small
 from tests.conftest import Render
 from tests.containers.conftest import replace

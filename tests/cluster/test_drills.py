@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from automation.namespace import Namespace
+from taskflow_containers.cluster.namespace import Namespace
 from tests.cluster.conftest import Drilled
 from tests.containers.conftest import Edit, replace
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from automation.errors import ExitCode
-from automation.kubectl import Kubectl
-from automation.namespace import sweep
+from taskflow_containers.cluster.kubectl import Kubectl
+from taskflow_containers.cluster.namespace import sweep
+from taskflow_containers.machine.errors import ExitCode
 from tests.cluster.conftest import left_over, small
 from tests.conftest import Render
 from tests.containers.test_interruptions import wait_for
@@ -26,11 +26,11 @@ def project(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(project: Path) -> subprocess.Popen[str]:
-    """`automation cluster` in a process group of its own, as a terminal would start it."""
+    """`taskflow_containers cluster` in a process group of its own, as a terminal would start it."""
     words = ["cluster", "--values", "values.yaml", "--drill", "upgrade"]
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", "automation", *words], cwd=project, text=True,
-        env={**os.environ, "PYTHONPATH": str(project)},
+        [sys.executable, "-u", "-m", "taskflow_containers", *words], cwd=project, text=True,
+        env=os.environ,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
 

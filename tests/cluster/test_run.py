@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from automation import namespace
-from automation.deploy import LOAD_VARIABLE
-from automation.engine import Engine
-from automation.errors import ExitCode
-from automation.kubectl import Kubectl
+from taskflow_containers.cluster import namespace
+from taskflow_containers.cluster.kubectl import Kubectl
+from taskflow_containers.cluster.rollout import LOAD_VARIABLE
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.machine.errors import ExitCode
 from tests.cluster.conftest import failed, left_over, rehearse, small
 from tests.conftest import Render
 from tests.containers.conftest import replace
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.xdist_group("cluster")
 def test_the_sample_passes_every_check(render: Render, tmp_path: Path, kubectl: Kubectl) -> None:
     project = render(tmp_path / "sample", slug="rehearsed")
     done = subprocess.run(
-        [sys.executable, "-m", "automation", "cluster"], cwd=project, text=True,
-        capture_output=True, env={**os.environ, "PYTHONPATH": str(project)}, check=False,
+        [sys.executable, "-m", "taskflow_containers", "cluster"], cwd=project, text=True,
+        capture_output=True, env=os.environ, check=False,
     )  # fmt: skip
     assert done.returncode == ExitCode.OK, done.stdout + done.stderr
     report = json.loads((project / "reports" / "cluster.json").read_text(encoding="utf-8"))

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from automation import build, drills, helm
-from automation.deploy import image_values
-from automation.engine import Engine
-from automation.kubectl import Kubectl
-from automation.model import load
-from automation.namespace import Namespace
+from taskflow_containers.checks import build
+from taskflow_containers.cluster import drills, helm
+from taskflow_containers.cluster.kubectl import Kubectl
+from taskflow_containers.cluster.namespace import Namespace
+from taskflow_containers.cluster.rollout import image_values
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.project.model import load
 from tests.cluster.conftest import failed
 from tests.conftest import ROOT, Render
 from tests.containers.conftest import replace

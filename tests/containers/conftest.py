@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from automation import build, smoke
-from automation.engine import Engine
-from automation.model import Project, load
-from automation.results import Result
+from taskflow_containers import smoke
+from taskflow_containers.checks import build
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.project.model import Project, load
+from taskflow_containers.report.result import Result
 from tests.conftest import ROOT, SERVICE, Render, git
 from tests.release.conftest import _programs, make_registry, registry  # noqa: F401
 

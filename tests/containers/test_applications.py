@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from automation import build, builder, smoke
-from automation.model import load
-from automation.results import Result, Status
+from taskflow_containers import smoke
+from taskflow_containers.checks import build
+from taskflow_containers.engine import build as builder
+from taskflow_containers.project.model import load
+from taskflow_containers.report.result import Result, Status
 from tests.containers.test_broken import Family, family  # noqa: F401
 
 pytestmark = pytest.mark.engine

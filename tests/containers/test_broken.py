@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from automation import build, builder, smoke
-from automation.engine import Engine
-from automation.model import load
-from automation.results import Result, Status
-from automation.smoke.runner import STEPS
+from taskflow_containers import smoke
+from taskflow_containers.checks import build
+from taskflow_containers.engine import build as builder
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.project.model import load
+from taskflow_containers.report.result import Result, Status
+from taskflow_containers.smoke.runner import STEPS
 from tests.conftest import SERVICE
 from tests.containers.conftest import BROKEN, failed, left_over, replace
 

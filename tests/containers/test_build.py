@@ -6,9 +6,10 @@ import uuid
 
 import pytest
 
-from automation import build, contract
-from automation.engine import Builder, Engine
-from automation.errors import EnvironmentTrouble, ExitCode
+from taskflow_containers.checks import build
+from taskflow_containers.contract.container import LABEL_PREFIX
+from taskflow_containers.engine.client import Builder, Engine
+from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode
 from tests.conftest import git, lacking
 from tests.containers.conftest import Service, failed, replace
 
@@ -146,8 +147,8 @@ def test_the_labels_carry_version_and_revision(service: Service) -> None:
         image = service.build()
         assert f"{service.project.image('backend')}:sha-{head[:12]}" in image.tags
         labels = (service.engine.image_config(image.id) or {})["Labels"]
-        assert labels[contract.LABEL_PREFIX + "version"] == "1.2.3"
-        assert labels[contract.LABEL_PREFIX + "revision"] == head
+        assert labels[LABEL_PREFIX + "version"] == "1.2.3"
+        assert labels[LABEL_PREFIX + "revision"] == head
 
 
 def test_the_legacy_builder_works_without_cache_mounts(service: Service) -> None:

@@ -18,11 +18,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from automation import compose, composefile
-from automation.engine import Engine
-from automation.errors import EnvironmentTrouble, ExitCode, InputError
-from automation.model import load
-from automation.process import run
+from taskflow_containers.contract import composefile
+from taskflow_containers.engine import compose
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, InputError
+from taskflow_containers.machine.process import run
+from taskflow_containers.project.model import load
 from tests.conftest import lacking
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
@@ -53,7 +54,7 @@ def invoke(
     folder: Path, engine: Engine, *words: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """One task, as a person types it."""
-    env = {**os.environ, "PYTHONPATH": str(folder), "TASKFLOW_ENGINE": engine.name, **variables}
+    env = {**os.environ, "TASKFLOW_ENGINE": engine.name, **variables}
     return subprocess.run(
         [sys.executable, "-m", "invoke", *words], cwd=folder, text=True, capture_output=True,
         env={name: value for name, value in env.items() if value}, check=False, timeout=300,

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from automation import build, smoke, toolenv
-from automation.engine import Engine, substitutes
-from automation.model import load
-from automation.stack import Stack
+from taskflow_containers import smoke
+from taskflow_containers.checks import build
+from taskflow_containers.engine.client import Engine, substitutes
+from taskflow_containers.machine import tools as toolenv
+from taskflow_containers.project.model import load
+from taskflow_containers.smoke.stack import Stack
 from tests.containers.conftest import NAME, failed, replace
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("frontends")]

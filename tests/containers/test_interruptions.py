@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from automation import smoke
-from automation.errors import ExitCode
-from automation.stack import Stack, sweep
+from taskflow_containers import smoke
+from taskflow_containers.machine.errors import ExitCode
+from taskflow_containers.smoke.stack import Stack, sweep
 from tests.conftest import ROOT
 from tests.containers.conftest import Service, failed, left_over, replace, with_database
 
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.engine
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """`automation smoke`, or another command, in a session of its own, as a terminal would start it."""
+    """`taskflow_containers smoke`, or another command, in a session of its own, as a terminal would start it."""
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", "automation", *(words or ["smoke"])], cwd=folder, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "template")},
+        [sys.executable, "-u", "-m", "taskflow_containers", *(words or ["smoke"])], cwd=folder, text=True,
+        env=os.environ,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
 
@@ -100,7 +100,6 @@ def test_nox_alone_is_interrupted(service: Service, number: signal.Signals) -> N
     step = f"RUN echo {uuid.uuid4()} && sleep 600"
     replace("Dockerfile", "RUN mkdir data", step)(service.folder)
     shutil.copy(ROOT / "template/noxfile.py", service.folder)
-    (service.folder / "automation").symlink_to(ROOT / "template/automation")
     beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     process = subprocess.Popen(
         [sys.executable, "-m", "nox", "--no-venv", "-s", "build"], cwd=service.folder, text=True,
@@ -192,8 +191,8 @@ def test_an_engine_that_is_gone_midway_is_one_message(service: Service, tmp_path
     )
     client.chmod(0o755)
     done = subprocess.run(
-        [sys.executable, "-m", "automation", "smoke", "--engine", str(client)], cwd=service.folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "template")}, text=True, capture_output=True,
+        [sys.executable, "-m", "taskflow_containers", "smoke", "--engine", str(client)], cwd=service.folder,
+        env=os.environ, text=True, capture_output=True,
         check=False,
     )  # fmt: skip
     assert done.returncode == ExitCode.ENVIRONMENT

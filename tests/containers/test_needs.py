@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from automation import build, builder
-from automation.engine import Builder, Engine, substitutes
-from automation.errors import EnvironmentTrouble, InputError
-from automation.results import Status
-from tests.conftest import ROOT, lacking
+from taskflow_containers.checks import build
+from taskflow_containers.engine import build as builder
+from taskflow_containers.engine.client import Builder, Engine, substitutes
+from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
+from taskflow_containers.report.result import Status
+from tests.conftest import lacking
 from tests.containers.conftest import Service, failed, fault, replace
 from tests.release.conftest import Registry
 
@@ -316,10 +317,10 @@ def test_the_platform_is_said_and_held_to(service: Service) -> None:
     with (service.folder / "taskflow.toml").open("a") as file:
         file.write('\n[build]\nplatforms = ["linux/s390x"]\n')
     done = subprocess.run(
-        [sys.executable, "-m", "automation", "smoke", "--only", "image.platform",
+        [sys.executable, "-m", "taskflow_containers", "smoke", "--only", "image.platform",
          "--image", f"{service.project.image('backend')}:dev"],
         cwd=service.folder, text=True, capture_output=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "template")},
+        env=os.environ,
     )  # fmt: skip
     assert done.returncode == 1
     assert "linux/s390x" in done.stdout

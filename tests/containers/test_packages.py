@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from automation import build
-from automation.engine import Engine
-from automation.model import load
-from automation.stack import Running, Stack
+from taskflow_containers.checks import build
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.project.model import load
+from taskflow_containers.smoke.stack import Running, Stack
 from tests.conftest import Render
 from tests.containers.conftest import NAME, private, replace
 

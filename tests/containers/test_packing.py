@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from automation import archive, build, builder, scan, smoke
-from automation.engine import Engine, substitutes
-from automation.layersizes import LayerSizes
+from taskflow_containers import smoke
+from taskflow_containers.checks import build, scan
+from taskflow_containers.engine import archive
+from taskflow_containers.engine import build as builder
+from taskflow_containers.engine.client import Engine, substitutes
+from taskflow_containers.engine.layersizes import LayerSizes
 from tests.conftest import lacking
 from tests.containers.conftest import Service, failed
 

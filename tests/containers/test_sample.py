@@ -12,24 +12,26 @@ from pathlib import Path
 
 import pytest
 
-from automation import build, builder, smoke
-from automation.engine import Engine
-from automation.errors import ExitCode
-from automation.model import load
-from automation.results import Result
-from automation.stack import Stack
 from bench import dependency
+from taskflow_containers import smoke
+from taskflow_containers.checks import build
+from taskflow_containers.engine import build as builder
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.machine.errors import ExitCode
+from taskflow_containers.project.model import load
+from taskflow_containers.report.result import Result
+from taskflow_containers.smoke.stack import Stack
 from tests.conftest import ROOT, Render
 from tests.containers.conftest import BROKEN, NAME, failed, left_over, replace
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 
 
-def automation(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def taskflow(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """One command of the project's own automation."""
     return subprocess.run(
-        [sys.executable, "-m", "automation", *words], cwd=folder, text=True, capture_output=True,
-        env={**os.environ, "PYTHONPATH": str(folder), "TASKFLOW_OFFLINE": ""}, check=False,
+        [sys.executable, "-m", "taskflow_containers", *words], cwd=folder, text=True, capture_output=True,
+        env={**os.environ, "TASKFLOW_OFFLINE": ""}, check=False,
     )  # fmt: skip
 
 
@@ -44,7 +46,7 @@ def automation(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     ids=str,
 )
 def test_each_command_passes_and_reports(own: Path, engine: Engine, words: list[str]) -> None:
-    done = automation(own, *words)
+    done = taskflow(own, *words)
     assert done.returncode == ExitCode.OK, done.stdout + done.stderr
     said = " ".join(done.stdout.split())  # a table's lines end where the terminal's do
     assert engine.description in said or words == ["lint"]
@@ -200,7 +202,7 @@ def _remove_images(engine: Engine) -> Iterator[None]:
 def test_the_contract_breaks_at_the_level_that_was_changed(own: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(own, tmp_path / "broken"))
     replace("backend/Dockerfile", "USER 1001:1001", "USER root")(folder)
-    done = automation(folder, "lint")
+    done = taskflow(folder, "lint")
     assert done.returncode == ExitCode.CHECK_FAILED
     assert "1001:1001" in done.stdout
     assert "root" in done.stdout

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
-from automation import scan
-from automation.engine import substitutes
-from automation.results import Result, Status
+from taskflow_containers.checks import scan
+from taskflow_containers.engine.client import substitutes
+from taskflow_containers.report.result import Result, Status
 from tests.conftest import BASES
 from tests.containers.conftest import Edit, Service, failed, replace
 

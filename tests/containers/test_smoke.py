@@ -13,24 +13,23 @@ from pathlib import Path
 
 import pytest
 
-from automation import smoke
-from automation.engine import Engine
-from automation.errors import ExitCode
-from automation.results import Status, judge
-from automation.smoke.command import merged
-from automation.stack import Stack, remove_kept, sweep
-from tests.conftest import ROOT
+from taskflow_containers import smoke
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.machine.errors import ExitCode
+from taskflow_containers.report.result import Status, judge
+from taskflow_containers.smoke.command import merged
+from taskflow_containers.smoke.stack import Stack, remove_kept, sweep
 from tests.containers.conftest import Service, failed, fault, left_over, replace, with_database
 from tests.release.conftest import Registry
 
 pytestmark = pytest.mark.engine
 
 
-def automation(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """`automation smoke` in a folder."""
+def taskflow(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`taskflow_containers smoke` in a folder."""
     return subprocess.run(
-        [sys.executable, "-m", "automation", "smoke", *words], cwd=folder, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "template")}, capture_output=True, check=False,
+        [sys.executable, "-m", "taskflow_containers", "smoke", *words], cwd=folder, text=True,
+        env=os.environ, capture_output=True, check=False,
     )  # fmt: skip
 
 
@@ -236,7 +235,7 @@ def test_a_leak_is_reported_as_killed_for_memory(service: Service) -> None:
 def test_any_image_is_judged_and_named(service: Service) -> None:
     image = service.build()
     reference = image.tags[0]
-    done = automation(service.folder, "--image", reference, "--only", "image,identity")
+    done = taskflow(service.folder, "--image", reference, "--only", "image,identity")
     assert done.returncode == ExitCode.OK, done.stdout + done.stderr
     report = json.loads((service.folder / "reports/smoke.json").read_text("utf-8"))
     assert report["images"] == {reference: image.id}
@@ -257,14 +256,14 @@ def test_an_image_built_elsewhere_is_pulled_by_its_digest(
     reference = f"{name}@{registry.tags['shop/faulty:1']}"
     engine.call("image", "rm", "--force", *built.tags, f"{name}:1", reference, check=False)
     try:
-        done = automation(service.folder, "--image", reference, "--only", "image,readiness")
+        done = taskflow(service.folder, "--image", reference, "--only", "image,readiness")
         assert done.returncode == ExitCode.OK, done.stdout + done.stderr
         report = json.loads((service.folder / "reports/smoke.json").read_text("utf-8"))
         assert list(report["images"]) == [reference]
         assert report["images"][reference].startswith("sha256:")
         registry.stop()
         unknown = f"{name}@sha256:{'0' * 64}"
-        done = automation(service.folder, "--image", unknown)
+        done = taskflow(service.folder, "--image", unknown)
         assert done.returncode == ExitCode.ENVIRONMENT
         assert len(done.stderr.strip().splitlines()) <= 2
     finally:
@@ -272,9 +271,9 @@ def test_an_image_built_elsewhere_is_pulled_by_its_digest(
 
 
 def test_a_kept_stack_stays_until_it_is_removed(service: Service) -> None:
-    done = automation(service.folder, "--keep", "--only", "health.start,readiness,start")
+    done = taskflow(service.folder, "--keep", "--only", "health.start,readiness,start")
     assert done.returncode == ExitCode.WRONG_INPUT
-    done = automation(service.folder, "--keep", "--only", "readiness")
+    done = taskflow(service.folder, "--keep", "--only", "readiness")
     assert done.returncode == ExitCode.OK, done.stdout + done.stderr
     notes = json.loads((service.folder / "reports/smoke.json").read_text("utf-8"))["notes"]
     assert any(f"exec -it {service.project.name}-smoke-" in note for note in notes)
@@ -302,14 +301,14 @@ def test_a_kept_stack_stays_until_it_is_removed(service: Service) -> None:
 def test_what_cannot_be_meant_is_one_message(
     service: Service, words: list[str], message: str
 ) -> None:
-    done = automation(service.folder, *words)
+    done = taskflow(service.folder, *words)
     assert done.returncode == ExitCode.WRONG_INPUT
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 2
 
 
 def test_the_list_needs_no_engine(tmp_path: Path) -> None:
-    done = automation(tmp_path, "--list")
+    done = taskflow(tmp_path, "--list")
     assert done.returncode == ExitCode.OK
     assert all(f"  {check.id}: {check.title}" in done.stdout for check in smoke.CHECKS)
 

@@ -9,8 +9,7 @@ import sys
 
 import pytest
 
-from automation.errors import ExitCode
-from tests.conftest import ROOT
+from taskflow_containers.machine.errors import ExitCode
 from tests.containers.conftest import Service, fault, replace
 
 pytestmark = pytest.mark.engine
@@ -19,9 +18,9 @@ STANDS = "; nothing has changed since"
 
 def smoke(service: Service, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """A short smoke test from the command line."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "template"), "COLUMNS": "140"} | variables
+    environment = {**os.environ, "COLUMNS": "140"} | variables
     return subprocess.run(
-        [sys.executable, "-m", "automation", "smoke", "--only", "user", *words], text=True,
+        [sys.executable, "-m", "taskflow_containers", "smoke", "--only", "user", *words], text=True,
         cwd=service.folder, env=environment, capture_output=True, check=False, timeout=300,
     )  # fmt: skip
 

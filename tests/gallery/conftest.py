@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from automation.engine import Engine, substitutes
+from taskflow_containers.engine.client import Engine, substitutes
 from tests.conftest import ROOT, Render
 from tests.gallery import application, figures
 from tests.gallery.application import Application

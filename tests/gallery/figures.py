@@ -11,8 +11,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from automation.stack import Running
 from bench.__main__ import above_base, memory
+from taskflow_containers.smoke.stack import Running
 from tests.gallery import application, places
 from tests.gallery.pair import Pair, Side
 

@@ -11,11 +11,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from automation import build, builder
-from automation.engine import Engine, substitutes
-from automation.model import Container, load
-from automation.results import Result
-from automation.stack import NO_ANSWER, Running, Stack, restrictions
+from taskflow_containers.checks import build
+from taskflow_containers.engine import build as builder
+from taskflow_containers.engine.client import Engine, substitutes
+from taskflow_containers.project.model import Container, load
+from taskflow_containers.report.result import Result
+from taskflow_containers.smoke.stack import NO_ANSWER, Running, Stack, restrictions
 from tests.gallery import exchange, places
 from tests.gallery.application import Application, Refused
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from automation import smoke
-from automation.build import Image
-from automation.model import load
+from taskflow_containers import smoke
+from taskflow_containers.checks.build import Image
+from taskflow_containers.project.model import load
 from tests.gallery import figures
 from tests.gallery.application import Refused
 from tests.gallery.pair import Pair

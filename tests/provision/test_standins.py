@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from automation.engine import Engine
 from provision import ENGINE, archive, host, recipes, standins
 from provision import engine as engines
 from provision.recipes import parse
 from provision.system import Trouble
+from taskflow_containers.engine.client import Engine
 
 Program = Callable[..., Path]
 Called = Callable[[Path], list[list[str]]]

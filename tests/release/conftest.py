@@ -22,10 +22,10 @@ from typing import Any
 
 import pytest
 
-from automation import helm
-from automation.engine import Engine
-from automation.registry import Repository
 from provision.system import apt_install
+from taskflow_containers.cluster import helm
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.release.registry import Repository
 from tests.conftest import ROOT, SERVICE, git
 
 # `htpasswd -nbB release correct-horse`
@@ -314,7 +314,7 @@ class Shop:
 
     def python(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run this Python here."""
-        path = os.pathsep.join([str(ROOT / "template"), str(ROOT)])
+        path = str(ROOT)
         return subprocess.run(
             [sys.executable, *words], cwd=self.folder, capture_output=True, text=True, check=False,
             stdin=subprocess.DEVNULL, timeout=600,

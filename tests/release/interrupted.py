@@ -13,8 +13,8 @@ import sys
 
 from invoke.main import program
 
-from automation import registry
-from automation.journal import Journal
+from taskflow_containers.release import registry
+from taskflow_containers.release.journal import Journal
 
 point, *words = sys.argv[1:]
 registry.BACKOFF = (0.1, 0.2, 0.3)

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from automation.contract import LABEL_PREFIX
-from automation.engine import Engine
-from automation.journal import Journal
+from taskflow_containers.contract.container import LABEL_PREFIX
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.release.journal import Journal
 from tests.conftest import ROOT, Render, git, lacking
 from tests.release.conftest import remove_images
 
@@ -30,10 +30,13 @@ COPY . /
 ARG VERSION REVISION
 LABEL {LABEL_PREFIX}version="${{VERSION}}" {LABEL_PREFIX}revision="${{REVISION}}"
 """
+EXTENDED = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
 GATE = """\
 import json, sys
 from pathlib import Path
-from automation import build, engine, model
+from taskflow_containers.checks import build
+from taskflow_containers.engine import client as engine
+from taskflow_containers.project import model
 
 project, found = model.load(Path("taskflow.toml")), {}
 if sys.argv[1] == "build":
@@ -87,7 +90,10 @@ def project(render: Render, engine: Engine, tmp_path: Path) -> Iterator[Project]
     folder = render(tmp_path / "project", project_name=name)
     for container in ("backend", "frontend"):
         (folder / container / "Dockerfile").write_text(DOCKERFILE)
-    (folder / "automation" / "__main__.py").write_text(GATE)
+    # In the checkout that a release makes, this is found before the installed one.
+    (folder / "taskflow_containers").mkdir()
+    (folder / "taskflow_containers" / "__init__.py").write_text(EXTENDED)
+    (folder / "taskflow_containers" / "__main__.py").write_text(GATE)
     path = tmp_path / "bin"
     path.mkdir()
     for program in ("git", "sh"):
@@ -174,7 +180,7 @@ def test_a_journal_of_another_version(project: Project) -> None:
     journal.write()
     done = project.invoke("release", "--resume", "--yes")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("release: another version of this automation began the release\n")
+    assert done.stderr.startswith("release: another version of the tool began the release\n")
     assert len(done.stderr.splitlines()) == 2
     # Where no engine answers, the images' tags are left and named.
     project.client.rename(project.client.with_name("gone"))

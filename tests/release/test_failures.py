@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from automation import registry as client
-from automation.engine import Engine
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.release import registry as client
 from tests.conftest import ROOT, git
 from tests.release.conftest import Registry, Shop, login
 from tests.release.test_refusals import colleague, pushed_by_another
@@ -221,7 +221,7 @@ def test_two_clones_release_at_once(ready: Shop, tmp_path: Path, engine: Engine)
     other.git("config", "user.name", "Bob")
     other.killed("finish:gate", "--yes")
     start = other.copy(tmp_path / "start")
-    path = os.pathsep.join([str(ROOT / "template"), str(ROOT)])
+    path = str(ROOT)
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "invoke", "release", "--resume", "--yes"], cwd=one.folder,

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from automation import forge
-from automation.errors import EnvironmentTrouble, Refused
-from automation.git import Repository
+from taskflow_containers.machine.errors import EnvironmentTrouble, Refused
+from taskflow_containers.release import forge
+from taskflow_containers.release.git import Repository
 from tests.conftest import git
 
 NAMES = ("GITHUB_TOKEN", "GH_TOKEN", "GITHUB_REPOSITORY", "GITHUB_API_URL", "GITLAB_TOKEN",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from automation.engine import Engine
+from taskflow_containers.engine.client import Engine
 from tests.release.conftest import Shop
 from tests.release.test_release import STEPS, whole
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from automation import registry as client
-from automation.engine import Engine
-from automation.journal import lock
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.release import registry as client
+from taskflow_containers.release.journal import lock
 from tests.conftest import git
 from tests.release.conftest import Registry, Shop, login
 

@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from automation import registry as client
-from automation.engine import Engine
-from automation.errors import EnvironmentTrouble, InputError, Refused, TaskflowError
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.machine.errors import (
+    EnvironmentTrouble,
+    InputError,
+    Refused,
+    TaskflowError,
+)
+from taskflow_containers.release import registry as client
 from tests.release.conftest import USER, Registry, identity, login
 
 pytestmark = pytest.mark.engine

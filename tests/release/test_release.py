@@ -10,9 +10,9 @@ import tarfile
 import pytest
 import yaml
 
-from automation import registry as client
-from automation.contract import LABEL_PREFIX
-from automation.engine import Engine
+from taskflow_containers.contract.container import LABEL_PREFIX
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.release import registry as client
 from tests.conftest import git
 from tests.release.conftest import Shop, identity
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from automation import build, tagging
-from automation.engine import Engine
-from automation.errors import InputError, Refused
-from automation.model import load
+from taskflow_containers.checks import build
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.machine.errors import InputError, Refused
+from taskflow_containers.project.model import load
+from taskflow_containers.release import tagging
 from tests.conftest import ROOT, SERVICE, git
 from tests.containers.conftest import replace
 from tests.release.conftest import Registry, remove_images
@@ -160,7 +161,6 @@ def test_a_released_image_is_not_replaced(
 
 
 def test_the_task_says_words_on_stderr(service: Path) -> None:
-    shutil.copytree(ROOT / "template" / "automation", service / "automation")
     shutil.copy(ROOT / "template" / "tasks.py", service)
     commit(service, "feat: tasks")
     import sys

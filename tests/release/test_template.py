@@ -12,8 +12,8 @@ import copier
 import pytest
 from packaging.version import Version
 
-from automation import release
-from automation.release_plan import Options
+from taskflow_containers.cli import parser
+from taskflow_containers.release import command as release
 from tests.conftest import git
 from tests.template.test_facades import load
 
@@ -54,7 +54,7 @@ def test_a_release_is_what_copier_updates_to(
         git(project, *words)
     # Its tests are what runs here; the gate of this one is its lint.
     product = replace(load(clone / "tasks.py").product(), gate=[["bootstrap.py", "lint"]])
-    code = release.release(clone, product, Options(), dry_run=False, yes=True)
+    code = release.run(clone, parser(["release"]).parse_args(["release", "--yes"]), lambda: product)
     assert code == 0
     assert capsys.readouterr().out.splitlines()[-1] == "v0.2.0"
     assert Version("v0.2.0") > Version("v0.1.0")

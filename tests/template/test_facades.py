@@ -15,13 +15,15 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from automation import compose
+import taskflow_containers
+from taskflow_containers.engine import compose
 from tests.conftest import ROOT
 
 SESSIONS = ("lint", "build", "scan", "smoke", "chart")
 TASKS = ("build", "up", "down", "logs", "ps", "tag", "release", "clean")
 INSTALL = (
-    "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r automation/requirements.txt"
+    "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r tools/requirements.txt"
+    " && .venv/bin/pip install --no-deps --no-build-isolation -r tools/taskflow.txt"
 )
 # Runs invoke as if the named module had never been installed.
 WITHOUT = """
@@ -36,9 +38,9 @@ program.run(["invoke", *sys.argv[2:]])
 """
 
 
-def python(folder: Path, *words: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run this Python in a folder, colours off; `path` is where it finds automation/."""
-    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200", "PYTHONPATH": str(path or "")}
+def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run this Python in a folder, colours off."""
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
     environment.pop("FORCE_COLOR", None)
     return subprocess.run(
         [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True,
@@ -91,7 +93,7 @@ def test_invoke_lists_from_a_folder_below(sample: Path) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_option_has_help(task: str, sample: Path) -> None:
-    arguments = getattr(load(sample / "tasks.py"), task).get_arguments()
+    arguments = load(sample / "tasks.py").namespace[task].get_arguments()
     assert arguments
     for argument in arguments:
         assert len(argument.help or "") > 10, f"{task} --{argument.name}"
@@ -105,17 +107,23 @@ def test_invoke_explains_a_task(sample: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["pydantic", "yaml"])
-@pytest.mark.parametrize("words", [("--list",), ("build",)])
-def test_invoke_says_what_to_install(module: str, words: tuple[str, ...], sample: Path) -> None:
-    done = python(sample, "-c", WITHOUT, module, *words)
-    one_message(done, 1, rf"{module} is not installed here.*\n  {re.escape(INSTALL)}")
+def test_invoke_says_what_is_missing(module: str, sample: Path) -> None:
+    done = python(sample, "-c", WITHOUT, module, "build")
+    one_message(
+        done, 4, rf"build: {module} is not installed beside .*\n  .* the first lines of tasks.py"
+    )
+
+
+def test_invoke_says_how_to_install_the_tool(sample: Path) -> None:
+    done = python(sample, "-c", WITHOUT, "taskflow_containers", "--list")
+    one_message(done, 1, rf"taskflow_containers is not installed here.*\n  {re.escape(INSTALL)}")
 
 
 def test_what_to_install_is_what_is_needed(sample: Path) -> None:
-    path = INSTALL.split()[-1]
+    path = "tools/requirements.txt"
     text = (sample / path).read_text(encoding="utf-8")
     packages = re.findall(r"^([\w.-]+)==", text, re.MULTILINE)
-    assert {"invoke", "pydantic", "pyyaml", "rich"} <= set(packages)
+    assert {"invoke", "pydantic", "pyyaml", "rich", "hatchling"} <= set(packages)
     assert text.count("--hash=sha256:") >= len(packages)
     assert INSTALL in (sample / "README.md").read_text(encoding="utf-8")
     assert INSTALL in (sample / "tasks.py").read_text(encoding="utf-8").split('"""')[1]
@@ -145,11 +153,11 @@ BROKEN: dict[str, tuple[Break, str]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-@pytest.mark.parametrize("command", [("automation", "lint"), ("invoke", "build")])
+@pytest.mark.parametrize("command", [("taskflow_containers", "lint"), ("invoke", "build")])
 def test_unusable_model(case: str, command: tuple[str, str], project: Path) -> None:
     damage, message = BROKEN[case]
     damage(project / "taskflow.toml")
-    done = python(project, "-m", *command, path=project)
+    done = python(project, "-m", *command)
     assert done.returncode == 2, done.stderr
     assert re.search(message, done.stderr), done.stderr
     assert "Traceback" not in done.stdout + done.stderr
@@ -158,25 +166,25 @@ def test_unusable_model(case: str, command: tuple[str, str], project: Path) -> N
 @pytest.mark.parametrize(
     "command",
     [
-        ("automation", "lint", "nosuch"),
-        ("automation", "build", "backend", "nosuch"),
+        ("taskflow_containers", "lint", "nosuch"),
+        ("taskflow_containers", "build", "backend", "nosuch"),
         ("invoke", "build", "--container", "nosuch"),
     ],
 )
 def test_unknown_container(command: tuple[str, ...], sample: Path) -> None:
-    done = python(sample, "-m", *command, path=sample)
+    done = python(sample, "-m", *command)
     one_message(done, 2, r"unknown container: nosuch\n.*taskflow\.toml has: backend, frontend")
 
 
 @pytest.mark.parametrize(
-    "command", [("automation", "build"), ("invoke", "build"), ("invoke", "ps")]
+    "command", [("taskflow_containers", "build"), ("invoke", "build"), ("invoke", "ps")]
 )
 def test_an_engine_that_cannot_be_run(
     command: tuple[str, ...], sample: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "docker").write_text("#!/bin/sh\n")
     for path, message in ((tmp_path / "docker", "it is not executable"), (tmp_path, "a folder")):
-        done = python(sample, "-m", *command, f"--engine={path}", path=sample)
+        done = python(sample, "-m", *command, f"--engine={path}")
         one_message(done, 3, f"{command[1]}: {path} cannot be run: .*{message}\n")
 
 
@@ -199,13 +207,13 @@ def test_no_option_is_parsed_by_invoke_itself(sample: Path) -> None:
     """What it cannot parse ends in its traceback."""
     tasks = load(sample / "tasks.py")
     for task in TASKS:
-        for argument in getattr(tasks, task).get_arguments():
+        for argument in tasks.namespace[task].get_arguments():
             assert argument.kind in {str, bool, list}, f"{task} --{argument.name}"
 
 
-@pytest.mark.parametrize("words", [(), ("deploy",), ("lint", "--nosuch"), ("lint", "--offline")])
+@pytest.mark.parametrize("words", [(), ("deplo",), ("lint", "--nosuch"), ("lint", "--offline")])
 def test_unknown_option(words: tuple[str, ...], sample: Path) -> None:
-    done = python(sample, "-m", "automation", *words, path=sample)
+    done = python(sample, "-m", "taskflow_containers", *words)
     assert done.returncode == 2
     assert done.stderr.startswith("usage: ")
 
@@ -235,12 +243,12 @@ def test_nox_installs_nothing_without_an_environment(noxfile: ModuleType) -> Non
         posargs=[],
         run=lambda *words, **_: ran.append(words),
     )
-    noxfile.automation(session, "lint")
-    assert ran == [("python", "-m", "automation", "lint")]
+    noxfile.taskflow(session, "lint")
+    assert ran == [("python", "-m", "taskflow_containers", "lint")]
 
 
-def test_outside_of_a_project(sample: Path, tmp_path: Path) -> None:
-    done = python(tmp_path, "-m", "automation", "lint", path=sample)
+def test_outside_of_a_project(tmp_path: Path) -> None:
+    done = python(tmp_path, "-m", "taskflow_containers", "lint")
     one_message(done, 2, r"taskflow\.toml is not here \(.+\)\n.*project's top folder")
     assert not list(tmp_path.iterdir())
 
@@ -260,21 +268,24 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
 
-@pytest.mark.parametrize("words", [("invoke", "--list"), ("nox", "-l"), ("automation", "lint")])
+@pytest.mark.parametrize(
+    "words", [("invoke", "--list"), ("nox", "-l"), ("taskflow_containers", "lint")]
+)
 def test_an_older_python_is_told_in_one_line(words: tuple[str, ...], sample: Path) -> None:
-    done = python(sample, "-W", "ignore", "-c", OLD, *words, path=sample)
+    done = python(sample, "-W", "ignore", "-c", OLD, *words)
     assert done.returncode != 0
     (line,) = done.stderr.splitlines()
     assert line.startswith("Python 3.11 or newer is needed; ")
     assert line.endswith(" 3.10.12")
-    for file in ("tasks.py", "noxfile.py", "automation/__init__.py"):
-        ast.parse((sample / file).read_text("utf-8"), feature_version=(3, 10))
+    package = Path(str(taskflow_containers.__file__))
+    for file in (sample / "tasks.py", sample / "noxfile.py", package):
+        ast.parse(file.read_text("utf-8"), feature_version=(3, 10))
 
 
 def test_nox_leaves_the_chart_out_where_there_is_none(project: Path) -> None:
     """As `nox` without words runs every session."""
     shutil.rmtree(project / "chart")
-    done = python(project, "-m", "nox", "--no-venv", "-s", "chart", path=project)
+    done = python(project, "-m", "nox", "--no-venv", "-s", "chart")
     assert done.returncode == 0, done.stderr
     assert "there is no chart/ here" in done.stderr
 
@@ -287,7 +298,9 @@ def test_nox_passes_exit_codes_on(
     installed: list[str] = []
 
     def run(*words: str, **_: object) -> None:
-        assert words == ("python", "-m", "automation", "lint", "backend")
+        if words == ("python", "-c", "import taskflow_containers"):
+            return
+        assert words == ("python", "-m", "taskflow_containers", "lint", "backend")
         raise noxfile.CommandFailed(reason="", return_code=given)
 
     session = SimpleNamespace(
@@ -298,8 +311,9 @@ def test_nox_passes_exit_codes_on(
     )
     for _ in range(2):
         with pytest.raises(SystemExit if passed_on else noxfile.CommandFailed) as ended:
-            noxfile.automation(session, "lint")
+            noxfile.taskflow(session, "lint")
         assert getattr(ended.value, "code", None) == passed_on
     # What did not change is not installed again.
     assert installed.count("--require-hashes") == 1
+    assert installed.count("--no-deps") == 1
     assert {Path(word).name for word in installed[1:]} >= {"requirements.txt"}

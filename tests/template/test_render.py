@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from automation import contract, model
+from taskflow_containers.cli import ACTIONS
+from taskflow_containers.contract.text import check_text
+from taskflow_containers.project import FILE_NAME, model
 from tests.conftest import Render
 from tests.template import choices
 
 ALWAYS = {
-    ".copier-answers.yml", ".env.example", ".gitignore", "README.md", "automation", "chart",
-    "compose.yaml", "noxfile.py", "taskflow.toml", "tasks.py",
+    ".copier-answers.yml", ".env.example", ".gitignore", "README.md", "chart",
+    "compose.yaml", "noxfile.py", "taskflow.toml", "tasks.py", "tools",
 }  # fmt: skip
 CI = {"github": {".github"}, "gitlab": {".gitlab-ci.yml"}, "none": set[str]()}
 # Locked files must not name the registry they were made from; put together so as not to match.
@@ -144,11 +146,11 @@ def test_the_description_is_written_as_it_was_answered(rendered: Rendered) -> No
 
 
 def test_model_and_contract(rendered: Rendered) -> None:
-    project = model.load(rendered.folder / model.FILE_NAME)
+    project = model.load(rendered.folder / FILE_NAME)
     assert project.containers.keys() == rendered.containers
     assert project.title == rendered.answer("project_name")
     assert project.registry == rendered.answer("registry")
-    results = contract.check_text(rendered.folder, project, list(project.containers))
+    results = check_text(rendered.folder, project, list(project.containers))
     assert results
     assert [result for result in results if result.failed] == []
 
@@ -162,7 +164,7 @@ def test_only_what_was_chosen(rendered: Rendered) -> None:
     compose = yaml.safe_load((rendered.folder / "compose.yaml").read_text(encoding="utf-8"))
     services = rendered.containers | ({"database"} if rendered.database else set())
     assert compose["services"].keys() == services
-    texts = rendered.texts("automation")
+    texts = rendered.texts("tools")
     if not rendered.database:
         found = {
             name
@@ -182,14 +184,14 @@ def test_answers_file(rendered: Rendered, template: Path) -> None:
     assert answers.pop("_src_path") == str(template)
     expected = {name: rendered.answer(name) for name in choices.asked(rendered.answers)}
     assert answers | {"slug": ""} == expected | {"slug": ""}
-    project = model.load(rendered.folder / model.FILE_NAME)
+    project = model.load(rendered.folder / FILE_NAME)
     assert answers["slug"] == project.name
 
 
 def test_readme_names_what_is_there(rendered: Rendered) -> None:
     text = (rendered.folder / "README.md").read_text(encoding="utf-8")
     sessions = decorated(rendered.folder / "noxfile.py", "session")
-    tasks = decorated(rendered.folder / "tasks.py", "task")
+    tasks = {command.task for command in ACTIONS}
     named = set(re.findall(r"\bnox (?:-s|--session) (\w+)", text))
     assert named
     assert named <= sessions
@@ -213,7 +215,7 @@ def decorated(path: Path, decorator: str) -> set[str]:
 
 
 def test_defaults_are_taskflow(sample: Path) -> None:
-    project = model.load(sample / model.FILE_NAME)
+    project = model.load(sample / FILE_NAME)
     assert (project.name, project.title, project.registry) == ("taskflow", "TaskFlow", "")
     assert set(project.containers) == {"backend", "frontend"}
     assert set(project.services) == {"database"}
@@ -222,19 +224,16 @@ def test_defaults_are_taskflow(sample: Path) -> None:
         assert (sample / container / ".dockerignore").is_file()
 
 
-def test_automation_is_the_templates(sample: Path, template: Path) -> None:
-    source = template / "template"
+def test_a_project_holds_only_what_is_its_own(sample: Path, template: Path) -> None:
+    files = [path for path in sample.rglob("*") if path.is_file()]
+    assert len(files) <= 100
+    assert len([path for path in sample.iterdir() if path.name[0] != "."]) <= 9
+    assert {path.name for path in (sample / "tools").iterdir()} == {
+        "requirements.txt", "requirements-lint.txt", "requirements-scan.txt",
+        "requirements-chart.txt", "requirements-cluster.txt", "taskflow.txt", "taskflow.schema.json",
+    }  # fmt: skip
     for name in ("noxfile.py", "tasks.py"):
-        assert (sample / name).read_bytes() == (source / name).read_bytes()
-
-    def contents(folder: Path) -> dict[str, bytes]:
-        return {
-            path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in (folder / "automation").rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
-        }
-
-    assert contents(sample) == contents(source)
+        assert (sample / name).read_bytes() == (template / "template" / name).read_bytes()
 
 
 def test_no_secret_is_committed(sample: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ BAD: dict[str, list[object]] = {
         "ta\nsk", "task\r", "task\0", '"task"', "'task'", "task`id`", "$(id)", "${HOME}",
         "{{ 7*7 }}", "{{7*7}}", "tâche", "t\u0430sk", "ｔａｓｋ", "task\u200b", "tas\u212a", "task²",
         "con", "nul", "prn", "aux", "com1", "lpt9", "frontend", "backend", "database", "localhost", "latest",
-        "default", "template", "automation", "test",
+        "default", "template", "automation", "tools", "test",
     ],
     "description": [
         "x" * 121, "a\nb", "a\n", "a\rb", "a\tb", "a\0b", "a\x0bb", "a\x1b[31mb", "a\x85b",

@@ -9,7 +9,8 @@ import copier
 import pytest
 import yaml
 
-from automation import contract, model
+from taskflow_containers.contract.text import check_text
+from taskflow_containers.project import FILE_NAME, model
 from tests.conftest import ROOT, git, snapshot
 
 EARLIER = "v0.0.9"
@@ -20,7 +21,7 @@ ADDED = {
     "backend/src/app/orders.py": '"""Orders."""\n\nTOTAL = 7\n',
     "frontend/src/app/orders/page.tsx": "export default function Page() {\n  return null;\n}\n",
     "docs/decisions.md": "# Decisions\n\nNone yet.\n",
-    "automation_notes.txt": "mine\n",
+    "tools_notes.txt": "mine\n",
 }
 DELETED = [".github/workflows/ci.yml", "backend/src/app/routes.py", ".env.example"]
 
@@ -75,8 +76,10 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     snapshot(folder)
     source = folder / "template"
     git(folder, "init", "--quiet", "--initial-branch=main")
-    append(source / "automation" / "results.py", "# older")
-    (source / "automation" / "retired.py").write_text('"""Gone in the next version."""\n')
+    append(source / "tools" / "requirements.txt", "# older")
+    (source / "automation").mkdir()
+    (source / "automation" / "__main__.py").write_text("# older: a copy of the tool\n")
+    (source / "tools" / "retired.txt").write_text("# gone in the next version\n")
     append(source / ".gitignore", "older/")
     append(source / ".github" / "workflows" / "ci.yml", "# older")
     replace(source / "README.md.jinja", "## Check it", "## Verify it")
@@ -136,12 +139,37 @@ def test_what_the_user_deleted_stays_deleted(updated: Path) -> None:
 def test_the_templates_changes_arrive(updated: Path, versions: Path) -> None:
     files = tree(updated)
     assert [name for name, text in files.items() if "# older" in text] == []
-    assert "automation/retired.py" not in files
+    assert "tools/retired.txt" not in files
     assert "older/" not in files[".gitignore"].split()
     assert "## Check it" in files["README.md"]
-    template = versions / "template"
-    for path in (template / "automation").rglob("*.*"):
-        assert files[path.relative_to(template).as_posix()] == path.read_text(encoding="utf-8")
+    locks(updated, versions)
+
+
+def locks(project: Path, template: Path) -> None:
+    """What the tool needs is what the template says, and the tool itself is of the template's commit."""
+    for path in (template / "template" / "tools").glob("requirements*.txt"):
+        assert (project / "tools" / path.name).read_bytes() == path.read_bytes()
+    commit = git(template, "rev-parse", "HEAD").strip()
+    pin = (project / "tools" / "taskflow.txt").read_text(encoding="utf-8")
+    assert f"git+file://{template.as_posix()}@{commit}#" in pin
+
+
+def test_a_copy_of_the_tool_goes_and_is_named_before(
+    versions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tmp_path / "project"
+    start(versions, project, EARLIER)
+    append(project / "automation" / "__main__.py", "# ours")
+    commit(project)
+    capsys.readouterr()
+    copier.run_update(project, defaults=True, overwrite=True)
+    said = capsys.readouterr().err
+    assert said.index("automation/ goes") < said.index("Updating to template version")
+    assert not (project / "automation").exists()
+    assert "# ours" in git(project, "show", "HEAD:automation/__main__.py")
+    commit(project)
+    copier.run_update(project, defaults=True, overwrite=True)
+    assert "automation/ goes" not in capsys.readouterr().err
 
 
 def test_nothing_is_left_over(updated: Path) -> None:
@@ -169,8 +197,8 @@ def test_the_answers_file_is_right(updated: Path, versions: Path) -> None:
 
 def passes_contract(project: Path) -> None:
     """The text checks of the contract find nothing wrong."""
-    found = model.load(project / model.FILE_NAME)
-    results = contract.check_text(project, found, list(found.containers))
+    found = model.load(project / FILE_NAME)
+    results = check_text(project, found, list(found.containers))
     assert [result for result in results if result.failed] == []
 
 
@@ -189,14 +217,14 @@ def test_conflicts_are_marked_and_lose_nothing(versions: Path, tmp_path: Path) -
     project = tmp_path / "project"
     start(versions, project, EARLIER)
     replace(project / "README.md", "## Verify it", "## How we prove it")
-    append(project / "automation" / "results.py", "# an addition of ours")
+    append(project / "tools" / "requirements-lint.txt", "# an addition of ours")
     commit(project)
     update(project)
     readme = (project / "README.md").read_text(encoding="utf-8")
     marked = readme[readme.index("<<<<<<<") : readme.index(">>>>>>>")]
     assert "## How we prove it" in marked
     assert "## Check it" in marked
-    assert "# an addition of ours" in (project / "automation" / "results.py").read_text()
+    assert "# an addition of ours" in (project / "tools" / "requirements-lint.txt").read_text()
     assert "README.md" in git(project, "diff", "--name-only", "--diff-filter=U").split()
     assert not list(project.rglob("*.rej"))
 
@@ -207,7 +235,7 @@ def test_an_answer_can_change(versions: Path, tmp_path: Path) -> None:
     update(project, node_version="26", database=False, ci="gitlab")
     answers = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
     assert (answers["node_version"], answers["database"], answers["ci"]) == ("26", False, "gitlab")
-    found = model.load(project / model.FILE_NAME)
+    found = model.load(project / FILE_NAME)
     assert found.containers["frontend"].base == "node:26-alpine"
     assert not found.services
     assert not (project / "backend" / "src" / "app" / "database.py").exists()
@@ -248,6 +276,5 @@ def test_from_a_real_tag(tag: str, tmp_path: Path) -> None:
     assert files["README.md"].endswith("\nOur own words.\n")
     assert [name for name in DELETED if name in files] == []
     assert not [name for name in files if name.endswith(".rej")]
-    for path in (template / "template" / "automation").iterdir():
-        assert files[f"automation/{path.name}"] == path.read_text(encoding="utf-8")
+    locks(project, template)
     passes_contract(project)

@@ -1,0 +1,178 @@
+"""What a person does with a project: each command of `invoke`, with effects on this machine and beyond."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from taskflow_containers.checks import build
+from taskflow_containers.engine import compose
+from taskflow_containers.engine.client import Engine, find
+from taskflow_containers.machine.errors import ExitCode, InputError, NoEngineError
+from taskflow_containers.project import FILE_NAME
+from taskflow_containers.project.model import Project, load
+from taskflow_containers.project.pin import require_own_tool
+from taskflow_containers.report import REPORTS
+
+GATE = tuple(
+    ("-m", "taskflow_containers", *words)
+    # What is released stands on the base images of the day.
+    for words in (("lint",), ("build", "--pull"), ("scan",), ("smoke",))
+)
+
+
+def _project(root: Path) -> Project:
+    require_own_tool(root)
+    return load(root / FILE_NAME)
+
+
+def _warn(line: str) -> None:
+    """Words go to stderr; stdout is for data."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def images(root: Path, options: argparse.Namespace) -> int:
+    """`invoke build`: 1 when an image does not build."""
+    _, _, code = _build(root, options, options.container, options.no_cache, options.pull)
+    return code
+
+
+def _build(
+    root: Path,
+    options: argparse.Namespace,
+    names: Sequence[str] = (),
+    no_cache: bool = False,
+    pull: bool = False,
+) -> tuple[Engine, list[build.Image], int]:
+    """Build, and print a line for each image; the engine, the images, an exit code."""
+    project = _project(root)
+    selected = list(project.select(names))
+    engine = find(options.engine)
+    print(engine.description)
+    built = build.build(root, project, engine, selected, print, no_cache=no_cache, pull=pull)
+    for line in build.notes(project, engine, selected):
+        print(line)
+    for image in built:
+        first = image.results[0]
+        print(f"{image.container}: {first.measured}" + (f"\n  {first.detail}" * bool(first.detail)))
+        for name in image.tags:
+            print(f"  {name}")
+    usable = all(image.usable for image in built)
+    return engine, built, ExitCode.OK if usable else ExitCode.CHECK_FAILED
+
+
+def up(root: Path, options: argparse.Namespace) -> int:
+    """`invoke up`."""
+    engine, project = find(options.engine), _project(root)
+    compose.check_ports(root, project, engine)
+    if options.build:
+        _, _, code = _build(root, options)
+        if code:
+            return code
+    words = ("up", "--detach", "--no-build", "--remove-orphans")
+    if code := compose.compose(root, project, engine, words):
+        return code
+    for name, url in compose.wait(root, project, engine).items():
+        print(f"{name}: {url}")
+    return ExitCode.OK
+
+
+def down(root: Path, options: argparse.Namespace) -> int:
+    """`invoke down`."""
+    return _compose(
+        root, options, "down", "--remove-orphans", *(["--volumes"] if options.volumes else [])
+    )
+
+
+def logs(root: Path, options: argparse.Namespace) -> int:
+    """`invoke logs`."""
+    words = ["logs", "--tail", compose.tail(options.tail, follow=options.follow)]
+    words += ["--follow"] if options.follow else []
+    if options.service:
+        compose.require_service(root, options.service)
+        words.append(options.service)
+    return _compose(root, options, *words)
+
+
+def ps(root: Path, options: argparse.Namespace) -> int:
+    """`invoke ps`."""
+    return _compose(root, options, "ps")
+
+
+def _compose(root: Path, options: argparse.Namespace, *words: str) -> int:
+    """One compose command; its exit code."""
+    engine = find(options.engine)
+    return compose.compose(root, _project(root), engine, words)
+
+
+def tag(root: Path, options: argparse.Namespace) -> int:
+    """`invoke tag`."""
+    from taskflow_containers.release import tagging
+
+    for name in tagging.tag(root, _project(root), find(options.engine), _warn, push=options.push):
+        print(name)
+    return ExitCode.OK
+
+
+def release(root: Path, options: argparse.Namespace) -> int:
+    """`invoke release`."""
+    from taskflow_containers.release import command
+    from taskflow_containers.release.plan import Product
+
+    return command.run(root, options, lambda: Product.of(root, _project(root), GATE))
+
+
+def deploy(root: Path, options: argparse.Namespace) -> int:
+    """`invoke deploy`."""
+    from taskflow_containers.cluster import rollout
+
+    project = _project(root)
+    files = [root / name for name in options.values or ["chart/values-dev.yaml"]]
+    kubectl = rollout.connect(root, options.context, options.namespace)
+    engine, built, code = _build(root, options)
+    if code:
+        return code
+    name = options.release or project.name
+    print(rollout.deploy(root, project, engine, built, kubectl, name, files, options.load, print))
+    return ExitCode.OK
+
+
+def clean(root: Path, options: argparse.Namespace) -> int:
+    """`invoke clean`."""
+    from taskflow_containers.release.journal import Journal
+    from taskflow_containers.smoke import stack
+
+    if Journal.unfinished(root / REPORTS):
+        raise InputError(
+            f"a release is unfinished, and {REPORTS}/ holds its journal",
+            "--resume it or --abort it",
+        )
+    try:
+        engine = find(options.engine)
+    except NoEngineError:
+        if options.images or options.cache:
+            raise
+        engine = None
+    for name in (REPORTS, ".nox"):
+        if (root / name).is_symlink():
+            (root / name).unlink()
+        elif (root / name).is_dir():
+            shutil.rmtree(root / name)
+            print(f"removed {name}/")
+    if engine is None:
+        return ExitCode.OK
+    project = _project(root)
+    stack.sweep(engine, print)
+    for name in stack.remove_kept(engine, project):
+        print(f"removed the smoke test's stack {name}")
+    for name in [f"{project.image(name)}:dev" for name in project.containers if options.images]:
+        if engine.image_config(name) is not None:
+            engine.call("image", "rm", name)
+            print(f"removed {name}")
+    if options.cache:
+        engine.call("builder", "prune", "--force", timeout=600)
+        print("removed the build cache")
+    return ExitCode.OK

@@ -1,0 +1,1 @@
+"""What the sessions lint, build, scan and chart judge."""

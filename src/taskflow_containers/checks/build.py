@@ -1,0 +1,329 @@
+"""Build the images: base images first, then every container, and judge what came out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from taskflow_containers.contract.dockerignore import context_files
+from taskflow_containers.contract.image import check_image
+from taskflow_containers.engine import build as builder
+from taskflow_containers.engine.build import BuildFailed, Needs
+from taskflow_containers.engine.client import SUBSTITUTES_VARIABLE, Engine, substitutes
+from taskflow_containers.engine.layersizes import LayerSizes
+from taskflow_containers.machine import interruption
+from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
+from taskflow_containers.machine.process import Say, last_line
+from taskflow_containers.project.model import Project, megabytes
+from taskflow_containers.release import git
+from taskflow_containers.report.result import Result, judge
+
+INPUTS_LABEL = "io.taskflow.inputs"
+
+
+@dataclass(slots=True)
+class Image:
+    """A container's image after a build: its ID (empty when the build failed) and the verdicts."""
+
+    container: str
+    id: str = ""
+    tags: tuple[str, ...] = ()
+    results: list[Result] = field(default_factory=list)
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is an image to scan or run."""
+        return bool(self.id)
+
+
+def inputs_digest(root: Path, project: Project, name: str) -> str:
+    """A digest of everything the build of a container can see, to tell whether an image is old."""
+    folder = root / project.context(name)
+    digest = hashlib.sha256()
+    for path in [folder / "Dockerfile", *context_files(folder)]:
+        digest.update(path.relative_to(folder).as_posix().encode())
+        digest.update(b"%o" % (path.lstat().st_mode & 0o111))
+        digest.update(hashlib.sha256(_content(path)).digest())
+    given = {**_bases(project, name), **project.containers[name].build.arguments}
+    for value in (*given.values(), *project.build.platforms):
+        digest.update(value.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    """A link counts as what it says: it may lead nowhere on this machine."""
+    if path.is_symlink():
+        return str(path.readlink()).encode()
+    # Reading a pipe would wait for someone to write.
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _bases(project: Project, name: str) -> dict[str, str]:
+    """The build arguments that name the base images, substitutes in place."""
+    container = project.containers[name]
+    instead = substitutes()
+    return {
+        "BASE_IMAGE": instead.get(container.base, container.base),
+        "BUILDER_IMAGE": instead.get(container.build_image, container.build_image),
+    }
+
+
+def needs(
+    root: Path, project: Project, name: str, *, pull: bool = False, export: bool = False
+) -> Needs:
+    """What the build of a container needs beside its context; `export` writes the build cache out.
+
+    Raises:
+        InputError: a secret is not there.
+    """
+    secrets = project.containers[name].build.secrets
+    variables, files = {}, {}
+    for id, origin in secrets.items():
+        key = f"containers.{name}.build.secrets.{id}"
+        if origin.variable:
+            variables[id] = origin.variable
+            if not os.environ.get(origin.variable):
+                raise InputError(f"{key}: {origin.variable} is not set", "set it, and run again")
+        elif origin.file:
+            files[id] = path = (root / Path(origin.file).expanduser()).resolve()
+            if not path.is_file():
+                raise InputError(f"{key}: there is no file {path}", "write it, and run again")
+    return Needs(
+        variables=variables,
+        files=files,
+        platforms=project.build.platforms,
+        cache_from=_places(builder.CACHE_FROM, project.build.cache_from, name),
+        cache_to=_places(builder.CACHE_TO, project.build.cache_to, name) if export else (),
+        builder=project.build.builder,
+        bases=tuple(_bases(project, name).values()),
+        pull=pull,
+    )
+
+
+def _places(variable: str, stated: Sequence[str], name: str) -> tuple[str, ...]:
+    """Where a container's build cache is, as this machine (in its environment) or the project says."""
+    given = os.environ.get(variable)
+    places = stated if given is None else given.split()
+    return tuple(place.replace("{container}", name) for place in places)
+
+
+def notes(project: Project, engine: Engine, names: Iterable[str]) -> list[str]:
+    """What a report says about the images to build on, and what this engine's builder leaves out."""
+    names = list(names)
+    bases = [image for name in names for image in _bases(project, name).values()]
+    found = [line for image in dict.fromkeys(bases) if (line := age(engine, image))]
+    wanted = Needs(
+        cache_from=_places(builder.CACHE_FROM, project.build.cache_from, ""),
+        cache_to=_places(builder.CACHE_TO, project.build.cache_to, ""),
+        builder=project.build.builder,
+    )
+    return [*found, *builder.notes(wanted, engine)]
+
+
+def age(engine: Engine, image: str) -> str:
+    """How old an image that is here is, for a person; empty where it is not here or does not say."""
+    created = str((engine.image_config(image) or {}).get("Created") or "")
+    try:
+        # Some images are made as if in 1970, so that they are the same each time; that says nothing.
+        made = datetime.fromisoformat(created[:19]).replace(tzinfo=UTC)
+    except ValueError:
+        return ""
+    if made.year < 2000:
+        return f"{image} does not say when it was made"
+    days = (datetime.now(UTC).date() - made.date()).days
+    old = "today" if days < 1 else f"{days} day{'s' if days > 1 else ''} ago"
+    return f"{image} was made {old} ({made:%Y-%m-%d})"
+
+
+def refresh(engine: Engine, image: str, platform: str, say: Say) -> None:
+    """Ask the registry for a newer one of this name.
+
+    What somebody put in the place of another image may be this machine's alone.
+
+    Raises:
+        EnvironmentTrouble: the registry cannot be asked.
+    """
+    say(f"asking for a newer {image}")
+    words = ["pull", "--quiet", *([f"--platform={platform}"] if platform else []), image]
+    done = engine.call(*words, check=False, timeout=600, patience=0)
+    if done.returncode:
+        reason = last_line(done.stderr)
+        if image not in substitutes().values() or engine.image_config(image) is None:
+            raise EnvironmentTrouble(
+                f"no registry can be asked for a newer {image}: {reason}",
+                "check the network, or leave --pull out",
+            )
+        say(f"{image} stays as it is: {reason}")
+
+
+def substitution_notes(images: Iterable[str]) -> list[str]:
+    """One line for each image that another one stands in for."""
+    instead = substitutes()
+    return [
+        f"{image} is replaced by {instead[image]} ({SUBSTITUTES_VARIABLE})"
+        for image in dict.fromkeys(images)
+        if image in instead
+    ]
+
+
+def _arguments(
+    root: Path, project: Project, name: str, commit: git.Revision | None
+) -> dict[str, str]:
+    # A fixed time keeps the image's ID when nothing changed: the commit's, else the newest file's.
+    if commit and not commit.dirty:
+        created = commit.time
+    else:
+        files = context_files(root / project.context(name))
+        newest = max((path.lstat().st_mtime for path in files), default=0)
+        created = datetime.fromtimestamp(int(newest), UTC)
+    return {
+        **_bases(project, name),
+        "TITLE": f"{project.title} {name}",
+        "VERSION": project.version,
+        "REVISION": commit.text if commit else "unknown",
+        "CREATED": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "SOURCE": project.source or "unknown",
+        **project.containers[name].build.arguments,
+    }
+
+
+def build(
+    root: Path,
+    project: Project,
+    engine: Engine,
+    names: Iterable[str],
+    say: Say,
+    *,
+    no_cache: bool = False,
+    pull: bool = False,
+    export: bool = False,
+) -> list[Image]:
+    """Build the named containers, side by side where the engine gains by it.
+
+    `pull` asks for newer base images first; `export` writes the build cache to `cache-to`.
+
+    Raises:
+        InputError: a secret or a builder is not there.
+        EnvironmentTrouble: a base image can be had nowhere, or the engine is in trouble.
+    """
+    names = list(names)
+    needed = {name: needs(root, project, name, pull=pull, export=export) for name in names}
+    platform = ",".join(project.build.platforms[:1])
+    for image in sorted({image for each in needed.values() for image in each.bases}):
+        if pull:
+            refresh(engine, image, platform, say)
+        engine.provide(image, say, platform)
+
+    def one(name: str) -> Image:
+        return _build_one(root, project, engine, name, say, needed[name], no_cache)
+
+    workers = len(names) if engine.buildkit else 1
+    with interruption.pool(max(1, workers)) as pool:
+        return list(pool.map(one, names))
+
+
+def _build_one(
+    root: Path,
+    project: Project,
+    engine: Engine,
+    name: str,
+    say: Say,
+    needed: Needs,
+    no_cache: bool,
+) -> Image:
+    commit = git.revision(root)
+    tags = [f"{project.image(name)}:dev"]
+    if commit and not commit.dirty:
+        tags.append(f"{project.image(name)}:{commit.tag}")
+    dockerfile = f"{project.context(name)}/Dockerfile"
+    if not (root / dockerfile).is_file():
+        result = judge(
+            "build.image",
+            "image builds",
+            False,
+            container=name,
+            expected=dockerfile,
+            measured="no such file",
+            fix=f"write it, or correct containers.{name}.context",
+        )
+        return Image(name, results=[result])
+    started = time.monotonic()
+    try:
+        built = builder.build(
+            engine,
+            root / project.context(name),
+            tags=tags,
+            arguments=_arguments(root, project, name, commit),
+            labels={INPUTS_LABEL: inputs_digest(root, project, name)},
+            on_step=lambda step: say(f"{name}: {step}"),
+            no_cache=no_cache,
+            needs=needed,
+        )
+    except BuildFailed as error:
+        result = judge(
+            "build.image",
+            "image builds",
+            False,
+            container=name,
+            location=dockerfile,
+            expected="every step succeeds",
+            measured=error.message,
+            detail=error.hint,
+            fix="mend the step named above; its last lines are under detail",
+            seconds=time.monotonic() - started,
+        )
+        return Image(name, results=[result])
+    seconds = time.monotonic() - started
+    image = Image(name, built.image, tuple(tags))
+    config = engine.require_image_config(built.image)
+    sizes = LayerSizes(root)
+    size = sizes.total(engine, config)
+    image.results.append(
+        judge(
+            "build.image",
+            "image builds",
+            True,
+            container=name,
+            expected=tags[0],
+            measured=f"{built.image[:19]}, {config['Platform']}, {megabytes(size)}, {seconds:.1f} s, "
+            f"{built.cached} of {built.steps} steps cached",
+            seconds=seconds,
+        )
+    )
+    image.results.append(_size(project, engine, name, size, sizes))
+    image.results += check_image(project, name, config, engine.platform)
+    return image
+
+
+def _size(project: Project, engine: Engine, name: str, size: int, sizes: LayerSizes) -> Result:
+    base = engine.image_config(_bases(project, name)["BASE_IMAGE"])
+    above = size - (sizes.total(engine, base) if base else 0)
+    budget = project.containers[name].budgets.size_above_base
+    return judge(
+        "build.size",
+        "size above the base image",
+        above <= budget,
+        container=name,
+        expected=f"at most {megabytes(budget)}",
+        measured=megabytes(above),
+        fix="`docker history` shows which layer grew; leave out what the service does not read",
+    )
+
+
+def current_image(root: Path, project: Project, engine: Engine, name: str) -> tuple[str, str]:
+    """(image ID, "") of the last build, or ("", reason) where there is none of these sources."""
+    config = engine.image_config(f"{project.image(name)}:dev")
+    if config is None:
+        return "", "not built yet: nox -s build"
+    try:
+        digest = inputs_digest(root, project, name)
+    except InputError as error:
+        return "", error.message
+    if (config.get("Labels") or {}).get(INPUTS_LABEL) != digest:
+        return "", "the sources changed since the last build: nox -s build checks it"
+    return str(config["Id"]), ""

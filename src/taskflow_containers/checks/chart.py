@@ -1,0 +1,259 @@
+"""The chart verified: linted, rendered over its matrix, validated, scanned, held to the contract."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from taskflow_containers.checks import schemas as kubernetes
+from taskflow_containers.checks.matrix import MATRIX, Case, Render, cases, digest, read
+from taskflow_containers.checks.trivy import trivy
+from taskflow_containers.cluster import helm as tool
+from taskflow_containers.cluster.helm import CHART
+from taskflow_containers.contract.chart import Object, check_manifests, check_metadata
+from taskflow_containers.machine import interruption
+from taskflow_containers.machine.errors import EnvironmentTrouble
+from taskflow_containers.machine.process import Say, last_line
+from taskflow_containers.project.model import Project
+from taskflow_containers.report.result import Result, finds_nothing, skip
+
+WAIVERS = ".trivyignore.yaml"
+# Findings of these are never accepted; lesser ones are, with a written reason.
+_NEVER = ("HIGH", "CRITICAL")
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """An object that one or more cases render alike, and the first of them."""
+
+    object: Object
+    case: Case
+
+    def __str__(self) -> str:
+        """Kind and name, as kubectl writes them, and the case in brackets."""
+        name = (self.object.get("metadata") or {}).get("name")
+        return f"{self.object.get('kind')}/{name} [{self.case.name}]"
+
+
+def check_chart(root: Path, project: Project, say: Say) -> list[Result]:
+    """Every check of the chart; a skipped result where there is none.
+
+    Raises:
+        InputError: Chart.yaml, the matrix or an example cannot be read.
+        EnvironmentTrouble: no helm, or trivy failed.
+    """
+    folder = root / CHART
+    if not folder.is_dir():
+        return [skip("chart.present", "Helm chart", f"there is no {CHART}/ here")]
+    metadata, found = read(folder / "Chart.yaml"), cases(folder)
+    waivers = folder / WAIVERS
+    if waivers.exists():
+        read(waivers)
+    helm = tool.find(root)
+    schemas = kubernetes.newest()
+    version = f"{schemas[-1].version}.0"
+
+    def render(case: Case) -> None:
+        case.render(helm, folder, project.name, version)
+
+    started = time.monotonic()
+    say(f"rendering {len(found)} sets of values with {helm}")
+    with interruption.pool(os.cpu_count() or 2) as pool:
+        render(found[0])
+        if found[0].error:
+            # Whatever else there is to say would be said of the same mistake.
+            return [*check_metadata(project, metadata), _rendered(found[:1], render, 0, started)]
+        linted = pool.submit(_lint, helm, folder, version)
+        list(pool.map(render, found[1:]))
+        distinct = _distinct(found)
+        say(f"checking {len(distinct)} distinct objects")
+        # trivy's rules look at one field each, and single choices show all that a field can be.
+        scanned = pool.submit(_scan, folder, [item for item in distinct if item.case.simple])
+        return [
+            linted.result(),
+            _rendered(found, render, len(distinct), started),
+            *check_metadata(project, metadata),
+            _validate(schemas, distinct),
+            *_contract(project, found, render),
+            *scanned.result(),
+        ]
+
+
+def _distinct(found: Iterable[Case]) -> list[Distinct]:
+    distinct: dict[str, Distinct] = {}
+    for case in found:
+        for item in case.objects:
+            distinct.setdefault(digest(item), Distinct(item, case))
+    return list(distinct.values())
+
+
+def _nothing(
+    id: str, title: str, found: Mapping[str, list[str]], fix: str, *, expected: str = "nothing",
+    passed: str = "nothing", started: float = 0.0,
+) -> Result:  # fmt: skip
+    """A check that passes when nothing was found: a line for each rule, with where it was broken."""
+    return finds_nothing(
+        id,
+        title,
+        [f"{rule} {_first(places)}".strip() for rule, places in found.items()],
+        fix,
+        expected=expected,
+        passed=passed,
+        seconds=time.monotonic() - started if started else 0.0,
+    )
+
+
+def _first(places: list[str]) -> str:
+    """The first place, and how many more there are."""
+    return " ".join(places[:1]) + (f" (and {len(places) - 1} more)" if places[1:] else "")
+
+
+def _lint(helm: Path, folder: Path, version: str) -> Result:
+    started = time.monotonic()
+    found: dict[str, list[str]] = {
+        line: [] for line in tool.lint(helm, folder, kube_version=version)
+    }
+    title = "helm lint --strict"
+    return _nothing("chart.lint", title, found, "mend what each line names", started=started)
+
+
+def _rendered(found: list[Case], render: Render, distinct: int, started: float) -> Result:
+    errors: dict[str, list[str]] = {}
+    for case in filter(lambda case: case.error, found):
+
+        def same(other: Case, error: str = case.error) -> bool:
+            return other.error == error
+
+        # The first is the simplest; of a set of many choices only those that matter are named.
+        cause = case if case.error in errors else case.simplest(render, same)
+        errors.setdefault(case.error, []).append(f"[{cause.name}]")
+    if not distinct and not errors:
+        errors["no object comes out"] = ["[the defaults]"]
+    return _nothing(
+        "chart.render",
+        "renders with every choice of the matrix",
+        errors,
+        f"mend the template, {CHART}/values.yaml, or the choice in brackets in {CHART}/{MATRIX}",
+        expected="every set of values renders",
+        passed=f"{len(found)} sets of values, {distinct} distinct objects",
+        started=started,
+    )
+
+
+def _validate(schemas: list[kubernetes.Schema], distinct: list[Distinct]) -> Result:
+    started = time.monotonic()
+    wrong: dict[str, list[str]] = {}
+    custom: Counter[str] = Counter()
+    for item in distinct:
+        versions: dict[str, list[str]] = {}
+        for schema in schemas:
+            for error in schema.errors(item.object):
+                versions.setdefault(error, []).append(schema.version)
+        for error, those in versions.items():
+            rule = f"{error} (Kubernetes {', '.join(those)})"
+            wrong.setdefault(rule, []).append(f"in {item}")
+        if all(schema.custom(item.object) for schema in schemas):
+            custom[str(item.object.get("kind"))] += 1
+    unchecked = ", ".join(f"{number} {kind}" for kind, number in sorted(custom.items()))
+    return _nothing(
+        "chart.schema",
+        "objects are valid Kubernetes",
+        wrong,
+        "mend the template of the object named; `kubectl explain` knows its fields",
+        expected=f"valid for Kubernetes {', '.join(schema.version for schema in schemas)}",
+        passed=f"{len(distinct) - custom.total()} valid; "
+        f"no schema for custom resources: {unchecked or 'none rendered'}",
+        started=started,
+    )
+
+
+def _contract(project: Project, found: list[Case], render: Render) -> Iterator[Result]:
+    """A result for each check: of the simplest case that fails it, else of the first."""
+
+    def judged(case: Case) -> dict[tuple[str, str], Result]:
+        results = check_manifests(project, case.objects, case.values) if case.objects else ()
+        return {(result.id, result.container): result for result in results}
+
+    verdicts = [(case, judged(case)) for case in found]
+    for key in dict.fromkeys(key for _, results in verdicts for key in results):
+
+        def fails(case: Case, key: tuple[str, str] = key) -> bool:
+            result = judged(case).get(key)
+            return bool(result and result.failed)
+
+        judgements = [(case, results[key]) for case, results in verdicts if key in results]
+        failed = [case for case, result in judgements if result.failed]
+        if failed:
+            cause = failed[0].simplest(render, fails)
+            places = [f"with {case.name}" for case in (cause, *failed[1:])]
+            yield replace(judged(cause)[key], detail=_first(places))
+        else:
+            yield judgements[0][1]
+
+
+def _scan(folder: Path, distinct: list[Distinct]) -> list[Result]:
+    started = time.monotonic()
+    waivers = folder / WAIVERS
+    words: list[str | Path] = ["--ignorefile", waivers] if waivers.is_file() else []
+    with tempfile.TemporaryDirectory() as temporary:
+        manifests = Path(temporary, "manifests")
+        manifests.mkdir()
+        for number, item in enumerate(distinct):
+            # JSON is YAML, and written much faster.
+            (manifests / f"{number}.yaml").write_text(json.dumps(item.object, default=str), "utf-8")
+        answer, error = trivy(
+            ["filesystem", "--scanners", "misconfig", "--misconfig-scanners", "kubernetes",
+             "--skip-check-update", "--show-suppressed", *words, manifests],
+            Path(temporary, "answer.json"),
+            # It ends soon: less time for garbage.
+            env={"GOGC": "400"},
+        )  # fmt: skip
+    if error:
+        raise EnvironmentTrouble(
+            f"trivy failed: {last_line(error)}", f"`trivy config {CHART}` shows more"
+        )
+    targets = answer.get("Results") or []
+    if len(targets) != len(distinct):
+        raise EnvironmentTrouble(f"trivy looked at {len(targets)} of {len(distinct)} manifests")
+    grave: dict[str, list[str]] = {}
+    unjustified: dict[str, list[str]] = {}
+    justified = set()
+    for target in targets:
+        item = distinct[int(Path(target["Target"]).stem)]
+        found = [(finding, "") for finding in target.get("Misconfigurations") or ()]
+        for waived in target.get("ExperimentalModifiedFindings") or ():
+            found.append((waived["Finding"], (waived.get("Statement") or "").strip()))
+        # Of what a waiver takes out, trivy lists the passed checks too.
+        for finding, reason in (pair for pair in found if pair[0]["Status"] == "FAIL"):
+            severe = finding["Severity"] in _NEVER
+            if reason and not severe:
+                justified.add(finding["ID"])
+                continue
+            rule = f"{finding['Severity']} {finding['ID']} {finding['Title']}:"
+            place = f"{item}: {finding['Message']}"
+            (grave if severe else unjustified).setdefault(rule, []).append(place)
+    return [
+        _nothing(
+            "chart.misconfiguration",
+            "no grave misconfiguration",
+            grave,
+            "each line names a rule and what to set; these cannot be waived",
+            expected="nothing HIGH or CRITICAL",
+            passed=f"nothing in {len(distinct)} objects",
+            started=started,
+        ),
+        _nothing(
+            "chart.findings",
+            "every lesser finding has a reason",
+            unjustified,
+            f"set what each line says, or write why not as `statement` in {CHART}/{WAIVERS}",
+            expected="nothing without a reason",
+            passed=f"nothing; with a reason: {', '.join(sorted(justified)) or 'nothing'}",
+        ),
+    ]

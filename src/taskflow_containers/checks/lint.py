@@ -1,0 +1,183 @@
+"""Lint: the contract's text levels, hadolint, and each container's own linters, side by side."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from taskflow_containers.checks import build
+from taskflow_containers.contract.image import check_image
+from taskflow_containers.contract.instructions import with_plain_heredocs
+from taskflow_containers.contract.text import check_text
+from taskflow_containers.engine.client import find
+from taskflow_containers.machine import interruption
+from taskflow_containers.machine.errors import NoEngineError
+from taskflow_containers.machine.process import run
+from taskflow_containers.machine.tools import (
+    CACHE,
+    NODE_LOCKS,
+    node_modules,
+    node_path,
+    python_environment,
+    tool,
+)
+from taskflow_containers.project.model import Kind, Project
+from taskflow_containers.report.result import Result, judge, skip
+
+_SHOWN_LINES = 20
+_MAKE_IT = (
+    "name ruff and mypy in requirements-dev.in, then "
+    "`uv pip compile --generate-hashes requirements-dev.in -o requirements-dev.txt`"
+)
+
+
+def lint(root: Path, project: Project, names: Iterable[str], engine: str = "") -> list[Result]:
+    """Every check that needs no running container."""
+    names = list(names)
+    jobs: list[Callable[[], list[Result]]] = []
+    for name in names:
+        jobs += _tool_jobs(root, project, name)
+    jobs.append(partial(check_text, root, project, names))
+    jobs.append(partial(_built, root, project, names, engine))
+    with interruption.pool(4) as pool:
+        return [result for results in pool.map(lambda job: job(), jobs) for result in results]
+
+
+def _tool_jobs(root: Path, project: Project, name: str) -> list[Callable[[], list[Result]]]:
+    own = {Kind.BACKEND: _backend, Kind.FRONTEND: _frontend}[project.containers[name].kind]
+    return [partial(check, root, project, name) for check in (own, _hadolint)]
+
+
+def _backend(root: Path, project: Project, name: str) -> list[Result]:
+    folder = root / project.context(name)
+    requirements = folder / "requirements-dev.txt"
+    if not requirements.is_file():
+        reason = f"{project.context(name)}/requirements-dev.txt is not there: {_MAKE_IT}"
+        return [skip("lint.python", "Python linters", reason, container=name)]
+    scripts = python_environment(root, name, requirements)
+    absent = [word for word in ("ruff", "mypy") if not shutil.which(word, path=scripts)]
+    if absent:
+        # A finding like the others, so that those are told too.
+        place = requirements.relative_to(root).as_posix()
+        return [judge("lint.python", "Python linters", False, container=name,
+                      expected="ruff, mypy", measured=f"without {', '.join(absent)}",
+                      location=place, fix=_MAKE_IT)]  # fmt: skip
+    cache = root / CACHE / f"mypy-{name}"
+    return [
+        _program(f"lint.{id}", title, name, root, folder, [scripts / program, *words], fix)
+        for id, title, program, words, fix in (
+            ("ruff", "ruff check", "ruff", ("check", "."), "`ruff check --fix` mends most of it"),
+            ("ruff-format", "ruff format", "ruff", ("format", "--check", "."), "`ruff format` mends it"),
+            ("mypy", "mypy --strict", "mypy", ("--cache-dir", cache, "src"), "mend the types named under detail"),
+        )
+    ]  # fmt: skip
+
+
+def _frontend(root: Path, project: Project, name: str) -> list[Result]:
+    folder = root / project.context(name)
+    locks = [lock for lock in NODE_LOCKS if (folder / lock).is_file()]
+    if len(locks) != 1:
+        # A finding like the others, so that those are told too.
+        return [judge("lint.npm-lock", "the packages' lock file", False, container=name,
+                      expected=f"one of {', '.join(NODE_LOCKS)}",
+                      measured=" and ".join(locks) or "no such file",
+                      location=f"{project.context(name)}/{NODE_LOCKS[0]}",
+                      fix="commit your package manager's (`npm install` makes npm's), and no other's")]  # fmt: skip
+    node_modules(root, folder, folder / locks[0])
+    return [
+        _program(f"lint.npm-{script}", f"npm run {script}", name, root, folder,
+                 ["node", "--run", script], f"`npm run {script}` shows it", node_path())
+        for script in ("lint", "typecheck")
+    ]  # fmt: skip
+
+
+def _program(
+    id: str,
+    title: str,
+    container: str,
+    root: Path,
+    folder: Path,
+    argv: list[str | Path],
+    fix: str,
+    env: dict[str, str] | None = None,
+) -> Result:
+    started = time.monotonic()
+    done = run(argv, cwd=folder, env={"NO_COLOR": "1", **(env or {})}, timeout=600)
+    lines = [line.rstrip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    findings = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines[:_SHOWN_LINES]))
+    return judge(
+        id,
+        title,
+        done.returncode == 0,
+        container=container,
+        expected="no finding",
+        measured="no finding" if done.returncode == 0 else f"exit code {done.returncode}",
+        detail="" if done.returncode == 0 else findings,
+        fix=fix,
+        location=folder.relative_to(root).as_posix(),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _hadolint(root: Path, project: Project, name: str) -> list[Result]:
+    path = root / project.context(name) / "Dockerfile"
+    if not path.is_file():
+        return []  # the contract says so
+    relative = path.relative_to(root).as_posix()
+    started = time.monotonic()
+    text, numbers = with_plain_heredocs(path.read_text("utf-8", errors="replace"))
+    # Where it runs is where it looks for .hadolint.yaml.
+    done = run([tool("hadolint"), "--format", "json", "-"], cwd=root, stdin=text, timeout=120)
+    # A threshold in .hadolint.yaml decides what fails, and only the exit code tells.
+    passed = done.returncode == 0
+    try:
+        findings = json.loads(done.stdout)
+    except ValueError:
+        passed = False
+        findings = [
+            {"code": "hadolint", "line": 1, "message": done.stderr.strip().partition("\n")[0]}
+        ]
+    lines = [
+        f"{relative}:{numbers[min(f['line'], len(numbers)) - 1]} {f['code']} {f['message']}"
+        for f in findings
+    ]
+    minor = " below the failure threshold" if passed else ""
+    return [
+        judge(
+            "lint.hadolint",
+            "hadolint",
+            passed,
+            container=name,
+            expected="no finding",
+            measured=f"{len(lines)} findings{minor}" if lines else "no finding",
+            detail="\n".join(lines[:_SHOWN_LINES]),
+            location=lines[0].split(" ")[0] if lines else "",
+            fix="each rule is explained in hadolint's wiki under its code",
+            seconds=time.monotonic() - started,
+        )
+    ]
+
+
+def _built(root: Path, project: Project, names: list[str], choice: str) -> list[Result]:
+    """The contract's image level, where an image of these very sources exists."""
+    title = "built image"
+    try:
+        engine = find(choice)
+    except NoEngineError as error:
+        return [skip("contract.image", title, error.message)]
+    results: list[Result] = []
+    for name in names:
+        if not (root / project.context(name) / "Dockerfile").is_file():
+            continue
+        image, reason = build.current_image(root, project, engine, name)
+        if image:
+            config = engine.require_image_config(image)
+            results += check_image(project, name, config, engine.platform)
+        else:
+            results.append(skip("contract.image", title, reason, container=name))
+    return results

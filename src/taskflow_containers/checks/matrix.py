@@ -1,0 +1,127 @@
+"""The values the chart is verified with: examples, the matrix's choices, alone and in pairs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import yaml
+from allpairspy import AllPairs
+
+from taskflow_containers.cluster import helm as tool
+from taskflow_containers.machine.errors import InputError
+
+MATRIX = "matrix.yaml"
+Render = Callable[["Case"], None]
+
+
+@dataclass(slots=True)
+class Case:
+    """A set of values over the chart's own, made of named choices, and what it renders."""
+
+    choices: Mapping[str, Mapping[str, Any]]
+    objects: list[dict[str, Any]] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its choices; those that leave the defaults as they are do not count."""
+        return ", ".join(name for name, values in self.choices.items() if values) or "the defaults"
+
+    @property
+    def simple(self) -> bool:
+        """Whether it is one choice at most."""
+        return len([values for values in self.choices.values() if values]) < 2
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Its choices laid over each other."""
+        return reduce(merge, self.choices.values(), {})
+
+    def render(self, helm: Path, folder: Path, release: str, version: str) -> None:
+        """Fill `objects`, or `error` with helm's reason."""
+        try:
+            self.objects = tool.render(
+                helm, folder, release=release, namespace=release, values=[self.values],
+                kube_version=version,
+            )  # fmt: skip
+        except InputError as error:
+            self.error = error.message
+
+    def simplest(self, render: Render, shows: Callable[[Case], bool]) -> Case:
+        """The case without each choice that a fault does not need to show."""
+        found = self
+        for name in self.choices:
+            fewer = Case({key: found.choices[key] for key in found.choices if key != name})
+            render(fewer)
+            if shows(fewer):
+                found = fewer
+        return found
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A YAML file of the chart; an InputError with the line where it is none."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        if not isinstance(content, dict):
+            raise ValueError("it is not a mapping")
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        why = getattr(error, "strerror", None) or getattr(error, "problem", None) or error
+        raise InputError(
+            f"{tool.CHART}/{path.name}{f':{mark.line + 1}' if mark else ''}: cannot be read: {why}",
+            "mend it and run again",
+        ) from None
+    return content
+
+
+def cases(folder: Path) -> list[Case]:
+    """The defaults, each values-*.yaml, each choice of the matrix, and a cover of all pairs."""
+    matrix = read(folder / MATRIX)
+    for option, choices in matrix.items():
+        fragments = list(choices.values()) if isinstance(choices, dict) else []
+        if not fragments or not all(isinstance(values, dict) for values in fragments):
+            raise InputError(
+                f"{tool.CHART}/{MATRIX}: {option} is not a mapping of choices to values",
+                "write: option: {choice: {values}}",
+            )
+    options = [
+        [(f"{option}={_word(choice)}", values) for choice, values in choices.items()]
+        for option, choices in matrix.items()
+    ]
+    found = [Case({})]
+    found += [Case({p.name: read(p)}) for p in sorted(folder.glob("values-*.yaml"))]
+    found += [Case(dict([choice])) for option in options for choice in option]
+    if len(options) > 1:
+        found += [Case(dict(row)) for row in AllPairs(options)]
+    # A choice that leaves the defaults as they are makes a set of values that is already there.
+    different: dict[str, Case] = {}
+    for case in found:
+        different.setdefault(digest(case.values), case)
+    return list(different.values())
+
+
+def _word(choice: object) -> str:
+    """A choice as it is written: YAML reads on and off as truth values."""
+    return ("off", "on")[choice] if isinstance(choice, bool) else str(choice)
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Values over values, as helm lays them."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        deeper = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old or {}, value) if deeper else value
+    return merged
+
+
+def digest(value: object) -> str:
+    """The same for values and objects that say the same."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

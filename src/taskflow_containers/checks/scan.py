@@ -1,0 +1,338 @@
+"""Scan sources and images with trivy: misconfiguration, secrets, licences, vulnerabilities, SBOM."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from taskflow_containers.checks.build import Image
+from taskflow_containers.checks.trivy import call, database_made, trivy
+from taskflow_containers.engine import archive
+from taskflow_containers.engine.archive import SavedImage
+from taskflow_containers.engine.client import Engine, substitutes
+from taskflow_containers.machine import interruption
+from taskflow_containers.machine.errors import EnvironmentTrouble
+from taskflow_containers.machine.process import last_line
+from taskflow_containers.project.model import Project
+from taskflow_containers.report.result import Result, finds_nothing, judge, skip
+
+_SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
+_SECRET_CONFIG = Path(__file__).with_name("trivy-secret.yaml")
+_NO_DATABASE = re.compile(
+    r"failed to download vulnerability DB|DB error|--skip-db-update", re.IGNORECASE
+)
+
+
+def scan(
+    root: Path,
+    project: Project,
+    engine: Engine,
+    images: Iterable[Image],
+    reports: Path,
+    *,
+    offline: bool,
+) -> list[Result]:
+    """Every scan; `offline` leaves out vulnerabilities, and the result says so."""
+    images = list(images)
+    gate: set[str] = set(project.scan.severities)
+    try:
+        reports.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise EnvironmentTrouble(
+            f"{reports.name} is no folder", "remove it: reports are written there"
+        ) from None
+    with interruption.pool(2) as pool:
+        sources = pool.submit(_sources, root, gate)
+        scanned = pool.map(
+            lambda image: _image(project, engine, image, reports, gate, offline), images
+        )
+        results = sources.result()
+        for found in scanned:
+            results += found
+    return [*results, _database(project.scan.database_days, offline)]
+
+
+def _database(most: int, offline: bool) -> Result:
+    """Whether the database knows what was found lately; trivy itself takes one of any age."""
+    id, title = "scan.database", "age of the vulnerability database"
+    made = None if offline else database_made()
+    if made is None:
+        return skip(id, title, "--offline was asked for" if offline else "there is none")
+    days = (datetime.now(UTC) - made).days
+    return judge(
+        id,
+        title,
+        days <= most,
+        expected=f"at most {most} days",
+        measured=f"{days} days, of {made:%Y-%m-%d}",
+        fix="let trivy update it: take TRIVY_SKIP_DB_UPDATE away, or update the mirror that "
+        "TRIVY_DB_REPOSITORY names; how old it may be is `database-days` below [scan]",
+    )
+
+
+def _sources(root: Path, gate: set[str]) -> list[Result]:
+    started = time.monotonic()
+    skipped = [word for pattern in _SKIPPED for word in ("--skip-dirs", pattern)]
+    with tempfile.TemporaryDirectory() as folder:
+        answer, error = trivy(
+            [
+                "filesystem",
+                "--scanners",
+                "misconfig,secret",
+                "--secret-config",
+                _SECRET_CONFIG,
+                "--skip-check-update",
+                *skipped,
+                root,
+            ],
+            Path(folder, "sources.json"),
+        )
+    if error:
+        raise EnvironmentTrouble(
+            f"trivy failed: {last_line(error)}", "run nox -s scan again; `trivy fs .` shows more"
+        )
+    seconds = time.monotonic() - started
+    misconfigured = _findings(answer, "Misconfigurations", gate)
+    secrets = _findings(answer, "Secrets", gate)
+    return [
+        finds_nothing(
+            "scan.misconfiguration", "misconfiguration in the sources", misconfigured,
+            "each line names a rule; change the file it names",
+            expected=_nothing(gate), seconds=seconds,
+        ),
+        finds_nothing(
+            "scan.secrets", "secrets in the sources", secrets,
+            "take it out, and replace it where it is valid: whoever has the history has it",
+        ),
+    ]  # fmt: skip
+
+
+def _nothing(gate: set[str]) -> str:
+    order = ["LOW", "MEDIUM", "HIGH", "CRITICAL"]
+    return "nothing " + " or ".join(severity for severity in order if severity in gate)
+
+
+def _findings(answer: Mapping[str, Any], kind: str, gate: set[str]) -> list[str]:
+    """One line for each finding of a kind; secrets count at any severity."""
+    lines = []
+    for target in answer.get("Results") or []:
+        for item in target.get(kind) or []:
+            if kind != "Secrets" and item.get("Severity") not in gate:
+                continue
+            if kind == "Misconfigurations":
+                line = (item.get("CauseMetadata") or {}).get("StartLine", 1)
+                text = f"{item['ID']} {item['Message']}"
+            elif kind == "Secrets":
+                line, text = item["StartLine"], f"{item['RuleID']} ({item['Title']})"
+            elif kind == "Vulnerabilities":
+                line = 0
+                text = (
+                    f"{item['VulnerabilityID']} {item['PkgName']} {item['InstalledVersion']}, "
+                    f"fixed in {item.get('FixedVersion') or 'no release yet'}"
+                )
+            else:
+                line, text = 0, f"{item['PkgName']}: {item['Name']} ({item['Category']})"
+            where = f"{target['Target']}:{line}" if line else str(target["Target"])
+            lines.append(f"{item['Severity']} {where}: {text}")
+    return sorted(set(lines))
+
+
+def _image(
+    project: Project, engine: Engine, image: Image, reports: Path, gate: set[str], offline: bool
+) -> list[Result]:
+    name = image.container
+    scanners = ["license", *([] if offline else ["vuln"])]
+    base = project.containers[name].base
+    known = (engine.image_config(substitutes().get(base, base)) or {}).get("Layers") or []
+    with tempfile.TemporaryDirectory() as folder, archive.saved(engine, image.id) as saved:
+        # trivy reaches only some engines by itself, and takes all layers to be packed like the first.
+        layout = Path(folder, "image")
+        saved.write_layout(layout)
+        output = Path(folder, "image.json")
+
+        def examine(scanners: list[str]) -> tuple[dict[str, Any], str]:
+            return trivy(
+                ["image", "--input", layout, "--scanners", ",".join(scanners), "--list-all-pkgs",
+                 "--image-config-scanners", "misconfig", "--skip-check-update",
+                 *(["--offline-scan", "--skip-db-update"] if offline else [])],
+                output,
+            )  # fmt: skip
+
+        started = time.monotonic()
+        answer, error = examine(scanners)
+        vulnerability_error = ""
+        if error and not offline and _NO_DATABASE.search(error):
+            # The other scans still say what they find.
+            vulnerability_error, offline = error, True
+            answer, error = examine(scanners[:-1])
+        layers = Path(folder, "layers")
+        _unpack(saved, layers, set(known))
+        files, files_error = trivy(
+            ["filesystem", "--scanners", "secret", "--secret-config", _SECRET_CONFIG, layers],
+            Path(folder, "layers.json"),
+        )
+        error = error or files_error
+        if error:
+            raise EnvironmentTrouble(f"trivy failed on {image.tags[0]}: {last_line(error)}")
+        for target in answer.get("Results") or []:
+            target["Target"] = target["Target"].replace(str(layout), image.tags[0])
+        secrets = _findings(answer, "Secrets", gate) + _findings(files, "Secrets", gate)
+        seconds = time.monotonic() - started
+        results = _judge_image(project, name, answer, secrets, gate, seconds)
+        results.append(
+            _vulnerabilities(name, answer, gate, offline, vulnerability_error, set(known))
+        )
+        results.append(_sbom(name, output, reports))
+    return results
+
+
+def _unpack(image: SavedImage, folder: Path, known: set[str]) -> None:
+    """Unpack a saved image's config, and each layer but its base's into a folder of its own.
+
+    trivy guesses from an image's history which layers are its base's and leaves them out of the
+    search for secrets; where it guesses wrong it searches nothing. Files that a later layer
+    deletes are still in the image, so the layers stay apart.
+    """
+    folder.mkdir()
+    # The environment and the history are in the image as well.
+    (folder / "config.json").write_text(json.dumps(image.config, indent=1), encoding="utf-8")
+    for number, layer in enumerate(image.layers):
+        if layer.identity in known:
+            continue
+        target = folder / f"layer-{number}"
+        target.mkdir()
+        with image.files(layer) as (files, _):
+            for member in files:
+                path = target / member.name.lstrip("/")
+                # Nothing that an image holds is written outside of the folder.
+                if member.isfile() and ".." not in path.parts:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    with files.extractfile(member) or BytesIO() as source, path.open("wb") as file:
+                        shutil.copyfileobj(source, file)
+
+
+def _judge_image(
+    project: Project,
+    name: str,
+    answer: Mapping[str, Any],
+    secrets: list[str],
+    gate: set[str],
+    seconds: float,
+) -> list[Result]:
+    licences = _licences(project, answer, gate)
+    misconfigured = _findings(answer, "Misconfigurations", gate)
+    return [
+        finds_nothing(
+            "scan.image-secrets", "secrets in the image", secrets,
+            "keep it out of the build context and of ENV; replace it where it is valid",
+            container=name, seconds=seconds,
+        ),
+        finds_nothing(
+            "scan.image-misconfiguration", "misconfiguration of the image", misconfigured,
+            "each line names a rule; mend the Dockerfile", container=name, expected=_nothing(gate),
+        ),
+        finds_nothing(
+            "scan.licences", "licences of the application's packages", licences,
+            "replace the package, or accept its licence with a reason: taskflow.toml, "
+            '[scan.licences.accepted], "SPDX-ID" = "why"',
+            container=name, expected="no restricted or forbidden one",
+        ),
+    ]  # fmt: skip
+
+
+def _licences(project: Project, answer: Mapping[str, Any], gate: set[str]) -> list[str]:
+    """Licences of language packages; the base's distribution is its publisher's to answer for."""
+    packages = [
+        {
+            **target,
+            "Licenses": [
+                item
+                for item in target.get("Licenses") or []
+                if item.get("Name") not in project.scan.licences.accepted
+            ],
+        }
+        for target in answer.get("Results") or []
+        if target.get("Class") == "license" and target.get("Target") != "OS Packages"
+    ]
+    return _findings({"Results": packages}, "Licenses", gate)
+
+
+def _split(answer: Mapping[str, Any], base: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A scan's answer, and apart from it what it found in language packages of the base's layers.
+
+    Those are the base's own tools, such as its npm or pip: no update of the application mends them.
+    """
+    own, tools = [], []
+    for target in answer.get("Results") or []:
+        found = target.get("Vulnerabilities") or []
+        idle = [
+            item
+            for item in found
+            if target.get("Class") == "lang-pkgs"
+            and (item.get("Layer") or {}).get("DiffID") in base
+        ]
+        own.append({**target, "Vulnerabilities": [item for item in found if item not in idle]})
+        tools.append({**target, "Vulnerabilities": idle})
+    return {"Results": own}, {"Results": tools}
+
+
+def _vulnerabilities(
+    name: str, answer: Mapping[str, Any], gate: set[str], offline: bool, error: str, base: set[str]
+) -> Result:
+    id, title = "scan.vulnerabilities", "known vulnerabilities"
+    if error:
+        return judge(
+            id,
+            title,
+            False,
+            container=name,
+            expected=_nothing(gate),
+            measured="not scanned: the vulnerability database cannot be had",
+            detail=last_line(error)[:300],
+            fix="check the network or name a mirror (TRIVY_DB_REPOSITORY); "
+            "`nox -s scan -- --offline` leaves this scan out and says so",
+        )
+    if offline:
+        return skip(id, title, "not scanned: --offline was asked for", container=name)
+    own, tools = _split(answer, base)
+    found = _findings(own, "Vulnerabilities", gate)
+    mendable = [line for line in found if not line.endswith("no release yet")]
+    idle = _findings(tools, "Vulnerabilities", gate)
+    aside = f"; {len(idle)} in the base image's own tools" if idle else ""
+    return judge(
+        id,
+        title,
+        not mendable,
+        container=name,
+        expected=f"{_nothing(gate)} with a fix",
+        measured=f"{len(mendable)} with a fix, {len(found) - len(mendable)} without{aside}",
+        detail="\n".join([*mendable, *(f"in the base image: {line}" for line in idle)]),
+        fix="update the package, or ask for a newer base image: `nox -s build -- --pull`; then scan again",
+    )
+
+
+def _sbom(name: str, output: Path, reports: Path) -> Result:
+    target = output.with_name(f"sbom-{name}.cdx.json")
+    error = call(["convert", "--format=cyclonedx", output], target, None, 120)
+    count = 0
+    if not error:
+        count = len(json.loads(target.read_text(encoding="utf-8")).get("components") or [])
+        shutil.copy(target, reports)
+    return judge(
+        "scan.sbom",
+        "SBOM (CycloneDX)",
+        count > 0,
+        container=name,
+        expected="the packages of the image",
+        measured=f"{count} components",
+        detail=last_line(error) if error else f"{reports.name}/{target.name}",
+        fix="`trivy image --format cyclonedx` shows what went wrong",
+    )

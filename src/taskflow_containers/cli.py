@@ -1,0 +1,320 @@
+"""Every command with its options and exit codes: `python -m taskflow_containers COMMAND`.
+
+The nox sessions call these commands, and the invoke tasks are made from them (`tasks`). Nothing but
+the standard library is imported before a command is known, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+
+from taskflow_containers.project import FILE_NAME
+
+TYPE_CHECKING = False  # typing alone would take as long as all else here
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    Value = bool | int | str | tuple[str, ...]
+    Run = Callable[[Path, argparse.Namespace], int]
+
+
+class Option:
+    """One option; its default says what it takes.
+
+    False: a switch; True: a switch that `--no-…` turns off; a number or text: one value; (): a value
+    that may be repeated.
+    """
+
+    def __init__(
+        self, name: str, help: str, default: Value = False, metavar: str = "",
+        choices: Sequence[str] | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.help, self.default = name, help, default
+        self.metavar, self.choices = metavar, choices
+
+
+class Command:
+    """A command: the function that carries it out, or its place as module:name, and what it takes.
+
+    `task` is its name in invoke, empty for what nox alone calls; `containers` says that names of
+    containers may follow it.
+    """
+
+    def __init__(
+        self, name: str, help: str, run: str | Run, options: Sequence[Option] = (), *,
+        task: str = "", containers: bool = False,
+    ) -> None:  # fmt: skip
+        self.name, self.help, self.run, self.options = name, help, run, options
+        self.task, self.containers = task, containers
+
+    def function(self) -> Run:
+        """Import the function; raises ModuleNotFoundError where a dependency is not installed."""
+        if not isinstance(self.run, str):
+            return self.run
+        module, _, name = self.run.partition(":")
+        function: Run = getattr(importlib.import_module(f"{__package__}.{module}"), name)
+        return function
+
+
+ENGINE = Option("engine", "docker, podman or a client's path (default: what works)", "", "ENGINE")
+NO_CACHE = Option("no-cache", "build every step anew")
+PULL = Option("pull", "ask for newer base images")
+CONTEXT = Option(
+    "context",
+    "a context of the kubeconfig (default: the current one, unless it looks like production)",
+    "",
+    "NAME",
+)
+LOAD = Option(
+    "load",
+    "a command that puts a tar of images, its last word, into the cluster (or set "
+    "TASKFLOW_CLUSTER_LOAD); known for kind, k3d and minikube",
+    "",
+    "COMMAND",
+)
+SESSIONS = (
+    Command(
+        "lint", "check Dockerfiles, compose file and code against taskflow.toml; runs no container",
+        "sessions:lint", (ENGINE,), containers=True,
+    ),
+    Command(
+        "build", "build the images and judge what came out: user, ports, labels, size",
+        "sessions:build", (ENGINE, PULL, NO_CACHE), containers=True,
+    ),
+    Command(
+        "scan", "scan sources and images, write an SBOM",
+        "sessions:scan",
+        (
+            ENGINE, NO_CACHE,
+            Option("offline", "leave out the vulnerability scan, and say so (or set TASKFLOW_OFFLINE=1)"),
+        ),
+        containers=True,
+    ),
+    Command(
+        "smoke", "run the images as the cluster will and inject faults",
+        "sessions:smoke",
+        (
+            ENGINE, NO_CACHE,
+            Option("list", "name the groups and checks, then end"),
+            Option("only", "only these groups or checks", (), "NAME,…"),
+            Option("full", "the slow drills too"),
+            Option("keep", "leave the stack up for looking around"),
+            Option("repeat", "run N times and say which checks flake", 1, "N"),
+            Option(
+                "if-changed", "tell an earlier verdict while nothing that it depends on has changed "
+                "(or set TASKFLOW_IF_CHANGED=1)",
+            ),
+            Option(
+                "image", "judge this image in place of a build; may be repeated", (),
+                "[CONTAINER=]IMAGE",
+            ),
+        ),
+        containers=True,
+    ),
+    Command(
+        "chart", "render the Helm chart in every way and check what comes out", "sessions:chart"
+    ),
+    Command(
+        "cluster", "install the chart on a Kubernetes cluster and put it through its drills",
+        "sessions:cluster",
+        (
+            ENGINE, NO_CACHE, CONTEXT, LOAD,
+            Option("values", "a file of values over the chart's own; may be repeated", (), "FILE"),
+            Option(
+                "drill", "only this drill after the installation; may be repeated", (), "DRILL",
+                ("test", "policy", "upgrade", "kill", "database", "drain", "memory", "autoscaling",
+                 "uninstall"),
+            ),
+            Option("keep", "leave the namespace, and say its name"),
+        ),
+    ),
+)  # fmt: skip
+ACTIONS = (
+    Command(
+        "images", "build the images (tag dev, and sha-… when the work tree is clean)",
+        "actions:images",
+        (
+            Option("container", "a name from taskflow.toml; may be repeated (default: all)", (), "NAME"),
+            NO_CACHE, PULL, ENGINE,
+        ),
+        task="build",
+    ),
+    Command(
+        "up", "start everything on this machine, its services included, and wait until it is healthy",
+        "actions:up", (Option("build", "build the images first (default: yes)", True), ENGINE),
+        task="up",
+    ),
+    Command(
+        "down", "stop what `invoke up` started; the data stays",
+        "actions:down",
+        (Option("volumes", "remove the data as well, the database's included"), ENGINE),
+        task="down",
+    ),
+    Command(
+        "logs", "show what the containers write",
+        "actions:logs",
+        (
+            Option("service", "a name from compose.yaml (default: all)", "", "NAME"),
+            Option("follow", "go on until Ctrl-C"),
+            Option("tail", "lines of each, or all (default: 100)", "100", "LINES"),
+            ENGINE,
+        ),
+        task="logs",
+    ),
+    Command("ps", "list the containers of `invoke up`", "actions:ps", (ENGINE,), task="ps"),
+    Command(
+        "tag", "give the built images the tags of this commit: release, development and sha-… ones",
+        "actions:tag",
+        (Option("push", "push them too, from a clean work tree only"), ENGINE),
+        task="tag",
+    ),
+    Command(
+        "release",
+        "plan, check, build, test, tag and publish a version: git, images and chart as one",
+        "actions:release",
+        (
+            Option("bump", "auto (from the commits since the last tag), major, minor or patch", "auto",
+                   "PART"),
+            Option("version", "the version itself, X.Y.Z or X.Y.Z-rc.1, in place of --bump", "", "X.Y.Z"),
+            Option("dry-run", "stop after printing the plan"),
+            Option("push", "publish it; --no-push stops when everything here is done", True),
+            Option("resume", "go on with an interrupted release"),
+            Option("abort", "take an interrupted release back"),
+            Option("branch", "release from this branch (default: the remote's default branch)", "",
+                   "NAME"),
+            Option("remote", "the git remote (default: origin)", "origin", "NAME"),
+            Option("yes", "do not ask whether to go on"),
+            ENGINE,
+        ),
+        task="release",
+    ),
+    Command(
+        "deploy", "build the images and install the chart with them on a cluster, until all is ready",
+        "actions:deploy",
+        (
+            CONTEXT,
+            Option("namespace", "where to install (default: the context's)", "", "NAME"),
+            Option("release", "the release's name (default: the project's)", "", "NAME"),
+            Option("values", "a file of values; may be repeated (default: chart/values-dev.yaml)", (),
+                   "FILE"),
+            LOAD, ENGINE,
+        ),
+        task="deploy",
+    ),
+    Command(
+        "clean", "remove reports, tool environments and kept smoke stacks (nothing that is committed)",
+        "actions:clean",
+        (
+            Option("images", "remove the dev images too"),
+            Option("cache", "remove the engine's build cache too"),
+            ENGINE,
+        ),
+        task="clean",
+    ),
+)  # fmt: skip
+COMMANDS = {command.name: command for command in (*SESSIONS, *ACTIONS)}
+
+
+def parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """What the words of a command line mean; without words, every command with all its options.
+
+    With words only the options of the command that they name: a table of all takes its time.
+    """
+    only = next((word for word in words or () if word in COMMANDS), "")
+    whole = argparse.ArgumentParser(
+        prog=f"python -m {__package__}", allow_abbrev=False,
+        description="Check, build, test and ship the containers that taskflow.toml describes.",
+    )  # fmt: skip
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS.values():
+        one = commands.add_parser(
+            command.name, help=command.help, description=command.help, allow_abbrev=False
+        )
+        if words is None or command.name == only:
+            _add_options(one, command)
+    return whole
+
+
+def _add_options(one: argparse.ArgumentParser, command: Command) -> None:
+    one.set_defaults(refuse=one.error)
+    if command.containers:
+        one.add_argument("containers", nargs="*", help=f"names from {FILE_NAME}; all if none")
+    for option in command.options:
+        flag, default = f"--{option.name}", option.default
+        if default is False:
+            one.add_argument(flag, action="store_true", help=option.help)
+        elif default is True:
+            one.add_argument(
+                flag, action=argparse.BooleanOptionalAction, default=True, help=option.help
+            )
+        elif isinstance(default, tuple):
+            one.add_argument(
+                flag, action="append", default=[], help=option.help, metavar=option.metavar,
+                choices=option.choices,
+            )  # fmt: skip
+        else:
+            one.add_argument(
+                flag, default=default, type=type(default), help=option.help, metavar=option.metavar
+            )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command in the current folder, a project's top; its exit code."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options, unknown = parser(words).parse_known_args(words)
+    if unknown:
+        options.refuse(f"unknown: {' '.join(unknown)}")
+    from pathlib import Path
+
+    return carry_out(COMMANDS[options.command], Path.cwd(), options)
+
+
+def carry_out(command: Command, root: Path, options: argparse.Namespace) -> int:
+    """Run one command; what breaks it off is said in words for a person, and its exit code returned."""
+    from taskflow_containers.machine import signals
+    from taskflow_containers.machine.errors import ExitCode
+
+    name = command.task or command.name
+    try:
+        signals.listen()
+        _end_with_nox()
+        run = command.function()
+        from taskflow_containers.report import REPORTS
+        from taskflow_containers.report.failures import forget, in_plain_words
+    except ModuleNotFoundError as missing:
+        print(f"{name}: {missing.name} is not installed beside {sys.executable}\n"
+              "  nox installs what its sessions need; for invoke the first lines of tasks.py say how",
+              file=sys.stderr)  # fmt: skip
+        return ExitCode.ENVIRONMENT
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted before it began\n  run it again", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    reports = root / REPORTS
+    try:
+        code = run(root, options)
+    except (Exception, KeyboardInterrupt) as error:
+        said = in_plain_words(error, name, reports)
+        print(f"{name}: {said}", file=sys.stderr)
+        return said.exit_code
+    forget(name, reports)
+    return code
+
+
+def _end_with_nox() -> None:
+    """Stop when nox is gone: a SIGTERM that it gets alone does not reach the sessions it started."""
+    if "NOX_CURRENT_SESSION" not in os.environ or os.name != "posix":
+        return
+    import signal
+    import threading
+    import time
+
+    def watch(nox: int) -> None:
+        while os.getppid() == nox:
+            time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, args=(os.getppid(),), daemon=True).start()

@@ -1,0 +1,164 @@
+"""Install the chart on a real cluster, in a namespace of its own, and put the release to drills."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from taskflow_containers.checks.build import Image
+from taskflow_containers.cluster import helm
+from taskflow_containers.cluster.drills import DRILLS, run
+from taskflow_containers.cluster.kubectl import Kubectl, choose
+from taskflow_containers.cluster.namespace import Namespace
+from taskflow_containers.cluster.rollout import ReleaseTrouble
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.machine.errors import EnvironmentTrouble, UsageError
+from taskflow_containers.machine.process import Say, last_line
+from taskflow_containers.machine.process import run as execute
+from taskflow_containers.project.model import Project
+from taskflow_containers.report.result import Result, judge, skip
+
+INSTALL_SECONDS = 30.0  # from `helm install` to all ready, with the images there
+
+
+def require(root: Path, options: argparse.Namespace) -> None:
+    """Refuse, before anything is built, what `cluster` would refuse; the same errors."""
+    _values(options)
+    program = helm.kubectl(root)
+    if not choose(program, options.context):
+        _kind()
+
+
+def cluster(
+    root: Path,
+    project: Project,
+    engine: Engine,
+    images: Sequence[Image],
+    options: argparse.Namespace,
+    say: Say,
+) -> list[Result]:
+    """Install and drill; removes all it made, unless `options.keep` says otherwise.
+
+    Raises:
+        EnvironmentTrouble: there is no cluster, it does not answer, or images cannot get there.
+        InputError: no such context, or one that looks like production and was not named.
+    """
+    program, values = helm.kubectl(root), _values(options)
+    results: list[Result] = []
+    with target(program, options.context, say) as kubectl:
+        parts = (project, kubectl, helm.find(root), root / helm.CHART, values, say)
+        with Namespace(*parts, keep=options.keep) as site:
+            site.prepare(engine, images, options.load)
+            results += _installed(site, say)
+            if not any(result.id == "cluster.install" and result.failed for result in results):
+                for name in options.drill or DRILLS:
+                    say(f"drill: {name}")
+                    results += run(site, name)
+        results.append(_removed(kubectl, site, keep=options.keep))
+    return results
+
+
+def _values(options: argparse.Namespace) -> list[Path]:
+    paths = [Path(name).absolute() for name in options.values]
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"--values {path}: no such file")
+    return paths
+
+
+def _kind() -> str:
+    kind = shutil.which("kind")
+    if not kind:
+        raise EnvironmentTrouble(
+            "there is no cluster: the kubeconfig has no current context, and kind is not installed",
+            "install kind (https://kind.sigs.k8s.io), or point KUBECONFIG at any cluster "
+            "that may be used for tests",
+        )
+    return kind
+
+
+@contextmanager
+def target(program: Path, name: str, say: Say) -> Iterator[Kubectl]:
+    """The cluster of the named or current context, else a kind cluster that goes when this ends."""
+    if context := choose(program, name):
+        say(f"cluster: context {context.name}, {context.server}")
+        yield Kubectl(program, context.name)
+        return
+    kind = _kind()
+    cluster = f"taskflow-{secrets.token_hex(3)}"
+    with tempfile.TemporaryDirectory() as folder:
+        place = ["--name", cluster, "--kubeconfig", str(Path(folder, "config"))]
+        say(f"creating the kind cluster {cluster}")
+        try:
+            done = execute([kind, "create", "cluster", *place, "--wait=120s"], timeout=600)
+            if done.returncode:
+                raise EnvironmentTrouble(f"kind made no cluster: {last_line(done.stderr)}")
+            yield Kubectl(program, f"kind-{cluster}", kubeconfig=Path(folder, "config"))
+        finally:
+            execute([kind, "delete", "cluster", *place], timeout=120)
+
+
+def _installed(site: Namespace, say: Say) -> Iterator[Result]:
+    """The release comes up in time, and the API server has nothing to warn of."""
+    say("asking the API server what it thinks of the objects")
+    release = site.release
+    place = {"release": release.name, "namespace": site.id}
+    objects = helm.render(release.helm, release.chart, values=site.values, **place)
+    try:
+        warnings = site.kubectl.create(objects, "--dry-run=server")
+    except EnvironmentTrouble as error:
+        warnings = [error.message]
+    yield judge(
+        "cluster.warnings",
+        "no PodSecurity or API warning",
+        not warnings,
+        expected="none under PodSecurity restricted",
+        measured="; ".join(warnings)[:600] or "none",
+        fix="the message names the field; the chart's own values give no warning",
+    )
+    say("installing the release")
+    started = time.monotonic()
+    try:
+        site.upgrade()
+        site.settle()
+    except ReleaseTrouble as error:
+        measured, detail = error.message, error.hint
+    else:
+        measured, detail = "", ""
+    seconds = time.monotonic() - started
+    yield judge(
+        "cluster.install",
+        "installed, and all ready",
+        not measured and seconds <= INSTALL_SECONDS,
+        expected=f"within {INSTALL_SECONDS:g} s",
+        measured=measured or f"{seconds:.1f} s",
+        detail=detail,
+        fix="the detail is the pod's own word; look with --keep and kubectl describe",
+        seconds=seconds,
+    )
+
+
+def _removed(kubectl: Kubectl, site: Namespace, *, keep: bool) -> Result:
+    words = f"kubectl --context {kubectl.context}"
+    if keep:
+        return skip(
+            "cluster.removed",
+            "nothing stays behind",
+            f"kept as asked; look: {words} --namespace {site.id} get all; "
+            f"remove: {words} delete namespace {site.id}",
+        )
+    left = kubectl.get("namespace", site.id)
+    return judge(
+        "cluster.removed",
+        "nothing stays behind",
+        not left,
+        expected=f"no namespace {site.id}",
+        measured="still being deleted" if left else "removed",
+        fix=f"look what holds it: {words} get namespace {site.id} --output yaml",
+    )

@@ -1,0 +1,112 @@
+"""Say which of a release's pods does not come up, and why, in two lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from taskflow_containers.cluster.kubectl import Kubectl, Object, condition
+from taskflow_containers.machine.process import last_line
+
+Fault = tuple[str, str]  # which object, and why
+_PATIENCE = 10.0  # seconds after which a pod that waits for something waits in vain
+_CRASHES = 2  # the first may be due to something that starts at the same time
+_STARTING = {"", "ContainerCreating", "PodInitializing"}
+
+
+def diagnose(kubectl: Kubectl, selector: str) -> Fault | None:
+    """The first of the selected pods that is not ready, the newest first."""
+    pods = _pods(kubectl, selector)
+    pods.sort(key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
+    faults = (_fault(kubectl, pod) for pod in pods)
+    return _refused(kubectl, selector) or next(filter(None, faults), None)
+
+
+def hopeless(
+    kubectl: Kubectl, selector: str, known: Collection[str], seconds: float
+) -> Fault | None:
+    """What will not mend itself `seconds` after a rollout began.
+
+    Pods that were there before (`known`, by UID) do not count: they may be what it mends.
+    """
+    patient = seconds < _PATIENCE
+    if not patient and (fault := _refused(kubectl, selector)):
+        return fault
+    for pod in _pods(kubectl, selector):
+        if pod["metadata"]["uid"] not in known and _stuck(pod, patient):
+            return _fault(kubectl, pod)
+    return None
+
+
+def uids(kubectl: Kubectl, selector: str) -> set[str]:
+    """The UIDs of the pods that are there."""
+    return {pod["metadata"]["uid"] for pod in _pods(kubectl, selector)}
+
+
+def _pods(kubectl: Kubectl, selector: str) -> list[Object]:
+    return kubectl.get("pods", f"--selector={selector}")
+
+
+def _refused(kubectl: Kubectl, selector: str) -> Fault | None:
+    """A Deployment whose pods the API server does not take: a quota, PodSecurity, a webhook."""
+    for owner in kubectl.get("deployments", f"--selector={selector}"):
+        failure = condition(owner, "ReplicaFailure")
+        if failure.get("status") == "True":
+            name = owner["metadata"]["name"]
+            return f"{name}: its pods are refused", str(failure.get("message"))[:600]
+    return None
+
+
+def _containers(pod: Object) -> list[tuple[str, str, str, Object, int]]:
+    """(name, what it waits for, what that says, how it last ended, restarts) of each container."""
+    found = []
+    for one in pod["status"].get("containerStatuses") or ():
+        state, last = one.get("state") or {}, one.get("lastState") or {}
+        waiting = state.get("waiting") or {}
+        ended = state.get("terminated") or last.get("terminated") or {}
+        said = " ".join(str(waiting.get("message", "")).split())
+        restarts = int(one.get("restartCount", 0))
+        found.append((one["name"], str(waiting.get("reason", "")), said, ended, restarts))
+    return found
+
+
+def _stuck(pod: Object, patient: bool) -> bool:
+    return any(
+        restarts >= _CRASHES or (reason not in _STARTING and not ended and not patient)
+        for _, reason, _, ended, restarts in _containers(pod)
+    )
+
+
+def _fault(kubectl: Kubectl, pod: Object) -> Fault | None:
+    name, status = pod["metadata"]["name"], pod["status"]
+    on_its_way = pod["metadata"].get("deletionTimestamp") or status.get("phase") == "Succeeded"
+    if on_its_way or condition(pod, "Ready").get("status") == "True":
+        return None
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return f"{name}: no node takes it", str(scheduled.get("message", ""))
+    for container, reason, said, ended, restarts in _containers(pod):
+        if ended and (ended.get("exitCode") or restarts):
+            how = f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode')}"
+            times = f", {restarts} restarts" if restarts else ""
+            return f"{name}: {how}{times}", last_words(kubectl, name, container)
+        if reason not in _STARTING:
+            if missing := re.search(r'secret "(.+?)" not found', said):
+                make = f"--namespace {kubectl.namespace} create secret generic {missing[1]}"
+                said += f"; make it: kubectl {make} --from-literal=NAME=VALUE"
+            return f"{name}: {reason}", said[:600]
+    events = kubectl.get("events", f"--field-selector=involvedObject.name={name},type=Warning")
+    said = (
+        str(events[-1].get("message", "")) if events else "it is not ready, and no event says why"
+    )
+    return f"{name}: {said[:300]}", last_words(kubectl, name)
+
+
+def last_words(kubectl: Kubectl, pod: str, container: str = "") -> str:
+    """The last line of a pod's log, of the run before where this one has said nothing yet."""
+    words = ["logs", pod, "--tail=20", *([f"--container={container}"] if container else [])]
+    for previous in ([], ["--previous"]):
+        done = kubectl.call(*words, *previous, check=False)
+        if done.returncode == 0 and (line := last_line(done.stdout)):
+            return f"its last line: {line[:500]}"
+    return "it wrote nothing"

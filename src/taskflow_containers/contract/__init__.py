@@ -1,0 +1,1 @@
+"""taskflow.toml against what is written: Dockerfile, compose file, image configuration, manifests."""

@@ -1,0 +1,97 @@
+"""A built image's config against the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from taskflow_containers.contract.container import (
+    LABEL_PREFIX,
+    LABELS,
+    asks_health,
+    check_environment,
+    health_paths,
+    starts_program,
+    starts_shell,
+)
+from taskflow_containers.contract.level import Level, shown
+from taskflow_containers.contract.secret import is_secret
+from taskflow_containers.project.model import Container, Project
+from taskflow_containers.report.result import Result
+
+
+def check_image(
+    project: Project, name: str, config: Mapping[str, Any], native: str
+) -> list[Result]:
+    """A built image's config (as `Engine.image_config` gives it) against the model.
+
+    `native` is the engine's platform, which an image has unless the model says otherwise.
+    """
+    container = project.containers[name]
+    level = Level("image", name, project.image(name))
+    return [*_image(level, container, config), _platform(level, project, config, native)]
+
+
+def _platform(level: Level, project: Project, config: Mapping[str, Any], native: str) -> Result:
+    wanted = project.build.platforms or ((native,) if native else ())
+    measured = str(config.get("Platform") or "")
+    return level.check(
+        "platform",
+        "image platform",
+        " or ".join(wanted) or "any",
+        measured,
+        "build it for that platform, or name the other one in taskflow.toml: "
+        f'[build] platforms = ["{measured}"]',
+        passed=not wanted or measured in wanted,
+    )
+
+
+def _image(level: Level, container: Container, config: Mapping[str, Any]) -> Iterator[Result]:
+    rebuild = "mend the Dockerfile and build again"
+    yield level.check("user", "image user", container.user, config.get("User") or "root", rebuild)
+    yield level.check(
+        "port",
+        "image port",
+        [f"{container.port}/tcp"],
+        sorted(config.get("ExposedPorts") or {}),
+        rebuild,
+    )
+    command = [str(word) for key in ("Entrypoint", "Cmd") for word in config.get(key) or ()]
+    yield level.check(
+        "command",
+        "image command in exec form",
+        "no shell in front",
+        shown(command),
+        rebuild,
+        passed=starts_program(command) and not starts_shell(command),
+    )
+    environment = dict(str(item).partition("=")[::2] for item in config.get("Env") or [])
+    test = (config.get("Healthcheck") or {}).get("Test") or []
+    yield level.check(
+        "healthcheck",
+        "image health check",
+        f":{container.port} and {' or '.join(health_paths(container))}",
+        shown(test),
+        rebuild,
+        passed=test[:1] == ["CMD"]
+        and asks_health(container, [str(w) for w in test[1:]], environment),
+    )
+    yield from check_environment(level, container, environment)
+    baked = sorted(k for k, v in environment.items() if is_secret(k, v))
+    yield level.check("secrets", "no secret in the image's ENV", "nothing", shown(baked), rebuild)
+    labels = config.get("Labels") or {}
+    missing = [label for label in LABELS if not labels.get(LABEL_PREFIX + label)]
+    yield level.check(
+        "labels",
+        "image labels",
+        "all set",
+        f"empty: {shown(missing)}" if missing else "all set",
+        "`nox -s build` sets them; the Dockerfile must declare them",
+    )
+    yield level.check(
+        "volumes",
+        "no anonymous volume",
+        "nothing",
+        shown(sorted(config.get("Volumes") or {})),
+        "remove VOLUME: it makes a nameless writable volume on every start",
+    )

@@ -1,0 +1,1 @@
+"""Docker and Podman behind one seam, and what they build and keep."""

@@ -1,0 +1,348 @@
+"""Run the project on a laptop with Docker Compose or its Podman counterpart."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taskflow_containers.contract import composefile
+from taskflow_containers.contract.composefile import ComposeFile
+from taskflow_containers.engine import endpoint
+from taskflow_containers.engine.client import Engine, substitutes
+from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
+from taskflow_containers.machine.process import run
+from taskflow_containers.project.model import Container, Project
+
+# Where compose.yaml publishes its ports; `invoke up` sets it for an engine on another machine.
+ADDRESS = "PUBLISH_ADDRESS"
+_EVERYWHERE = {"", "0.0.0.0", "::"}
+_PODMAN = "podman-compose"
+_OPTIONAL = {"--remove-orphans", "--all"}
+
+
+def command(engine: Engine) -> list[str]:
+    """The compose program that works with this engine.
+
+    Raises:
+        EnvironmentTrouble: there is none; says how to get one.
+    """
+    candidates = [[str(engine.client), "compose"]]
+    if engine.name == "docker":
+        candidates.append(["docker-compose"])
+    else:
+        # First: what `podman compose` finds may be Docker's, which needs a socket that nobody serves.
+        candidates.insert(0, [_PODMAN])
+    for words in candidates:
+        try:
+            if run([*words, "version"], timeout=30).returncode == 0:
+                return words
+        except EnvironmentTrouble:
+            continue
+    wanted = "docker-compose-plugin or docker-compose" if engine.name == "docker" else _PODMAN
+    raise EnvironmentTrouble(
+        f"{engine.name} has no compose command", f"install one: apt install {wanted}"
+    )
+
+
+def environment(root: Path, project: Project, engine: Engine) -> dict[str, str]:
+    """What compose.yaml leaves open: the substitutes of the services' images, and where to publish."""
+    instead = substitutes()
+    found = {
+        f"{name.upper().replace('-', '_')}_IMAGE": instead[service.image]
+        for name, service in project.services.items()
+        if service.image in instead
+    }
+    if engine.remote and not composefile.settings(root).get(ADDRESS):
+        found[ADDRESS] = engine.publishing
+    return found
+
+
+def _words(root: Path, engine: Engine, words: Sequence[str]) -> list[str]:
+    """A compose command as the program at hand takes it."""
+    program = command(engine)
+    if program != [_PODMAN]:
+        return [*program, *words]
+    if "podman" in engine.client.resolve().name:
+        program += ["--podman-path", str(engine.client)]
+    # It merges whatever file has a name it knows, and seeks COMPOSE_FILE in the environment alone.
+    program += [word for path in composefile.files(root) for word in ("--file", str(path))]
+    # Its older versions know fewer options, and none that this project cannot do without.
+    known = run([_PODMAN, words[0], "--help"], timeout=30).stdout
+    return program + [word for word in words if word not in _OPTIONAL or word in known]
+
+
+def compose(root: Path, project: Project, engine: Engine, words: Sequence[str]) -> int:
+    """Run one compose command in the foreground; its exit code."""
+    if not composefile.files(root):
+        raise _no_file()
+    whole = _words(root, engine, words)
+    variables = {**os.environ, **environment(root, project, engine)}
+    if whole[0] == _PODMAN:
+        # What a service takes from .env by name alone, it takes from the environment only.
+        variables = composefile.settings(root) | variables
+        if words[0] == "up" and any(
+            _outdated(engine, seen) for seen in stack(root, project, engine).values()
+        ):
+            whole.append("--force-recreate")
+    try:
+        return subprocess.call(whole, cwd=root, env=variables)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _outdated(engine: Engine, seen: Mapping[str, Any]) -> bool:
+    """Whether a container was made from another image than has its image's name now."""
+    image = engine.image_config(str((seen.get("Config") or {}).get("Image")))
+    if image is None:
+        return False
+    # Podman writes IDs with their algorithm here and without it there.
+    return str(image["Id"]).rpartition(":")[2] != str(seen.get("Image")).rpartition(":")[2]
+
+
+def _no_file() -> InputError:
+    return InputError(
+        f"there is no {composefile.NAMES[0]} here", "run this in the project's top folder"
+    )
+
+
+def tail(text: str, *, follow: bool) -> str:
+    """How many lines of a log to show, as compose takes it: a number, or `all`.
+
+    Raises:
+        InputError: it is neither, or nothing would be shown.
+    """
+    if text == "all":
+        return text
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise InputError(f"--tail {text[:40]!r} is no number of lines", "write --tail 100, or all")
+    if int(text) == 0 and not follow:
+        raise InputError("--tail 0 shows nothing", "add --follow, or write --tail 100")
+    return text
+
+
+def require_service(root: Path, name: str) -> None:
+    """Raise InputError unless the compose file has a service of this name."""
+    file = composefile.read(root)
+    if file and name not in (services := file.section("services")):
+        raise InputError(f"unknown service: {name}", f"{file.name} has: {', '.join(services)}")
+
+
+def stack(root: Path, project: Project, engine: Engine) -> dict[str, dict[str, Any]]:
+    """Service → what the engine knows of its container, of those that there are.
+
+    Raises:
+        EnvironmentTrouble: compose refuses, such as a file that it cannot read.
+    """
+    done = run(
+        _words(root, engine, ["ps", "--all", "--quiet"]),
+        cwd=root,
+        env=environment(root, project, engine),
+        timeout=60,
+    )
+    if done.returncode:
+        raise engine.failure(done, "compose", "ps")
+    found = {}
+    for id in re.findall(r"^[0-9a-f]{12,64}$", done.stdout, re.MULTILINE):
+        seen = engine.inspect("container", id) or {}
+        labels = (seen.get("Config") or {}).get("Labels") or {}
+        found[str(labels.get("com.docker.compose.service"))] = seen
+    return found
+
+
+def own_ports(root: Path, project: Project, engine: Engine) -> set[int]:
+    """The host ports that this project's compose stack publishes now."""
+    found = set()
+    for seen in stack(root, project, engine).values():
+        if not (seen.get("State") or {}).get("Running"):
+            continue
+        for places in ((seen.get("NetworkSettings") or {}).get("Ports") or {}).values():
+            found |= {int(place.get("HostPort") or 0) for place in places or []}
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A port of the engine's machine that a service asks for, on one address or (empty) on all."""
+
+    service: str
+    address: str
+    port: int
+    protocol: str
+    place: str  # file:line
+    variable: str  # the one that says so, if any
+
+    @property
+    def name(self) -> str:
+        """What a person knows it by."""
+        return self.variable or f"{self.service}'s port"
+
+    @property
+    def remedy(self) -> str:
+        """How to have another port."""
+        where = f"set {self.variable} to" if self.variable else f"in {self.place} write"
+        return f"{where} another port{' in .env' if self.variable else ''}"
+
+    def meets(self, other: Published) -> bool:
+        """Whether both cannot be had at once."""
+        if (self.port, self.protocol) != (other.port, other.protocol):
+            return False
+        addresses = {self.address, other.address}
+        alike = (":" in self.address) == (":" in other.address)
+        return len(addresses) == 1 or "" in addresses or (alike and bool(addresses & _EVERYWHERE))
+
+
+def published_ports(root: Path, variables: Mapping[str, str]) -> list[Published]:
+    """The ports that the compose file and its overrides publish at fixed numbers, given these variables.
+
+    Source: the Compose Specification, `ports` and `profiles`. What the engine is to choose is left out.
+
+    Raises:
+        InputError: one is no port, or two services want the same.
+    """
+    file = composefile.read(root, variables)
+    if file is None:
+        raise _no_file()
+    profiles = {"*", *variables.get("COMPOSE_PROFILES", "").split(",")}
+    found: list[Published] = []
+    for service, entry in file.section("services").items():
+        if not isinstance(entry, dict):
+            continue
+        if (wanted := entry.get("profiles")) and not profiles & set(map(str, wanted)):
+            continue
+        for index, stated in enumerate(entry.get("ports") or []):
+            place = file.place("services", service, "ports", str(index))
+            for address, port, protocol in _asked_for(stated):
+                variable = _variable(file, service, port, variables)
+                number = int(port) if re.fullmatch(r"[0-9]{1,5}", port) else 0
+                one = Published(service, address, number, protocol, place, variable)
+                if not 0 < number < 65536:
+                    raise InputError(
+                        f"{one.name} is {port!r}",
+                        f"{one.remedy}, from 1 to 65535",
+                    )
+                for other in found:
+                    if other.service != service and other.meets(one):
+                        raise InputError(f"{other.name} and {one.name} are both {port}", one.remedy)
+                found.append(one)
+    return found
+
+
+def _asked_for(stated: Any) -> Iterator[tuple[str, str, str]]:
+    """Address, port and protocol of what an entry under `ports` publishes at a number of its own."""
+    if isinstance(stated, dict):
+        address, published = (stated.get(key) for key in ("host_ip", "published"))
+        target, protocol = str(stated.get("target")), stated.get("protocol")
+    else:
+        text, _, protocol = str(stated).partition("/")
+        *before, target = text.rsplit(":", 2)
+        address, published = ["", "", *before][-2:]
+    numbers = [] if published in {None, ""} else [str(published)]
+    if match := re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", str(published)):
+        numbers = [str(port) for port in range(int(match[1]), int(match[2]) + 1)]
+        # A range for one port within leaves the choice to the engine.
+        if len(numbers) > 1 and "-" not in target:
+            numbers = []
+    for number in numbers:
+        yield str(address or "").strip("[]"), number, str(protocol or "tcp")
+
+
+def _variable(file: ComposeFile, service: str, port: str, variables: Mapping[str, str]) -> str:
+    """The variable that brings a port into a service's `ports`; empty where it is written out."""
+    for path, text, _ in file.texts:
+        if path[:3] == ("services", service, "ports"):
+            for match in re.finditer(r"\$\{(\w+)[^{}]*\}|\$(\w+)", text):
+                if composefile.interpolated(match[0], variables) == port:
+                    return match[1] or match[2]
+    return ""
+
+
+def check_ports(root: Path, project: Project, engine: Engine) -> None:
+    """See to it that what the compose file publishes can be had, and will answer where it is asked.
+
+    Raises:
+        EnvironmentTrouble: a port is taken, and not by the project's own stack.
+        InputError: one is no port, two services want the same, or it would answer elsewhere only.
+    """
+    variables = composefile.settings(root) | environment(root, project, engine)
+    ports = published_ports(root, variables)
+    own = own_ports(root, project, engine)
+    for each in ports:
+        if engine.remote:
+            kept = each.address not in _EVERYWHERE and endpoint.is_local(each.address)
+            if kept and each.service in project.containers:
+                raise InputError(
+                    f"{each.place}: {each.service} would answer within {engine.host} alone",
+                    f'write "${{{ADDRESS}:-127.0.0.1}}:…" there, and `invoke up` says where to publish',
+                )
+        elif each.port not in own:
+            check_free(each)
+
+
+def check_free(wanted: Published) -> None:
+    """Raise EnvironmentTrouble when another program on this machine has the port."""
+    family = socket.AF_INET6 if ":" in wanted.address else socket.AF_INET
+    kind = socket.SOCK_DGRAM if wanted.protocol == "udp" else socket.SOCK_STREAM
+    try:
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((wanted.address, wanted.port))
+    except OSError as error:
+        # What is not for this user, or no address of this machine, may be for the engine.
+        if error.errno == errno.EADDRINUSE:
+            raise EnvironmentTrouble(
+                f"port {wanted.port} cannot be used: {error.strerror}",
+                f"stop what listens there, or {wanted.remedy}",
+            ) from None
+
+
+def wait(root: Path, project: Project, engine: Engine, seconds: float = 60) -> dict[str, str]:
+    """Wait until every published container answers 200; their URLs.
+
+    Raises:
+        EnvironmentTrouble: one did not within `seconds`.
+    """
+    urls = {}
+    deadline = time.monotonic() + seconds
+    running = stack(root, project, engine)
+    for name, container in project.containers.items():
+        seen = running.get(name, {})
+        published = (seen.get("HostConfig") or {}).get("PortBindings") or {}
+        if not published.get(f"{container.port}/tcp"):
+            continue
+        while not (place := _healthy(engine, str(seen["Id"]), container)):
+            if time.monotonic() > deadline:
+                raise EnvironmentTrouble(
+                    f"{name} is not healthy after {seconds:.0f} s ({container.health.ready})",
+                    f"`invoke logs --service {name}` shows why; `invoke down` ends it",
+                )
+            time.sleep(0.2)
+        urls[name] = endpoint.web(*place)
+    return urls
+
+
+def _healthy(engine: Engine, id: str, container: Container) -> tuple[str, int] | None:
+    """Where a container answers 200 on its health route, by the port that the engine gave it; else None."""
+    settings = (engine.inspect("container", id) or {}).get("NetworkSettings") or {}
+    for place in (settings.get("Ports") or {}).get(f"{container.port}/tcp") or []:
+        address, port = str(place.get("HostIp") or ""), int(place.get("HostPort") or 0)
+        host = engine.host if address in _EVERYWHERE else address
+        # No urlopen: a proxy of the environment is none for the project's own ports.
+        connection = http.client.HTTPConnection(host, port, timeout=3)
+        try:
+            connection.request("GET", container.health.ready)
+            if connection.getresponse().status == 200:
+                return "localhost" if host == endpoint.HERE else host, port
+        except (OSError, http.client.HTTPException):
+            continue
+        finally:
+            connection.close()
+    return None

@@ -1,0 +1,1 @@
+"""This machine: processes, files, time, and errors in words."""

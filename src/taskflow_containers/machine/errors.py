@@ -1,0 +1,95 @@
+"""Errors that speak to a person: what is wrong, what to do next, and an exit code for scripts."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command; the reference documentation is generated from this class."""
+
+    OK = 0
+    CHECK_FAILED = 1
+    WRONG_INPUT = 2
+    NO_ENGINE = 3
+    ENVIRONMENT = 4
+    INTERNAL = 70  # EX_SOFTWARE of sysexits.h
+    INTERRUPTED = 130
+
+    @property
+    def meaning(self) -> str:
+        """One line for the reference documentation."""
+        return {
+            ExitCode.OK: "every check passed, or the action was done",
+            ExitCode.CHECK_FAILED: "a check failed, or nothing could be judged; "
+            "the report names it and says what to do",
+            ExitCode.WRONG_INPUT: "wrong option, unknown container, or an invalid taskflow.toml",
+            ExitCode.NO_ENGINE: "no container engine answers",
+            ExitCode.ENVIRONMENT: "the machine stood in the way: network, disk, port, engine died",
+            ExitCode.INTERNAL: "a fault of the tool itself; the message names a file of details",
+            ExitCode.INTERRUPTED: "stopped by Ctrl-C or SIGTERM; everything started was removed",
+        }[self]
+
+
+class TaskflowError(Exception):
+    """What is wrong (`message`) and what to do next (`hint`), one line each."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+class InputError(TaskflowError):
+    """The person typed or wrote something that cannot be right."""
+
+    exit_code = ExitCode.WRONG_INPUT
+
+
+class UsageError(InputError):
+    """The words of a command cannot be right; nothing ran, and what earlier runs reported stands."""
+
+
+class Interrupted(TaskflowError):
+    """A person, or whoever runs this, has stopped it."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+class InternalError(TaskflowError):
+    """The tool itself is at fault, in a way that nobody foresaw."""
+
+    exit_code = ExitCode.INTERNAL
+
+
+class NoEngineError(TaskflowError):
+    """Neither Docker nor Podman answers."""
+
+    exit_code = ExitCode.NO_ENGINE
+
+
+class EnvironmentTrouble(TaskflowError):
+    """The machine, the network or a tool failed; nothing is wrong with the project."""
+
+
+class EngineGone(EnvironmentTrouble):
+    """The container engine stopped answering; nothing else that it is asked can be done."""
+
+
+class RegistryTrouble(EnvironmentTrouble):
+    """A registry cannot be reached, or has no such image for whoever asks."""
+
+
+class MachineTrouble(EnvironmentTrouble):
+    """The engine or what it runs beside a container failed, whatever that container did."""
+
+
+class Refused(TaskflowError):
+    """Someone or something answered, and said no; trying again changes nothing."""
+
+    exit_code = ExitCode.CHECK_FAILED

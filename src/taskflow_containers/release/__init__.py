@@ -1,0 +1,1 @@
+"""A version, planned and published as one: git, images and chart."""

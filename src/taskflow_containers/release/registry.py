@@ -1,0 +1,348 @@
+"""Image registries: which digest a tag has, who may push, and pushing what was tested.
+
+Layers go through the engine's client. What is asked, and tags that move, go over HTTP (the OCI
+distribution API) with the credentials that `docker login` or `podman login` left.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import json
+import os
+import re
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from pathlib import Path
+from typing import Any, TypeVar
+
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.machine.errors import EnvironmentTrouble, InputError, Refused
+from taskflow_containers.machine.process import Say, last_line, masked, run
+from taskflow_containers.project.model import names_host
+
+DOCKER_HUB = "registry-1.docker.io"
+_MANIFESTS = ", ".join(
+    f"application/vnd.{kind}+json"
+    for kind in (
+        *(f"docker.distribution.manifest.{part}" for part in ("v2", "list.v2")),
+        *(f"oci.image.{part}.v1" for part in ("manifest", "index")),
+    )
+)
+_LOCAL = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+BACKOFF = (1.0, 4.0, 10.0)  # seconds between attempts
+_Value = TypeVar("_Value")
+
+
+def retried(action: Callable[[], _Value], say: Say) -> _Value:
+    """The action's value; trouble on the way is met by patience, a refusal is final."""
+    for pause in BACKOFF:
+        try:
+            return action()
+        except EnvironmentTrouble as error:
+            say(f"{masked(error.message)}; once more in {pause:g} s")
+            time.sleep(pause)
+    return action()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A registry's answer."""
+
+    host: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def digest(self) -> str:
+        """The digest of the body, by which a registry knows a manifest."""
+        return f"sha256:{hashlib.sha256(self.body).hexdigest()}"
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the other side asks for patience: too many requests, or a fault of its own."""
+        return self.status == 429 or self.status >= 500
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; raises EnvironmentTrouble for a proxy's page and the like."""
+        try:
+            return dict(json.loads(self.body))
+        except (ValueError, TypeError):
+            said = masked(" ".join(self.body.decode(errors="replace").split())[:80])
+            raise EnvironmentTrouble(
+                f"{self.host} answers {self.status} with something else than JSON: {said}",
+                "is there a proxy between? Try again",
+            ) from None
+
+
+@dataclass(slots=True)
+class Repository:
+    """One repository of a registry, such as ghcr.io/acme/taskflow-backend."""
+
+    name: str
+    _base: str = field(default="", repr=False)
+    _authorization: str = field(default="", repr=False)
+
+    @property
+    def host(self) -> str:
+        """Host and port; Docker Hub where the name has none."""
+        first = self.name.partition("/")[0]
+        return first if names_host(self.name) and first != "docker.io" else DOCKER_HUB
+
+    @property
+    def path(self) -> str:
+        """The repository's path in its registry."""
+        path = self.name.removeprefix("docker.io/")
+        if self.host != DOCKER_HUB:
+            return self.name.partition("/")[2]
+        return path if "/" in path else f"library/{path}"
+
+    @property
+    def plain_http(self) -> bool:
+        """Whether the registry speaks no TLS, which is for this machine's own registries only."""
+        return self._root().startswith("http:")
+
+    def digest(self, reference: str) -> str:
+        """The digest of a tag's manifest; empty when there is no such tag."""
+        answer = self._manifest(reference)
+        return answer.digest if answer else ""
+
+    def manifest(self, reference: str) -> dict[str, Any]:
+        """The manifest of a tag or digest; empty when there is none."""
+        answer = self._manifest(reference)
+        return answer.json() if answer else {}
+
+    def require(self, image: str, reference: str) -> str:
+        """The digest a tag has, once it is found to lead to that image and to no other.
+
+        Engines know an image by the digest of its index or manifest (containerd's store) or of its
+        config (overlay2, Podman).
+
+        Raises:
+            Refused: something else is there.
+        """
+        answer = self._manifest(reference)
+        digest, held = (answer.digest, answer.json()) if answer else ("", {})
+        parts = {part["digest"]: part.get("platform") or {} for part in held.get("manifests", ())}
+        # BuildKit gives its attestations a platform that no machine has, so that none takes them.
+        images = {part: of for part, of in parts.items() if of.get("os") != "unknown"}
+        manifests = {part: self.manifest(part) for part in images} or {digest: held}
+        names = [
+            {digest, part, (manifest.get("config") or {}).get("digest")}
+            for part, manifest in manifests.items()
+        ]
+        # An index of several images is the one tested only where it is that very index.
+        if image == digest or (len(names) == 1 and image in names[0]):
+            return digest
+        there = digest or "nothing"
+        if images:
+            known = (f"{of.get('os')}/{of.get('architecture')}" for of in images.values())
+            there += f", an index of images for {', '.join(known)},"
+        raise Refused(
+            f"{self.name}:{reference} is not the image tested: {image} was pushed, {there} is there",
+            "someone else pushes this tag, or the registry changes what it is sent; see who, then "
+            "push again",
+        )
+
+    def copy(self, digest: str, tag: str) -> None:
+        """Give the manifest of `digest` one more tag: the same bytes, nothing is uploaded."""
+        answer = self._manifest(digest)
+        if answer is None:
+            raise Refused(f"{self.name}@{digest} is not there", "push the image again: --resume")
+        kind = answer.headers["content-type"]
+        put = self._ask("PUT", f"manifests/{tag}", answer.body, {"Content-Type": kind})
+        self._expect(put, {200, 201, 202}, f"cannot be tagged {tag}")
+
+    def may_push(self) -> None:
+        """Raises Refused where these credentials may not push here; leaves nothing behind."""
+        answer = self._ask("POST", "blobs/uploads/", b"")
+        self._expect(answer, {202}, "cannot be pushed to")
+        where = urllib.parse.urljoin(self._root() + "/", answer.headers.get("location", ""))
+        self._ask("DELETE", where)
+
+    def _manifest(self, reference: str) -> Answer | None:
+        answer = self._ask("GET", f"manifests/{reference}", headers={"Accept": _MANIFESTS})
+        # Some registries answer 403 or 401 for what does not exist yet; that is no "absent".
+        if answer.status == 404:
+            return None
+        self._expect(answer, {200}, f"cannot be asked for {reference}")
+        return answer
+
+    def _expect(self, answer: Answer, wanted: set[int], what: str) -> None:
+        if answer.status in wanted:
+            return
+        said = masked(" ".join(answer.body.decode(errors="replace").split())[:200])
+        message = f"{self.name} {what}: {answer.status} {said}"
+        if answer.status in {401, 403}:
+            raise Refused(message, f"docker login {self.host} (or podman login), as who may push")
+        if answer.troubled:
+            raise EnvironmentTrouble(message, "the registry is in trouble; try again")
+        raise Refused(message, "the registry's log says more")
+
+    def _root(self) -> str:
+        """The registry's base URL; plain HTTP is tried on this machine alone."""
+        if self._base:
+            return self._base
+        local = _LOCAL.fullmatch(self.host)
+        for scheme in ("https", "http") if local else ("https",):
+            try:
+                send("GET", f"{scheme}://{self.host}/v2/")
+            except EnvironmentTrouble as error:
+                if scheme == "http" or not local or "certificate" in error.message.lower():
+                    raise
+            else:
+                self._base = f"{scheme}://{self.host}"
+                break
+        return self._base
+
+    def _ask(
+        self,
+        method: str,
+        what: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        url = urllib.parse.urljoin(f"{self._root()}/v2/{self.path}/", what)
+        known = {**(headers or {})}
+        if self._authorization:
+            known["Authorization"] = self._authorization
+        answer = send(method, url, body, known)
+        challenge = answer.headers.get("www-authenticate", "")
+        if answer.status == 401 and challenge:
+            self._authorization = self._answer_to(challenge)
+            known["Authorization"] = self._authorization
+            answer = send(method, url, body, known)
+        return answer
+
+    def _answer_to(self, challenge: str) -> str:
+        """What to send as Authorization: the credentials, or a token that they buy."""
+        known = credentials(self.host)
+        basic = "Basic " + base64.b64encode(":".join(known).encode()).decode() if known else ""
+        kind, _, rest = challenge.partition(" ")
+        if kind.lower() != "bearer":
+            return basic
+        fields = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+        query = {"scope": f"repository:{self.path}:pull,push"}
+        query |= {"service": fields["service"]} if "service" in fields else {}
+        url = f"{fields.get('realm', '')}?{urllib.parse.urlencode(query)}"
+        answer = send("GET", url, headers={"Authorization": basic} if basic else {})
+        if answer.troubled:
+            raise EnvironmentTrouble(
+                f"{answer.host} answers {answer.status} in place of a token for {self.name}",
+                "the registry is in trouble; try again",
+            )
+        if answer.status != 200:
+            return ""
+        data = answer.json()
+        return f"Bearer {data.get('token') or data.get('access_token', '')}"
+
+
+def send(
+    method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """One request; an error status is an answer too, only silence raises."""
+    request = urllib.request.Request(url, body, {**(headers or {})}, method=method)
+    host = urllib.parse.urlsplit(url).netloc
+    try:
+        try:
+            # As for Docker itself: no proxy of the environment leads to this very machine.
+            ask = _DIRECTLY.open if _LOCAL.fullmatch(host) else urllib.request.urlopen
+            reply = ask(request, timeout=60)
+        except urllib.error.HTTPError as error:
+            reply = error
+        with reply:
+            return Answer(host, reply.status, _lower(reply.headers), reply.read())
+    # A body that is cut short is no OSError.
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise EnvironmentTrouble(
+            f"{host} cannot be reached: {masked(str(reason))}",
+            "check network, name and certificate (SSL_CERT_FILE) and try again",
+        ) from None
+
+
+def _lower(headers: Message) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def credentials(host: str) -> tuple[str, str] | None:
+    """User and secret that a login stored for a registry, from where Docker and Podman keep them."""
+    home, runtime = Path.home(), os.environ.get("XDG_RUNTIME_DIR", "")
+    files = [
+        Path(os.environ.get("REGISTRY_AUTH_FILE", "")),
+        Path(runtime, "containers", "auth.json") if runtime else Path(),
+        Path(os.environ.get("DOCKER_CONFIG", home / ".docker"), "config.json"),
+        home / ".config" / "containers" / "auth.json",
+    ]
+    names = ["https://index.docker.io/v1/", "docker.io"] if host == DOCKER_HUB else [host]
+    for file in files:
+        if not file.is_file():
+            continue
+        try:
+            for name in names:
+                if found := _stored(json.loads(file.read_text("utf-8") or "{}"), name):
+                    return found
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise InputError(
+                f"{file} (or the credential helper that it names) holds no logins that can be read",
+                "docker login (or podman login) writes it anew",
+            ) from None
+    return None
+
+
+def _stored(data: dict[str, Any], name: str) -> tuple[str, str] | None:
+    stored = data.get("auths", {}).get(name, {}).get("auth", "")
+    if stored:
+        user, _, secret = base64.b64decode(stored).decode().partition(":")
+        return user, secret
+    helper = data.get("credHelpers", {}).get(name) or data.get("credsStore", "")
+    if helper:
+        done = run([f"docker-credential-{helper}", "get"], stdin=name, timeout=60)
+        if done.returncode == 0:
+            found = json.loads(done.stdout)
+            return str(found["Username"]), str(found["Secret"])
+    return None
+
+
+def push(engine: Engine, image: str, repository: Repository, tag: str) -> str:
+    """Push an image ID under a tag and return the digest the registry then has for it.
+
+    Raises:
+        Refused: the registry said no, or holds something other than that image.
+        EnvironmentTrouble: the way there failed.
+    """
+    name = f"{repository.name}:{tag}"
+    engine.call("tag", image, name)
+    # Set to zstd, Podman would convert an image in Docker's format, and so change its config.
+    words = ["--compression-format=gzip"] if engine.name == "podman" else []
+    words += ["--tls-verify=false"] if engine.name == "podman" and repository.plain_http else []
+    done = engine.call("push", *words, name, check=False, timeout=1800)
+    if done.returncode:
+        said = masked(last_line(done.stderr or done.stdout))
+        if re.search(
+            r"denied|unauthorized|authentication required|no basic auth", said, re.IGNORECASE
+        ):
+            raise Refused(f"{name} was refused: {said}", f"{engine.name} login {repository.host}")
+        raise EnvironmentTrouble(f"{name} was not pushed: {said}", "the registry must answer")
+    return repository.require(image, tag)
+
+
+def publish(repository: Repository, digest: str, tag: str, *, fixed: bool) -> None:
+    """Point a tag at a digest; a `fixed` one never moves once it is there."""
+    there = repository.digest(tag)
+    if there == digest:
+        return
+    if there and fixed:
+        raise Refused(
+            f"{repository.name}:{tag} is there already, as {there} and not as {digest}",
+            "a released tag does not move: release the next version",
+        )
+    repository.copy(digest, tag)

@@ -1,0 +1,1 @@
+"""The steps of a release, in the order of what they touch."""

@@ -1,0 +1,269 @@
+"""The steps of a release that git sees: commit, gate, branch, tag and push."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from taskflow_containers.engine import client as engine
+from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, Refused, TaskflowError
+from taskflow_containers.machine.process import last_line, masked, stream
+from taskflow_containers.machine.tools import gate_python, own_copy
+from taskflow_containers.release import changelog
+from taskflow_containers.release import files as versionfiles
+from taskflow_containers.release.git import Repository
+from taskflow_containers.release.plan import PLATFORM_VARIABLE
+from taskflow_containers.release.step import Step, sha256
+from taskflow_containers.release.tagging import require_labels
+from taskflow_containers.release.versions import Version
+from taskflow_containers.report import REPORTS
+
+
+class GateFailed(TaskflowError):
+    """Lint, build, scan or smoke found something; nothing was released."""
+
+    exit_code = ExitCode.CHECK_FAILED
+
+
+class Prepare(Step):
+    """The release commit, made in a checkout of its own: no ref points to it yet."""
+
+    id = "prepare"
+
+    def describe(self) -> tuple[str, str]:
+        files = ", ".join([*self.plan.files, changelog.FILE_NAME])
+        return f"commit {self.plan.version}: {files}", self.plan.reason
+
+    def do(self) -> None:
+        release, plan = self.release, self.plan
+        since = Version.parse(plan.previous).tag if plan.previous else ""
+        body = changelog.notes(self.repository.commits(since, plan.base), plan.product.source)
+        release.file("notes.md", body)
+        named = [*plan.files, changelog.FILE_NAME]
+        with release.checkout(plan.base) as tree:
+            here = Repository(tree)
+            versionfiles.write(tree, plan.files, release.version)
+            path = tree / changelog.FILE_NAME
+            old = path.read_bytes().decode("utf-8") if path.is_file() else ""
+            date = f"{datetime.now(UTC):%Y-%m-%d}"
+            new = changelog.with_release(old, release.version, date, body)
+            path.write_bytes(new.encode("utf-8"))
+            here.obey("add", "--", *named)
+            message = f"chore(release): {plan.version}"
+            here.obey("commit", "--quiet", "--message", message, "--", *named)
+            touched = here.git("diff", "--name-only", "--relative", plan.base, "HEAD").splitlines()
+            if extra := set(touched) - set(named):
+                raise Refused(
+                    f"a commit hook added {', '.join(sorted(extra))} to the release",
+                    "a release commit holds versions and changelog only: mend the hook",
+                )
+            release.journal.note(commit=here.head)
+
+    def broken(self) -> str:
+        found = self.repository.commit(self.release.commit)
+        return "" if found else f"the commit {self.release.commit[:12]} is gone"
+
+
+class Gate(Step):
+    """Lint, build, scan and smoke of the very commit that will be tagged."""
+
+    id = "gate"
+
+    def describe(self) -> tuple[str, str]:
+        names = ", ".join(_name(command) for command in self.plan.product.gate)
+        return f"in a checkout of that commit: {names}", "what is released is what passed"
+
+    def do(self) -> None:
+        release = self.release
+        python = str(gate_python(release.root)) if self.plan.product.images else sys.executable
+        env = {"NO_COLOR": "1"}
+        if Path(python) != Path(sys.executable):
+            env["PYTHONPATH"] = str(own_copy(release.root))
+        env |= {engine.CHOICE_VARIABLE: self.plan.engine} if self.plan.engine else {}
+        reports: dict[str, Any] = {}
+        with release.checkout(release.commit) as tree:
+            folder = tree / REPORTS
+            for words in self.plan.product.gate:
+                name = _name(words)
+                release.say(f"{name} …")
+                code, output = stream([python, *words], lambda _: None, cwd=tree, env=env)
+                if code == ExitCode.CHECK_FAILED:
+                    release.say(output)
+                    raise GateFailed(f"{name} failed, see above", "mend it, commit, release again")
+                if code:
+                    for details in folder.glob("*-error.txt"):
+                        release.file(details.name, details.read_text("utf-8", errors="replace"))
+                    said = [line for line in output.splitlines() if line.startswith(f"{name}: ")]
+                    why = said[-1] if said else f"{name}: {last_line(output)}"
+                    raise EnvironmentTrouble(why, "mend that")
+                if self.plan.product.images:
+                    reports[name] = json.loads((folder / f"{name}.json").read_text("utf-8"))
+            sboms = {path.name: path.read_text("utf-8") for path in sorted(folder.glob("sbom-*"))}
+        for name, text in sboms.items():
+            release.file(name, text)
+        release.journal.note(
+            images=self._images([report["images"] for report in reports.values()]),
+            verdicts={name: _verdict(report) for name, report in reports.items()},
+            sbom={name: sha256(text.encode()) for name, text in sboms.items()},
+        )
+
+    def _images(self, seen: list[dict[str, str]]) -> dict[str, dict[str, str]]:
+        """The images that every report speaks of; raises Refused where they are not one release."""
+        found = {}
+        for name, repository in self.plan.product.images.items():
+            ids = {images[f"{repository}:dev"] for images in seen if images}
+            image = ids.pop()
+            if ids:
+                raise Refused(f"{name} was built twice meanwhile", "let nothing else build it")
+            engine, plan = self.release.engine, self.plan
+            config = require_labels(engine, image, name, plan.version, self.release.commit)
+            platform = config["Platform"]
+            if platform not in plan.platform.split(", "):
+                raise Refused(
+                    f"the image of {name} is for {platform}, and the plan was for {plan.platform}",
+                    f"{PLATFORM_VARIABLE}, the builder or its Dockerfile's FROM --platform says so",
+                )
+            found[name] = {"id": image, "repository": repository, "platform": platform}
+        return found
+
+    def broken(self) -> str:
+        gone = [
+            name
+            for name, image in self.release.images.items()
+            if self.release.engine.image_config(image["id"]) is None
+        ]
+        where = "was DOCKER_HOST or DOCKER_CONTEXT another when it was tested?"
+        return f"the tested image of {', '.join(gone)} is gone ({where})" if gone else ""
+
+
+def _name(command: Sequence[str]) -> str:
+    """What a command of the gate is called: its last word that is no option."""
+    return [word for word in command if not word.startswith("-")][-1]
+
+
+def _verdict(report: dict[str, Any]) -> dict[str, Any]:
+    results = report["results"]
+    left_out = [f"{r['title']}: {r['detail']}" for r in results if r["status"] == "skipped"]
+    passed = sum(result["status"] == "passed" for result in results)
+    return {"verdict": report["verdict"], "passed": passed, "skipped": left_out}
+
+
+class Branch(Step):
+    """The branch moves to the release commit."""
+
+    id = "branch"
+
+    def describe(self) -> tuple[str, str]:
+        return f"move {self.plan.branch} to it", "a fast-forward; only those files change"
+
+    def do(self) -> None:
+        commit, branch = self.release.commit, self.plan.branch
+        if self.repository.contains(commit, "HEAD"):
+            return
+        if (self.repository.branch, self.repository.head) != (branch, self.plan.base):
+            raise Refused(
+                f"{branch} moved meanwhile (planned at {self.plan.base[:7]})",
+                "release again: what was added belongs into the release",
+            )
+        self.repository.obey("merge", "--ff-only", "--quiet", "--no-verify-signatures", commit)
+
+    def broken(self) -> str:
+        found = self.repository.contains(self.release.commit, self.plan.branch)
+        return "" if found else f"{self.plan.branch} no longer has the release commit"
+
+    def undo(self) -> list[str]:
+        commit, branch = self.release.commit, self.plan.branch
+        if not commit or not self.repository.contains(commit, branch):
+            return []
+        if (self.repository.branch, self.repository.head) != (branch, commit):
+            return [f"the commit {commit[:12]}, as {branch} moved on: git revert {commit[:12]}"]
+        self.repository.obey("reset", "--quiet", "--keep", self.plan.base)
+        return []
+
+
+class Tag(Step):
+    """The annotated tag, signed where git's settings ask for it."""
+
+    id = "tag"
+
+    def describe(self) -> tuple[str, str]:
+        return f"tag it {self.plan.tag}", "annotated; signed where tag.gpgSign is set"
+
+    def do(self) -> None:
+        there = self.repository.commit(self.plan.tag)
+        if there and there != self.release.commit:
+            raise Refused(f"{self.plan.tag} is there already, at {there[:7]}", "see who made it")
+        if not there:
+            message = f"{self.plan.tag}\n\n{(self.release.folder / 'notes.md').read_text('utf-8')}"
+            self.repository.obey("tag", "--annotate", "--cleanup=verbatim", "--message", message,
+                                 self.plan.tag, self.release.commit)  # fmt: skip
+
+    def broken(self) -> str:
+        there = self.repository.commit(self.plan.tag)
+        return "" if there == self.release.commit else f"{self.plan.tag} is gone or elsewhere"
+
+    def undo(self) -> list[str]:
+        if self.release.commit and not self.broken():
+            self.repository.obey("tag", "--delete", self.plan.tag)
+        return []
+
+
+class Push(Step):
+    """Branch and tag reach the remote together, or neither does."""
+
+    id = "push"
+    public = True
+
+    def describe(self) -> tuple[str, str]:
+        what = f"git push --atomic {self.plan.remote} {self.plan.branch} {self.plan.tag}"
+        return what, "the remote has both or neither"
+
+    def _there(self) -> tuple[bool, bool]:
+        """Whether the remote has the branch with the commit, and the tag."""
+        commit, refs = self.release.commit, self.repository.remote(self.plan.remote).refs
+        tag = refs.get(f"refs/tags/{self.plan.tag}") == commit
+        tip = refs.get(f"refs/heads/{self.plan.branch}", "")
+        # A tip that is unknown here was pushed on top: tag and branch arrived as one.
+        return self.repository.contains(commit, tip) or (
+            tag and not self.repository.commit(tip)
+        ), tag
+
+    def do(self) -> None:
+        self.patiently(self._push)
+
+    def _push(self) -> None:
+        if all(self._there()):
+            return
+        remote, branch, tag = self.plan.remote, self.plan.branch, self.plan.tag
+        done = self.repository.ask(
+            "push", "--atomic", "--porcelain", remote,
+            f"{self.release.commit}:refs/heads/{branch}", f"refs/tags/{tag}",
+        )  # fmt: skip
+        if done.returncode == 0:
+            return
+        said = masked((done.stderr + done.stdout).strip())
+        # Git says "fatal" of a connection; without it, a server or a hook said no. A lock passes.
+        no = "rejected]" in said or not re.search(r"fatal:|\[remote failure\]", said)
+        if no and "cannot lock ref" not in said and not any(self._there()):
+            raise Refused(
+                f"the remote took neither branch nor tag: {' '.join(said.split())[:500]}",
+                f"git pull --rebase {remote} {branch} where it is behind, then release again",
+            )
+        raise EnvironmentTrouble(f"git push failed: {last_line(said)}", f"{remote} must answer")
+
+    def broken(self) -> str:
+        return "" if all(self._there()) else f"{self.plan.remote} no longer has branch and tag"
+
+    def undo(self) -> list[str]:
+        remote, tag = self.plan.remote, self.plan.tag
+        names = [f"the commit at {remote}/{self.plan.branch}: git pull, git revert",
+                 f"{tag} at {remote}: git push {remote} :refs/tags/{tag}"]  # fmt: skip
+        try:
+            return [name for name, there in zip(names, self._there(), strict=True) if there]
+        except TaskflowError as error:
+            return [f"perhaps branch and tag at {remote}: {error.message}"]

@@ -1,0 +1,126 @@
+"""The steps of a release that leave papers: provenance, signatures, and the forge's release."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from typing import Any
+
+from taskflow_containers.machine.errors import EnvironmentTrouble, TaskflowError
+from taskflow_containers.machine.process import last_line, masked, run
+from taskflow_containers.release import forge
+from taskflow_containers.release.journal import now
+from taskflow_containers.release.step import Release, Step, sha256
+
+
+class Attest(Step):
+    """Where the images come from (SLSA provenance), and a signature where cosign can make one."""
+
+    id = "attest"
+    public = True
+
+    def describe(self) -> tuple[str, str]:
+        signed = self.cosign
+        why = (
+            "signed by cosign"
+            if signed
+            else "not signed: no cosign on PATH with a key or CI identity"
+        )
+        return "write provenance and SBOM hashes" + (", sign by digest" if signed else ""), why
+
+    @property
+    def cosign(self) -> list[str]:
+        """The program and how it signs: with COSIGN_KEY, or the CI's identity; empty without."""
+        program = shutil.which("cosign")
+        key = os.environ.get("COSIGN_KEY", "")
+        identity = {"ACTIONS_ID_TOKEN_REQUEST_URL", "SIGSTORE_ID_TOKEN"} & os.environ.keys()
+        if not program or not (key or identity):
+            return []
+        return [program, *(["--key", key] if key else [])]
+
+    def do(self) -> None:
+        release = self.release
+        path = release.file(
+            "provenance.intoto.json", json.dumps(self._statement(), indent=2) + "\n"
+        )
+        digest = sha256(path.read_bytes())
+        signed = []
+        for name, image in release.images.items() if self.cosign else ():
+            reference = f"{image['repository']}@{image['digest']}"
+            program, *key = self.cosign
+            sbom = release.folder / f"sbom-{name}.cdx.json"
+            predicate = release.file("predicate.json", json.dumps(self._statement()["predicate"]))
+            for words in (
+                ["sign"],
+                ["attest", "--type", "cyclonedx", "--predicate", str(sbom)],
+                ["attest", "--type", "slsaprovenance1", "--predicate", str(predicate)],
+            ):
+                done = run([program, words[0], "--yes", *key, *words[1:], reference], timeout=600)
+                if done.returncode:
+                    raise EnvironmentTrouble(
+                        f"cosign {words[0]} failed: {masked(last_line(done.stderr))}", "--resume"
+                    )
+            signed.append(reference)
+        release.journal.note(provenance={"file": path.name, "sha256": digest}, signed=signed)
+
+    def _statement(self) -> dict[str, Any]:
+        """An in-toto statement (v1) with a SLSA provenance (v1)."""
+        release, data = self.release, self.release.journal.data
+        source = f"git+{release.plan.product.source}@refs/tags/{release.plan.tag}"
+        subjects = [
+            {"name": image["repository"], "digest": dict([image["digest"].split(":", 1)])}
+            for image in release.images.values()
+        ]
+        return {
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": subjects,
+            "predicateType": "https://slsa.dev/provenance/v1",
+            "predicate": {
+                "buildDefinition": {
+                    "buildType": "https://slsa.dev/container-based-build/v0.1",
+                    "externalParameters": {"source": source, "version": release.plan.version},
+                    "internalParameters": {
+                        "verdicts": data["verdicts"], "sbom": data["sbom"],
+                        "imageIds": {name: image["id"] for name, image in release.images.items()},
+                        "platforms": {name: one["platform"] for name, one in release.images.items()},
+                    },
+                    "resolvedDependencies": [
+                        {"uri": source, "digest": {"gitCommit": release.commit}}
+                    ],
+                },
+                "runDetails": {
+                    "builder": {"id": forge.run_url() or "https://localhost/invoke-release"},
+                    "metadata": {"startedOn": data["started"], "finishedOn": now()},
+                },
+            },
+        }  # fmt: skip
+
+
+class Announce(Step):
+    """The release at GitHub or GitLab, with the notes."""
+
+    id = "announce"
+    public = True
+
+    def __init__(self, release: Release, where: forge.Forge) -> None:
+        super().__init__(release)
+        self.where = where
+
+    def describe(self) -> tuple[str, str]:
+        return f"release at {self.where.name} with the notes", "a token is there"
+
+    def do(self) -> None:
+        notes = (self.release.folder / "notes.md").read_text("utf-8")
+        url = self.patiently(
+            self.where.publish, self.plan.tag, notes,
+            latest="latest" in self.plan.tags, stable=self.release.version.stable,
+        )  # fmt: skip
+        self.release.journal.note(announced=masked(url))
+
+    def undo(self) -> list[str]:
+        with suppress(TaskflowError):
+            if not self.where.url_of(self.plan.tag):
+                return []
+        return [f"the release {self.plan.tag} at {self.where.name}"]

@@ -1,0 +1,106 @@
+"""The tags of the current commit's images: shown, given, and pushed when the work tree is clean."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from taskflow_containers.checks import build
+from taskflow_containers.contract.container import LABEL_PREFIX
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.machine.errors import InputError, Refused
+from taskflow_containers.machine.process import Say
+from taskflow_containers.project import FILE_NAME
+from taskflow_containers.project.model import Project
+from taskflow_containers.release import registry
+from taskflow_containers.release.git import UNSHALLOW, Repository, Revision, revision
+from taskflow_containers.release.versions import Version, development, image_tags, legal
+
+
+def tags(root: Path, project: Project) -> list[str]:
+    """The image tags of the commit `root` is at, those of a dirty work tree ending in -dirty.
+
+    Raises:
+        InputError: there is no commit, or the history needed to count from was cut off.
+    """
+    repository = Repository.at(root)
+    commit = revision(root)
+    assert commit is not None
+    if repository.shallow:
+        raise InputError(
+            "this clone is shallow: the last release cannot be told from it", UNSHALLOW
+        )
+    here = repository.versions(merged="HEAD")
+    if released := _released(repository, commit):
+        return [*image_tags(released, repository.versions()), commit.tag]
+    last = max(here, default=None)
+    commits = repository.commits(since=here[last] if last else "")
+    found = [development(last, Version.parse(project.version), commits, commit.sha), commit.tag]
+    return [legal(f"{tag}-dirty") for tag in found] if commit.dirty else found
+
+
+def _released(repository: Repository, commit: Revision) -> Version | None:
+    """The version that this commit was released as."""
+    here = repository.versions(merged="HEAD")
+    exact = [version for version, sha in here.items() if sha == commit.sha]
+    return max(exact, default=None) if not commit.dirty else None
+
+
+def require_labels(
+    engine: Engine, image: str, container: str, version: str, commit: str
+) -> dict[str, Any]:
+    """The config of an image whose labels say that it is this version, of this commit.
+
+    Raises:
+        Refused: they say something else.
+    """
+    config = engine.require_image_config(image)
+    labels = config.get("Labels") or {}
+    says = [labels.get(f"{LABEL_PREFIX}{key}") for key in ("version", "revision")]
+    if says != [version, commit]:
+        raise Refused(
+            f"the image of {container} says that it is {' of '.join(map(str, says))}, and not "
+            f"{version} of {commit}",
+            "build it again; its Dockerfile must label it with VERSION and REVISION",
+        )
+    return config
+
+
+def tag(root: Path, project: Project, engine: Engine, say: Say, *, push: bool) -> list[str]:
+    """Give every built image the tags of this commit; the references, as `name:tag[@digest]`.
+
+    Raises:
+        InputError: an image is not built from these sources, or a dirty one would be pushed.
+        Refused: an image is labelled as another version's or commit's, the registry says no, or it
+            has a released version with another digest.
+    """
+    names = tags(root, project)
+    commit = revision(root)
+    assert commit is not None
+    version = str(_released(Repository.at(root), commit) or project.version)
+    if push and names[0].endswith("-dirty"):
+        raise InputError("the work tree is dirty, and such images are not pushed", "git status")
+    if push and not project.registry:
+        raise InputError(f"{FILE_NAME} names no registry to push to", 'registry = "ghcr.io/acme"')
+    images = {}
+    for container in project.containers:
+        images[container], reason = build.current_image(root, project, engine, container)
+        if not images[container]:
+            raise InputError(f"the image of {container} is {reason}", "invoke build")
+        require_labels(engine, images[container], container, version, commit.text)
+    done = []
+    for container, image in images.items():
+        name = project.image(container)
+        for one in names:
+            engine.call("tag", image, f"{name}:{one}")
+        if not push:
+            done += [f"{name}:{one}" for one in names]
+            continue
+        there = registry.Repository(name)
+        pushing = partial(registry.push, engine, image, there, names[-1])
+        digest = registry.retried(pushing, say)
+        for one in names:
+            registry.publish(there, digest, one, fixed=one == names[0])
+            done.append(f"{name}:{one}@{digest}")
+    return done

@@ -1,0 +1,3 @@
+"""Results, and the writers over them."""
+
+REPORTS = "reports"  # the folder that every command writes to

@@ -1,0 +1,182 @@
+"""One result model: every check, whoever runs it, yields a Result, and a Report holds them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from taskflow_containers.machine.errors import ExitCode
+
+
+class Status(StrEnum):
+    """The verdict of one check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    UNMEASURABLE = "not measurable"
+
+
+class Verdict(StrEnum):
+    """What a whole report comes to."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNJUDGED = "not judged"
+
+
+_JUDGED = {Status.PASSED, Status.FAILED}
+AT_REST = "image"  # the group of checks that need no container
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One check: what was expected, what was measured and, when it failed, what to do.
+
+    `limit` is the bound that `measured` is held to, where there is one beside the expectation;
+    `group` is the heading a report puts the check under; `id` is stable ("contract.dockerfile.user"); `container` is empty for the whole project;
+    `location` is "file:line" where a file is at fault; `seconds` is how long the check took.
+    """
+
+    id: str
+    title: str
+    status: Status
+    container: str = ""
+    expected: str = ""
+    measured: str = ""
+    fix: str = ""
+    location: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+    limit: str = ""
+    group: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether this check fails the command."""
+        return self.status is Status.FAILED
+
+
+def judge(
+    id: str,
+    title: str,
+    passed: bool,
+    *,
+    container: str = "",
+    expected: object = "",
+    measured: object = "",
+    fix: str = "",
+    location: str = "",
+    detail: str = "",
+    seconds: float = 0.0,
+    limit: str = "",
+    group: str = "",
+) -> Result:
+    """A Result from a verdict; `fix` and `location` are kept only where it failed."""
+    return Result(
+        id=id,
+        title=title,
+        status=Status.PASSED if passed else Status.FAILED,
+        container=container,
+        expected=str(expected),
+        measured=str(measured),
+        fix="" if passed else fix,
+        location="" if passed else location,
+        detail=detail,
+        seconds=seconds,
+        limit=limit,
+        group=group,
+    )
+
+
+def finds_nothing(
+    id: str, title: str, findings: Sequence[str], fix: str, *, container: str = "",
+    expected: str = "nothing", passed: str = "nothing", seconds: float = 0.0,
+) -> Result:  # fmt: skip
+    """A check that passes when nothing was found; each finding is a line."""
+    return judge(
+        id,
+        title,
+        not findings,
+        container=container,
+        expected=expected,
+        measured=f"{len(findings)} found" if findings else passed,
+        detail="\n".join(findings),
+        fix=fix,
+        seconds=seconds,
+    )
+
+
+def skip(id: str, title: str, reason: str, *, container: str = "") -> Result:
+    """A check that was not made, and why."""
+    return Result(id, title, Status.SKIPPED, container=container, detail=reason)
+
+
+@dataclass(slots=True)
+class Report:
+    """What one command found out, where (engine, stand-ins) and about which images (name → ID).
+
+    `inputs` is a digest of all that the verdict depends on, where somebody may ask for it again;
+    `earlier` marks the verdict of a run before this one.
+    """
+
+    command: str
+    notes: list[str] = field(default_factory=list)
+    images: dict[str, str] = field(default_factory=dict)
+    results: list[Result] = field(default_factory=list)
+    # Files beside the usual ones (name → what writes it), written once the report is closed.
+    pages: dict[str, Callable[[Report], str]] = field(default_factory=dict, repr=False)
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    _clock: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+    inputs: str = ""
+    earlier: bool = False
+
+    def add(self, results: Iterable[Result]) -> None:
+        """Take results in, in the order they came."""
+        self.results.extend(results)
+
+    def close(self) -> None:
+        """Fix the duration."""
+        if self.earlier:
+            return
+        self.seconds = round(time.monotonic() - self._clock, 3)
+
+    def count(self, status: Status) -> int:
+        """How many checks ended so."""
+        return sum(result.status is status for result in self.results)
+
+    @property
+    def unjudged(self) -> list[str]:
+        """The containers of which nothing passed or failed; [""] where nothing at all did.
+
+        What an image is at rest says nothing of one that was to run. Beside others that were judged,
+        one whose checks were all skipped was left out on purpose.
+        """
+        unseen: list[str] = []
+        found = {r.status for r in self.results}
+        for name in dict.fromkeys(r.container for r in self.results if r.container):
+            own = [r for r in self.results if r.container == name]
+            statuses = {r.status for r in [r for r in own if r.group != AT_REST] or own}
+            if Status.UNMEASURABLE in statuses and not statuses & _JUDGED:
+                unseen.append(name)
+        return unseen if found & _JUDGED else [""]
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAILED when anything failed or nothing was checked at all.
+
+        UNJUDGED when of a container, or of everything, nothing could be judged: what nobody looked
+        at has not passed.
+        """
+        if not self.results or self.count(Status.FAILED):
+            return Verdict.FAILED
+        return Verdict.UNJUDGED if self.unjudged else Verdict.PASSED
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """OK for a verdict that passed, else CHECK_FAILED."""
+        return ExitCode.OK if self.verdict is Verdict.PASSED else ExitCode.CHECK_FAILED

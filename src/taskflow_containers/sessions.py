@@ -1,0 +1,224 @@
+"""What verifies a project: one report for each command, shown, written and judged."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from io import TextIOWrapper
+from pathlib import Path
+
+from rich.console import Console
+
+from taskflow_containers.checks import trivy
+from taskflow_containers.checks.build import Image, notes, substitution_notes
+from taskflow_containers.checks.build import build as build_images
+from taskflow_containers.engine.client import Engine, find
+from taskflow_containers.machine import switches
+from taskflow_containers.machine.errors import ExitCode, TaskflowError, UsageError
+from taskflow_containers.project import FILE_NAME
+from taskflow_containers.project.model import Project, load
+from taskflow_containers.project.pin import require_own_tool
+from taskflow_containers.report import REPORTS, reporting
+from taskflow_containers.report.failures import in_plain_words
+from taskflow_containers.report.progress import Progress
+from taskflow_containers.report.result import Report, judge
+
+
+class _Console(Console):
+    """A reader that has left, as `head` does, takes no verdict along."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Run:
+    """One command under way."""
+
+    def __init__(
+        self, root: Path, options: argparse.Namespace, report: Report, progress: Progress
+    ) -> None:
+        self.root, self.options, self.report, self.progress = root, options, report, progress
+        self.say = progress.say
+        require_own_tool(root)
+        self.project: Project = load(root / FILE_NAME)
+        self.names = list(self.project.select(getattr(options, "containers", [])))
+
+    def engine(self, *used: str) -> Engine:
+        """Find the engine, and note what stands in for the images that are used."""
+        engine = find(self.options.engine)
+        containers = [self.project.containers[name] for name in self.names]
+        bases = [image for one in containers for image in (one.base, one.build_image)]
+        self.report.notes += [engine.description, *substitution_notes([*bases, *used])]
+        return engine
+
+    def built(self, engine: Engine, *, pull: bool = False, export: bool = False) -> list[Image]:
+        """Build the images; empty, and the report says why, when one of them cannot be used.
+
+        The engine's cache tells what is still good: a second build of the same sources is a look-up.
+        """
+        images = build_images(
+            self.root, self.project, engine, self.names, self.say,
+            no_cache=self.options.no_cache, pull=pull, export=export,
+        )  # fmt: skip
+        self.report.notes += notes(self.project, engine, self.names)
+        self.report.images = {image.tags[0]: image.id for image in images if image.usable}
+        if export or not all(image.usable for image in images):
+            for image in images:
+                self.report.add(image.results)
+            return []
+        return images
+
+
+def lint(root: Path, options: argparse.Namespace) -> int:
+    """`nox -s lint`."""
+    from taskflow_containers.checks.lint import lint as check
+
+    return _report(
+        root, options,
+        lambda run: run.report.add(check(root, run.project, run.names, options.engine)),
+    )  # fmt: skip
+
+
+def build(root: Path, options: argparse.Namespace) -> int:
+    """`nox -s build`."""
+    return _report(
+        root, options, lambda run: run.built(run.engine(), pull=options.pull, export=True)
+    )
+
+
+def scan(root: Path, options: argparse.Namespace) -> int:
+    """`nox -s scan`."""
+    from taskflow_containers.checks.scan import scan as check
+
+    def run_scan(run: _Run) -> None:
+        offline = options.offline or switches.switched_on(switches.OFFLINE)
+        engine = run.engine()
+        if images := run.built(engine):
+            run.say("scanning")
+            run.report.notes += trivy.unheeded(root)
+            run.report.add(
+                check(root, run.project, engine, images, root / REPORTS, offline=offline)
+            )
+
+    return _report(root, options, run_scan)
+
+
+def smoke(root: Path, options: argparse.Namespace) -> int:
+    """`nox -s smoke`."""
+    from taskflow_containers.smoke import command
+
+    def run_smoke(run: _Run) -> None:
+        wanted = command.plan(run.project, run.names, options)
+        engine = run.engine(*(service.image for service in run.project.services.values()))
+        if wanted.images:
+            images = command.fetch(engine, wanted.images, run.progress)
+            run.report.images = {image.tags[0]: image.id for image in images}
+        else:
+            images = run.built(engine)
+        if images:
+            command.judge_images(
+                root, run.project, engine, images, wanted, run.report, run.progress
+            )
+
+    if options.list:
+        return command.list_checks(options, _console())
+    return _report(root, options, run_smoke)
+
+
+def chart(root: Path, options: argparse.Namespace) -> int:
+    """`nox -s chart`."""
+    from taskflow_containers.checks.chart import check_chart
+
+    def run_chart(run: _Run) -> None:
+        run.report.notes += trivy.unheeded(root)
+        run.report.add(check_chart(root, run.project, run.say))
+
+    return _report(root, options, run_chart)
+
+
+def cluster(root: Path, options: argparse.Namespace) -> int:
+    """`nox -s cluster`."""
+    from taskflow_containers.cluster import command
+
+    def run_cluster(run: _Run) -> None:
+        command.require(root, options)
+        engine = run.engine()
+        if images := run.built(engine):
+            run.report.add(command.cluster(root, run.project, engine, images, options, run.say))
+
+    return _report(root, options, run_cluster)
+
+
+def _report(root: Path, options: argparse.Namespace, run: Callable[[_Run], object]) -> int:
+    """Carry out one command and report on it, whatever becomes of it; its exit code."""
+    started = time.monotonic()
+    console = _console()
+    report = Report(options.command)
+    try:
+        with Progress(console, options.command) as progress:
+            run(_Run(root, options, report, progress))
+        report.close()
+    except UsageError:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        said = in_plain_words(error, options.command, root / REPORTS)
+        if (root / FILE_NAME).is_file():
+            _write(_broken_off(options.command, said, seconds=time.monotonic() - started), root)
+        raise said from None
+    # Shown before it is written: a full disk must not take a verdict of minutes along.
+    done = [_show(report, console), _write(report, root)]
+    return report.exit_code if all(done) else report.exit_code or ExitCode.ENVIRONMENT
+
+
+def _console() -> Console:
+    """Standard output, whatever it is: closed, a log, or of an encoding without our marks."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 until the end
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return _Console(width=reporting.width())
+
+
+def _show(report: Report, console: Console) -> bool:
+    """Print the report; where that cannot be done, say so."""
+    try:
+        reporting.show(report, console)
+        sys.stdout.flush()
+    except OSError as error:
+        print(f"{report.command}: the report cannot be shown: {error.strerror}", file=sys.stderr)
+        return False
+    return True
+
+
+def _write(report: Report, root: Path) -> bool:
+    """Write the report; where that cannot be done, say so."""
+    try:
+        reporting.write(report, root / REPORTS)
+    except OSError as error:
+        reason = f"{error.strerror}: {error.filename or REPORTS}"
+        print(f"{report.command}: the report cannot be written: {reason}\n"
+              f"  make {REPORTS}/ a folder that you may write to, with room on its disk",
+              file=sys.stderr)  # fmt: skip
+        return False
+    try:
+        reporting.tell_ci(report)
+    except OSError as error:  # the verdict stands all the same
+        print(f"{report.command}: {reporting.STEP_SUMMARY} cannot be written: {error.strerror}: "
+              f"{error.filename}", file=sys.stderr)  # fmt: skip
+    return True
+
+
+def _broken_off(command: str, error: TaskflowError, *, seconds: float) -> Report:
+    """The report of a run that came to no verdict: an older one must not be taken for it."""
+    result = judge(
+        f"{command}.run", "runs to its end", False,
+        expected="a verdict", measured=error.message,
+        fix=error.hint or "mend what is said here and run it again", seconds=seconds,
+    )  # fmt: skip
+    report = Report(command, results=[result])
+    report.close()
+    return report

@@ -1,0 +1,229 @@
+"""The options of `smoke`, the images it judges, and one report over one run or many."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from taskflow_containers.checks.build import Image
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.machine import switches
+from taskflow_containers.machine.errors import EngineGone, EnvironmentTrouble, ExitCode, UsageError
+from taskflow_containers.project.model import Project
+from taskflow_containers.report import REPORTS
+from taskflow_containers.report.progress import Progress
+from taskflow_containers.report.result import Report, Result, Status
+from taskflow_containers.smoke import earlier, page
+from taskflow_containers.smoke.catalogue import BY_ID, CHECKS, GROUPS, PREFIX, select
+from taskflow_containers.smoke.lab import Options
+from taskflow_containers.smoke.runner import smoke
+from taskflow_containers.smoke.timeline import Timeline
+
+
+def listing() -> Iterator[str]:
+    """The groups and their checks, a line each."""
+    for group, title in GROUPS.items():
+        yield f"{group}: {title}"
+        for check in CHECKS:
+            if check.group == group:
+                yield f"  {check.id}: {check.title}{' (--full)' if check.full else ''}"
+
+
+def list_checks(given: argparse.Namespace, console: Console) -> int:
+    """Print the listing, which takes no other option; an exit code.
+
+    Raises:
+        UsageError: something else was asked for, too.
+    """
+    if given.containers or given.only or given.image:
+        raise UsageError("--list names every check, and goes alone", "leave the other words out")
+    for line in listing():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return ExitCode.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was asked for, checked before anything is built."""
+
+    options: Options
+    images: dict[str, str]
+    repeat: int
+    if_changed: bool
+
+
+def plan(project: Project, names: Sequence[str], given: argparse.Namespace) -> Plan:
+    """Read the options.
+
+    Raises:
+        UsageError: an option names what does not exist, or two that exclude each other.
+    """
+    only = [name for part in given.only for name in part.split(",") if name]
+    if given.only and not only:
+        raise UsageError("--only names nothing", f"groups: {', '.join(GROUPS)}")
+    if given.repeat < 1:
+        raise UsageError(f"--repeat {given.repeat} is no number of runs", "write --repeat 20")
+    if given.keep and given.repeat > 1:
+        raise UsageError("--keep and --repeat exclude each other", "keep one run's stack")
+    several = given.keep or given.repeat > 1
+    if given.if_changed and several:
+        raise UsageError(
+            f"--if-changed and {'--keep' if given.keep else '--repeat'} exclude each other",
+            "leave --if-changed out: both are for a run of now",
+        )
+    options = Options(select(only), given.full, given.keep)
+    images = _images(project, names, given.image)
+    judged = list(images) or names
+    if not any(options.make(check, project, name) for check in CHECKS for name in judged):
+        slow = all(BY_ID[id].full for id in options.only)
+        raise UsageError(
+            f"none of these checks is made of {', '.join(judged)}: {', '.join(only)}",
+            "these are slow drills: add --full" if slow else "`--list` names the checks",
+        )
+    if_changed = given.if_changed or (switches.switched_on(switches.IF_CHANGED) and not several)
+    return Plan(options, images, given.repeat, if_changed)
+
+
+def _images(project: Project, names: Sequence[str], given: Iterable[str]) -> dict[str, str]:
+    """Which container each image is for; its own name tells where nobody does."""
+    whole = set(project.containers)
+    found: dict[str, str] = {}
+    for text in given:
+        container, equals, reference = text.partition("=")
+        if not equals:
+            reference = text
+            path = reference.partition("@")[0]
+            base = path.rpartition("/")[2].partition(":")[0]
+            fitting = [n for n in names if base == project.image(n).rpartition("/")[2]]
+            candidates = fitting or names
+            if len(candidates) != 1:
+                raise UsageError(
+                    f"--image {text}: for which container?",
+                    f"write --image {names[0]}={text} (or {', '.join(names[1:])}=…)",
+                )
+            container = candidates[0]
+        if container not in project.containers or not reference:
+            raise UsageError(
+                f"--image {text}: taskflow.toml has no container {container!r}"
+                if reference
+                else f"--image {text} names no image",
+                f"containers: {', '.join(project.containers)}",
+            )
+        if container not in names:
+            raise UsageError(
+                f"--image {text} is for {container}, but only {', '.join(names)} was asked for",
+                f"leave the names out, or add {container}",
+            )
+        if container in found:
+            raise UsageError(
+                f"--image names two images of {container}: {found[container]} and {reference}",
+                "judge one after the other",
+            )
+        found[container] = reference
+    if found and (missing := [name for name in names if name not in found and set(names) != whole]):
+        raise UsageError(
+            f"--image gives no image of {', '.join(missing)}",
+            f"add --image {missing[0]}=…, or leave {missing[0]} out",
+        )
+    return found
+
+
+def fetch(engine: Engine, images: dict[str, str], progress: Progress) -> list[Image]:
+    """The given images, pulled where they are not on this machine yet."""
+    found = []
+    for container, reference in images.items():
+        try:
+            config = engine.provide(reference, progress.say)
+        except EngineGone:
+            raise
+        except EnvironmentTrouble:
+            raise EnvironmentTrouble(
+                f"the image {reference} can be had neither here nor from its registry",
+                f"correct its name: `{engine.client.name} images` lists what is here",
+            ) from None
+        if config is None:
+            raise EnvironmentTrouble(
+                f"{reference} was pulled, but {engine.name} does not know it by that name",
+                f"`{engine.client.name} images` shows under which name it is there",
+            )
+        found.append(Image(container, str(config["Id"]), (reference,)))
+    return found
+
+
+def judge_images(
+    root: Path,
+    project: Project,
+    engine: Engine,
+    images: Sequence[Image],
+    wanted: Plan,
+    report: Report,
+    progress: Progress,
+) -> None:
+    """Run as often as asked and fill the report."""
+    if wanted.repeat == 1:
+        report.inputs = earlier.digest(root, project, engine, images, wanted.options)
+    if wanted.if_changed and earlier.recall(report, root / REPORTS):
+        return
+    runs: list[list[Result]] = []
+    if not wanted.options.full and {c.id for c in CHECKS if c.full} & wanted.options.only:
+        report.notes.append("the slow drills were left out: --full makes them")
+    timeline = Timeline()
+    for number in range(1, wanted.repeat + 1):
+        if wanted.repeat > 1:
+            progress.say(f"run {number} of {wanted.repeat}")
+        progress.expect(
+            {
+                image.container: sum(
+                    wanted.options.make(check, project, image.container) for check in CHECKS
+                )
+                for image in images
+            }
+        )
+        timeline = Timeline()
+        runs.append(
+            smoke(project, engine, images, progress.say, wanted.options,
+                  seen=progress.seen, note=report.notes.append, timeline=timeline)
+        )  # fmt: skip
+    report.add(runs[0] if len(runs) == 1 else merged(runs))
+    if len(runs) > 1:
+        report.notes.append(_flakiness(runs))
+    whole = wanted.options.only == select(())
+    if not whole:
+        report.notes.append("only the checks chosen by --only were made")
+    report.pages["smoke.html"] = lambda closed: page.render(closed, timeline, whole=whole)
+
+
+def merged(runs: Sequence[Sequence[Result]]) -> list[Result]:
+    """Each check once: as it failed if it ever did, with how often."""
+    by_check: dict[tuple[str, str, int], list[Result]] = {}
+    for run in runs:
+        seen: Counter[tuple[str, str]] = Counter()
+        for result in run:  # with two databases a check is made twice
+            key = (result.container, result.id)
+            by_check.setdefault((*key, seen[key]), []).append(result)
+            seen[key] += 1
+    found = []
+    for results in by_check.values():
+        failures = [result for result in results if result.failed]
+        said = f"{len(failures)} of {len(results)} runs failed"
+        shown = failures[0] if failures else results[-1]
+        if failures or shown.status is Status.PASSED:
+            shown = replace(shown, measured=f"{shown.measured} ({said})")
+        found.append(shown)
+    return found
+
+
+def _flakiness(runs: Sequence[Sequence[Result]]) -> str:
+    flaky = {
+        f"{result.container} {result.id.removeprefix(PREFIX)}": result.measured
+        for result in merged(runs)
+        if result.failed
+    }
+    if not flaky:
+        return f"{len(runs)} runs, no flake"
+    return f"{len(runs)} runs, with failures: {', '.join(flaky)}"

@@ -1,0 +1,1 @@
+"""What the smoke test does to running containers, a module for each subject."""

@@ -1,0 +1,109 @@
+"""What clients do with connections: open more than they use, or keep one for later."""
+
+from __future__ import annotations
+
+import re
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+from taskflow_containers.report.result import Result
+from taskflow_containers.smoke.catalogue import unmeasurable, verdict
+from taskflow_containers.smoke.lab import PROBE_TIMEOUT, Lab, ask, checks, fairly, fate
+from taskflow_containers.smoke.stack import NO_ANSWER, Running
+
+CONNECTIONS = 1000
+# Seconds that a connection idles without --full: longer than Node.js and uvicorn leave it open by themselves.
+_IDLES = 6.0
+_TIMEOUT = 10.0  # seconds
+
+
+@checks("keep-alive")
+def keep_alive(lab: Lab, name: str) -> Iterator[Result]:
+    """A load balancer keeps a connection for its next request, and must be the one that ends it."""
+    wanted = lab.project.containers[name].keep_alive
+    with lab.ready(name, "idle") as running:
+        good, said = _idle(running, wanted, wanted if lab.options.full else min(wanted, _IDLES))
+        yield verdict("keep-alive", name, good, limit=f"{wanted:g} s", measured=said)
+
+
+def _idle(running: Running, wanted: float, seconds: float) -> tuple[bool, str]:
+    """Whether a connection is still of use after so many seconds, and in words."""
+    connection, path = running.connect(_TIMEOUT), running.model.health.live
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        link, since = connection.sock, time.monotonic()
+        if answer.will_close:
+            return True, "each answer says that it is the last of its connection"
+        # Node.js tells when it will close (RFC 2068, 19.7.1.1).
+        told = re.search(r"timeout=(\d+)", answer.getheader("Keep-Alive") or "")
+        if told and int(told[1]) < wanted:
+            return (
+                False,
+                f"closes idle connections after {told[1]} s, as its Keep-Alive header says",
+            )
+        if select.select([link], [], [], seconds)[0] and time.monotonic() - since < seconds:
+            return False, f"closed an idle connection after {time.monotonic() - since:.1f} s"
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+    except NO_ANSWER as error:
+        return False, f"a request after {seconds:g} s idle: {type(error).__name__}"
+    finally:
+        connection.close()
+    return answer.status == 200, f"{answer.status} after {seconds:g} s idle"
+
+
+def _open_files(wanted: int) -> int:
+    """How many files this process may have open, after asking for so many."""
+    try:
+        import resource
+    except ImportError:
+        return wanted
+    boundless = resource.RLIM_INFINITY
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    goal = wanted if hard == boundless else min(wanted, hard)
+    if soft != boundless and soft < goal:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (goal, hard))
+            soft = goal
+    return wanted if soft == boundless else soft
+
+
+@checks("slow-connections")
+def slow_connections(lab: Lab, name: str) -> Iterator[Result]:
+    """Clients that have begun to send a request and never end it."""
+    allowed = _open_files(2 * CONNECTIONS)
+    if allowed < 2 * CONNECTIONS:
+        yield unmeasurable("slow-connections", name, f"this user may open {allowed} files only")
+        return
+    with lab.ready(name, "slow") as running, ExitStack() as held:
+        refused = 0
+        for _ in range(CONNECTIONS):
+            try:
+                link = socket.create_connection((running.engine.host, running.port), 2)
+                held.callback(link.close)
+                link.sendall(b"GET / HTTP/1.1\r\nHost: slow\r\nX-Slow: ")
+            except OSError:
+                refused += 1
+        found = fairly(
+            running,
+            lambda: [ask(running, running.model.health.live) for _ in range(3)],
+            lambda seen: all(status == 200 for status, _ in seen),
+        )
+        held.close()
+        slowest = max(seconds for _, seconds in found)
+        good = all(status == 200 for status, _ in found)
+        yield verdict(
+            "slow-connections",
+            name,
+            good and not fate(running),
+            limit=f"within {PROBE_TIMEOUT:g} s",
+            measured=fate(running)
+            or f"{', '.join(str(s or 'silent') for s, _ in found)}, the slowest in {slowest:.2f} s"
+            + (f"; {refused} connections refused" if refused else ""),
+        )

@@ -1,0 +1,323 @@
+"""Health: start, answers, HEALTHCHECK, and that the answers give nothing away."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from taskflow_containers.machine.waiting import Watch
+from taskflow_containers.report.result import Result
+from taskflow_containers.smoke.catalogue import unmeasurable, verdict
+from taskflow_containers.smoke.drills import identity
+from taskflow_containers.smoke.lab import KILLED, Lab, checks, excerpt, fairly, fate, in_time, until
+from taskflow_containers.smoke.stack import START_BEYOND, Answer, Running, moment
+
+_LONG = 8  # letters; a shorter value occurs by chance
+_ATTEMPTS = 3  # a start is as fast as its fastest: a busy machine only makes it slower
+_HEALTHY_TIMEOUT = 15.0  # seconds
+_LONGEST_PROBE = 60  # seconds, in place of the image's own limit: its exit code shall decide
+_PROBE_TIMEOUT = 30.0  # seconds; Docker's where an image sets no --timeout
+_QUICK = 1.5  # seconds, in which no time limit within a probe can have run out
+_NOTHING = {"python": "print(1)", "node": "console.log(1)"}
+_SLACK = 4  # times what such a command takes
+_RESTART_BEYOND = 20.0  # seconds over the budget
+_HEALTHY = {"pass", "ok", "up", "warn"}
+_UNHEALTHY = {"fail", "error", "down"}
+_TEXTS = {"version", "releaseId", "serviceId", "description", "output"}
+
+
+def start(lab: Lab, running: Running) -> Result:
+    """Judge the start that has just been waited for; once more where it took too long."""
+    name, budget = running.name, running.model.budgets.start
+    seconds = running.seconds_to_healthy
+    if seconds is None:
+        ended, said = fate(running), running.last_words()
+        return verdict(
+            "start",
+            name,
+            False,
+            limit=f"{budget:g} s",
+            measured=ended or f"runs, but {_instead(running)} within {budget + START_BEYOND:g} s",
+            detail=said,
+            fix=_mend(running, ended, said),
+        )
+    fastest = running
+    for attempt in range(1, _ATTEMPTS):
+        if seconds <= budget:
+            break
+        with lab.instance(name, f"start-{attempt}") as again:
+            lab.stack.wait(again)
+        if again.seconds_to_healthy is not None and again.seconds_to_healthy < seconds:
+            fastest, seconds = again, again.seconds_to_healthy
+    return in_time("start", fastest, budget, "")
+
+
+def _mend(running: Running, ended: str, said: str) -> str:
+    """What to do about a container that does not start."""
+    model = running.model
+    unset = [
+        variable
+        for variable in model.environment.required
+        if variable not in model.connects and variable not in os.environ
+    ]
+    if ended.startswith(KILLED):
+        return "raise memory in taskflow.toml, or have it load less before it listens"
+    if running.cannot_start:
+        return "correct CMD or ENTRYPOINT in its Dockerfile"
+    if ended and unset:
+        return f"set {', '.join(unset)} where the smoke test is run: the container requires it, and is handed it"
+    if ended and said:
+        return "mend what the container says in its last line, under detail"
+    if ended:
+        return "have CMD run what serves, in the foreground: it ended and logged nothing"
+    return (
+        f"have it listen on 0.0.0.0:{model.port} and answer {model.health.ready} with 200,"
+        " or raise budgets.start in taskflow.toml; its last line is under detail"
+    )
+
+
+def _instead(running: Running) -> str:
+    """What came in place of a healthy answer."""
+    if running.last_status:
+        return f"answered {running.last_status}, and no 200,"
+    return f"nobody answered on port {running.model.port}"
+
+
+def _secrets(lab: Lab, name: str, urls: Iterable[str]) -> list[str]:
+    """What no answer may hold: the values that this container was given, and their parts."""
+    model = lab.project.containers[name]
+    given = [os.environ.get(variable, "") for variable in model.environment.required]
+    found = [value for value in given if len(value) >= _LONG]
+    for text in [*urls, *(lab.stack.url(target) for target in model.connects.values())]:
+        url = urlsplit(text)
+        found += [url.geturl(), url.password or "", url.netloc, f"{url.hostname}:{url.port}"]
+        # A peer's path and user are its own affair.
+        found += [url.username, url.path.lstrip("/")] if url.username else []
+    return [text for text in found if text]
+
+
+def leaks(lab: Lab, name: str, answer: Answer, urls: Iterable[str] = ()) -> list[str]:
+    """What an answer gives away; `urls` are those that its container was given beside the stack's."""
+    head = "\n".join(f"{key}: {value}" for key, value in answer.headers.items())
+    text = f"{head}\n{answer.body.decode('utf-8', 'replace')}"
+    found = ["a value of the environment" for secret in _secrets(lab, name, urls) if secret in text]
+    for address in re.findall(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])", text):
+        try:
+            if ipaddress.ip_address(address).is_private:
+                found.append(f"the address {address}")
+        except ValueError:
+            continue  # a version with four parts
+    if re.search(
+        r"Traceback|File \"/|\bat [\w.]+ \(/|/app/(src|node_modules|\.venv)|/usr/(local/)?lib", text
+    ):
+        found.append("a path or traceback")
+    server = answer.headers.get("server", "")
+    if re.search(r"\d", server):
+        found.append(f"server: {server}")
+    if powered := answer.headers.get("x-powered-by"):
+        found.append(f"x-powered-by: {powered}")
+    return list(dict.fromkeys(found))
+
+
+@checks("readiness", "liveness", "probes", "leaks")
+def answers(lab: Lab, name: str) -> Iterator[Result]:
+    """Both paths answer 200 with a health document."""
+    running = lab.alive[name]
+    health = running.model.health
+    leaked: list[str] = []
+    bodies: dict[str, object] = {}
+    for title, path in (("readiness", health.ready), ("liveness", health.live)):
+        answer = fairly(running, lambda p=path: running.get(p), lambda found: found.status == 200)  # type: ignore[misc]
+        kind = answer.headers.get("content-type", "no content type").split(";")[0]
+        body = bodies[title] = answer.json()
+        fault = document_fault(body)
+        good = (
+            answer.status == 200
+            and not fault
+            and re.fullmatch(r"application/(health\+)?json", kind) is not None
+        )
+        yield verdict(
+            title,
+            name,
+            good,
+            limit=f'{path}: {{"status": "pass"}}',
+            measured=f"{answer.status}, {kind}, {fault or 'status ' + str(body['status'])}",
+            detail="" if good else excerpt(answer),
+            seconds=answer.seconds,
+        )
+        leaked += leaks(lab, name, answer)
+    yield verdict("leaks", name, not leaked, measured=", ".join(leaked) or "nothing")
+    services = lab.services(name)
+    if not services:
+        return
+    ready, live = (_checked(bodies[title]) for title in ("readiness", "liveness"))
+    missing = [s for s in services.values() if not any(s in check for check in ready)]
+    yield verdict(
+        "probes",
+        name,
+        health.ready != health.live and not missing and not live,
+        limit=", ".join(services.values()),
+        measured=f"readiness: {', '.join(ready) or 'no check'}; "
+        f"liveness: {', '.join(live) or 'no check'}",
+    )
+
+
+def document_fault(body: object) -> str:
+    """What a healthy answer's document has that draft-inadarei-api-health-check-06 does not allow."""
+    if not isinstance(body, dict):
+        return "no JSON object"
+    if str(body.get("status")).lower() not in _HEALTHY:
+        return f"status {body.get('status', 'absent')}"
+    for key in _TEXTS & body.keys():
+        if not isinstance(body[key], str):
+            return f"{key} is no text"
+    checks = body.get("checks", {})
+    if not isinstance(checks, dict):
+        return "checks is no object"
+    for key, entries in checks.items():
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            return f"checks[{key!r}] is no list of objects"
+        for entry in entries:
+            # An optional dependency may fail under a service that passes.
+            if str(entry.get("status", "pass")).lower() not in _HEALTHY | _UNHEALTHY:
+                return f"checks[{key!r}] has status {entry['status']}"
+            if "time" in entry and not _is_time(entry["time"]):
+                return f"checks[{key!r}] has a time that is not ISO 8601"
+    return ""
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(datetime.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+def _checked(body: object) -> dict[str, object]:
+    found = body.get("checks") if isinstance(body, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def failed_checks(answer: Answer) -> list[str]:
+    """The checks that an application/health+json body reports as failed."""
+    return [
+        key
+        for key, entries in _checked(answer.json()).items()
+        if isinstance(entries, list)
+        and any(isinstance(entry, dict) and entry.get("status") == "fail" for entry in entries)
+    ]
+
+
+@checks("healthcheck", "restart", "data")
+def life(lab: Lab, name: str) -> Iterator[Result]:
+    """HEALTHCHECK becomes healthy; killed and started again it is as before, its data too."""
+    # The image's own command; only its interval is too long to wait for.
+    # Its time limit is held to what it took, as a probe that a busy machine ends says nothing.
+    options = ("--health-interval=1s", f"--health-timeout={_LONGEST_PROBE}s")
+    with lab.instance(name, "life", *options, lasting_tmp=True) as running:
+        lab.stack.wait(running)
+        yield _healthcheck(lab, running)
+        kept = identity.keep(running)
+        lab.engine.call("kill", "--signal", "KILL", running.handle)
+        lab.stack.ended(running)
+        lab.engine.call("start", running.handle)
+        running.port, running.seconds_to_healthy, running.launched = 0, None, time.monotonic()
+        lab.stack.wait(running, beyond=_RESTART_BEYOND)
+        seconds = running.seconds_to_healthy
+        yield verdict(
+            "restart",
+            name,
+            seconds is not None,
+            measured="never healthy" if seconds is None else f"after {seconds:.2f} s",
+            detail="" if seconds is not None else running.last_words(),
+        )
+        if seconds is not None:
+            yield from identity.data(running, kept)
+
+
+def _healthcheck(lab: Lab, running: Running) -> Result:
+    name = running.name
+    config = lab.engine.require_image_config(lab.images[name])
+    test = (config.get("Healthcheck") or {}).get("Test") or []
+    if len(test) < 2 or test[0] == "NONE":
+        if "image.healthcheck" in lab.options.only:
+            return unmeasurable("healthcheck", name, "the image has none: see image.healthcheck")
+        return verdict(
+            "healthcheck",
+            name,
+            False,
+            measured="the image has none",
+            fix="write a HEALTHCHECK in exec form in the Dockerfile",
+        )
+
+    def state() -> dict[str, object]:
+        found = running.state()
+        return dict(found.get("Health") or found.get("Healthcheck") or {})
+
+    if not state():
+        return unmeasurable("healthcheck", name, f"{lab.engine.name} keeps no health state")
+    watch, anybody = running.watch(), Watch(None, anybody=True)
+    limit = int((config["Healthcheck"] or {}).get("Timeout") or 0) / 1e9 or _PROBE_TIMEOUT
+    taken: list[float] = []  # by all probes: the engine keeps the last few
+
+    def well() -> bool:
+        if lab.engine.name == "podman":
+            # Where systemd is not there to time it, Podman waits for somebody to run it.
+            _run(lab, running)
+        health = state()
+        taken.extend(map(_took, _log(health)))
+        return health.get("Status") == "healthy" and min(taken, default=0.0) <= limit
+
+    until(well, _HEALTHY_TIMEOUT, watch, 1 if lab.engine.name == "podman" else 0.25)
+    health = state()
+    last = (_log(health) or [{}])[-1]
+    took = min(taken, default=0.0)
+    healthy = health.get("Status") == "healthy"
+    good = healthy and took <= limit
+    busy = not good and anybody.waited > anybody.wall / 2
+    # How long a probe waited for a CPU nobody counts: hold it to one that does nothing.
+    if busy and (took - _SLACK * _nothing(running) <= limit if healthy else took > _QUICK):
+        why = f"the machine was busy: {anybody}; the quickest probe took {took:.1f} s"
+        return unmeasurable("healthcheck", name, why)
+    slow = f", after {took:.1f} s" if healthy and not good else ""
+    return verdict(
+        "healthcheck",
+        name,
+        good,
+        limit=f"within {limit:g} s, the image's own --timeout",
+        measured=f"{health.get('Status')}{slow}",
+        detail=""
+        if good
+        else f"exit code {last.get('ExitCode')}: {str(last.get('Output')).strip()[-200:]}",
+    )
+
+
+def _log(health: dict[str, object]) -> list[dict[str, object]]:
+    found = health.get("Log")
+    return [dict(probe) for probe in found] if isinstance(found, list) else []
+
+
+def _nothing(running: Running) -> float:
+    """Seconds that a command which does nothing takes in a container, the slowest of three."""
+    taken = []
+    for _ in range(3):
+        began = time.monotonic()
+        running.evaluate(_NOTHING)
+        taken.append(time.monotonic() - began)
+    return max(taken)
+
+
+def _took(probe: dict[str, object]) -> float:
+    """Seconds that one probe took, by the engine's clock."""
+    began, ended = (moment(str(probe.get(key))) for key in ("Start", "End"))
+    return (ended - began).total_seconds() if began and ended else 0.0
+
+
+def _run(lab: Lab, running: Running) -> bool:
+    done = lab.engine.call("healthcheck", "run", running.handle, check=False, timeout=30)
+    return done.returncode == 0

@@ -1,0 +1,213 @@
+"""What others on the node may do to a container: take its CPU, its disk, its names, its clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from taskflow_containers.project.model import Kind
+from taskflow_containers.report.result import Result
+from taskflow_containers.smoke.catalogue import unmeasurable, verdict
+from taskflow_containers.smoke.drills import stop
+from taskflow_containers.smoke.lab import (
+    PROBE_TIMEOUT,
+    Lab,
+    ask,
+    checks,
+    fairly,
+    fate,
+    fine,
+    in_time,
+    probe,
+)
+from taskflow_containers.smoke.stack import Running
+from taskflow_containers.smoke.visit import visit
+
+_HALF, _COLD_FACTOR = 0.5, 4  # of a CPU; the budget is so many times that of an ordinary start
+_NO_RESOLVER = "192.0.2.1"  # TEST-NET-1 (RFC 5737): nobody answers there
+_NO_NAME = "nowhere.invalid"
+_DAY = 86_400  # seconds
+_CLOCK_LOOKS = 8  # half a second apart
+_FILL = {
+    "python": """
+import json, errno
+n = 0
+try:
+    with open('/tmp/taskflow-full', 'wb', buffering=0) as file:
+        while True: n += file.write(b'x' * 65536)
+except OSError as error: print(json.dumps([n, error.errno == errno.ENOSPC]))
+""",
+    "node": """
+const fs = require('fs'), block = Buffer.alloc(65536, 120); let n = 0;
+try { const f = fs.openSync('/tmp/taskflow-full', 'w'); for (;;) n += fs.writeSync(f, block); }
+catch (e) { console.log(JSON.stringify([n, e.code === 'ENOSPC'])); }
+""",
+}
+_EMPTY = {
+    "python": "import os;os.remove('/tmp/taskflow-full');print(1)",
+    "node": "require('fs').unlinkSync('/tmp/taskflow-full');console.log(1)",
+}
+# Moves the clock that the program reads a day ahead, while a file is there.
+_AHEAD = "/tmp/taskflow-ahead"
+_CLOCK_PYTHON = f"""
+import os as _o, time as _t
+_real, _real_ns = _t.time, _t.time_ns
+def _ahead(): return {_DAY} if _o.access('{_AHEAD}', 0) else 0
+_t.time = lambda: _real() + _ahead()
+_t.time_ns = lambda: _real_ns() + _ahead() * 10**9
+"""
+_JUMP = {
+    "python": f"import sys;open('{_AHEAD}','w').close();print(1)",
+    "node": f"require('fs').writeFileSync('{_AHEAD}','');console.log(1)",
+}
+_RETURN = {
+    "python": f"import os;os.remove('{_AHEAD}');print(1)",
+    "node": f"require('fs').unlinkSync('{_AHEAD}');console.log(1)",
+}
+_CLOCK_NODE = (
+    """
+const { existsSync } = require('fs'), real = Date.now;
+const ahead = () => existsSync('"""
+    + _AHEAD
+    + """') ? 86400000 : 0;
+const Real = Date;
+globalThis.Date = class extends Real { constructor(...a) { a.length ? super(...a) : super(real() + ahead()); }
+  static now() { return real() + ahead(); } };
+"""
+)
+
+
+def _answers(running: Running, routes: list[str]) -> dict[str, tuple[int, float]]:
+    paths = [running.model.health.ready, running.model.health.live, *routes]
+    return {path: ask(running, path, 2 * PROBE_TIMEOUT) for path in dict.fromkeys(paths)}
+
+
+def _told(found: dict[str, tuple[int, float]]) -> str:
+    return ", ".join(f"{path} {status or 'silent'}" for path, (status, _) in found.items())
+
+
+def _all_fine(found: dict[str, tuple[int, float]]) -> bool:
+    return all(fine(status) for status, _ in found.values())
+
+
+def _none_failed(found: dict[str, tuple[int, float]]) -> bool:
+    return all(0 < status < 500 for status, _ in found.values())
+
+
+def _alone(running: Running) -> tuple[bool, str]:
+    """Whether a container does what it can without its peers, and what it did."""
+    live = running.model.health.live
+    status, _ = ask(running, live, 10)
+    said = f"{live} {status or 'silent'}"
+    if running.model.kind is not Kind.FRONTEND:
+        return bool(status), said
+    # One that sends people elsewhere, or asks who they are, does what it can.
+    page = visit(running)
+    return bool(status) and (
+        page.shows or page.guarded
+    ), f"{said}, {running.model.page} {page.said}"
+
+
+@checks("cold-start", "alone", "dns")
+def deserted(lab: Lab, name: str) -> Iterator[Result]:
+    """Half a CPU, nobody else there, and a resolver that does not answer."""
+    model = lab.project.containers[name]
+    environment: dict[str, str | None] = {}
+    for variable, service in lab.services(name).items():
+        environment[variable] = lab.stack.databases[service].url(host=_NO_NAME)
+    for variable in lab.peers(name):
+        environment[variable] = f"http://{_NO_NAME}:{model.port}"
+    options = (f"--cpus={_HALF}", f"--dns={_NO_RESOLVER}")
+    with lab.instance(name, "alone", *options, environment=environment) as running:
+        beyond = 2 * _COLD_FACTOR * model.budgets.start
+        # What it answers is the affair of other checks: here it must only be there.
+        lab.stack.wait(running, model.health.live, beyond, healthy=False)
+        budget = _COLD_FACTOR * model.budgets.start
+        if running.seconds_to_healthy is None:
+            ended = fate(running) or "runs, but does not answer"
+            last = running.last_words()
+            yield verdict("alone", name, False, measured=ended, detail=last)
+            return
+        # A wait for the share of others is left out of the measure, one for the own share is not.
+        process = running.process()
+        share = process.cpu() / _HALF if process else 0.0
+        running.seconds_to_healthy = max(running.seconds_to_healthy, share)
+        yield in_time("cold-start", running, budget, f" on {_HALF} CPU")
+        good, said = fairly(running, lambda: _alone(running), lambda found: found[0])
+        yield verdict("alone", name, good, measured=said)
+        if not environment:
+            return
+        wanted = {200} if model.kind is Kind.FRONTEND else {200, 503}
+        (ready, taken), (live, _) = fairly(
+            running,
+            lambda: (probe(running, model.health.ready), probe(running, model.health.live)),
+            lambda found: found[0][0] in wanted and found[1][0] == 200,
+        )
+        yield verdict(
+            "dns",
+            name,
+            live == 200 and ready in wanted,
+            limit=f"within {PROBE_TIMEOUT:g} s",
+            measured=f"ready {ready or 'silent'} in {taken:.2f} s, live {live or 'silent'}",
+        )
+
+
+@checks("tmp-full", "stop")
+def crowded(lab: Lab, name: str) -> Iterator[Result]:
+    """Not a byte is left in /tmp; then, SIGTERM."""
+    with lab.ready(name, "crowded") as running:
+        written, full = running.evaluate(_FILL)
+        if not full:
+            yield unmeasurable("tmp-full", name, f"/tmp took {written} bytes and no error")
+        else:
+            routes = lab.routes(name)
+            found = fairly(running, lambda: _answers(running, routes), _none_failed)
+            yield verdict("tmp-full", name, _none_failed(found), measured=_told(found))
+        running.evaluate(_EMPTY)
+        yield stop.idle(lab, running)
+
+
+@checks("clock")
+def clock(lab: Lab, name: str) -> Iterator[Result]:
+    """The wall clock that the interpreter shows goes a day ahead, and back."""
+    model = lab.project.containers[name]
+    # A kernel has one wall clock for all: what can be moved is what the interpreter makes of it.
+    volume = lab.stack.handle(f"{name}-clock")
+    python = model.kind is Kind.BACKEND
+    file, code = ("sitecustomize.py", _CLOCK_PYTHON) if python else ("clock.cjs", _CLOCK_NODE)
+    lab.engine.call("volume", "create", "--label", lab.stack.run_label, volume)
+    write = {
+        "python": "import sys;open('/clock/'+sys.argv[1],'w').write(sys.argv[2])",
+        "node": "require('fs').writeFileSync('/clock/'+process.argv[1],process.argv[2])",
+    }
+    program, option = model.kind.interpreter
+    lab.engine.call(
+        "run", "--rm", "--user=0:0", "--label", lab.stack.run_label, "--volume", f"{volume}:/clock",
+        "--entrypoint", program, lab.images[name], option, write[program], file, code,
+    )  # fmt: skip
+    config = lab.engine.require_image_config(lab.images[name])
+    baked = dict(str(item).partition("=")[::2] for item in config.get("Env") or [])
+    key = "PYTHONPATH" if python else "NODE_OPTIONS"
+    own = baked.get(key, "")
+    value = f"/clock:{own}".rstrip(":") if python else f"{own} --require /clock/clock.cjs".strip()
+    routes = lab.routes(name)
+    with lab.ready(
+        name, "clock", "--volume", f"{volume}:/clock:ro", environment={key: value}
+    ) as running:
+        faults = []
+        # What was read before the jump must be old enough to be read anew.
+        for turn in (_JUMP, _RETURN):
+            running.evaluate(turn)
+            for _ in range(_CLOCK_LOOKS):
+                found = fairly(running, lambda: _answers(running, routes), _all_fine)
+                bad = {path: seen for path, seen in found.items() if not fine(seen[0])}
+                faults += [_told(bad)] if bad else []
+                time.sleep(0.5)
+        yield verdict(
+            "clock",
+            name,
+            not faults,
+            limit=f"{_DAY} s ahead for {_CLOCK_LOOKS} looks, then back",
+            measured="; ".join(faults[:3]) or "every answer as before",
+        )
+    lab.engine.call("volume", "rm", volume, check=False)

@@ -1,0 +1,71 @@
+"""The verdict of an earlier run, for whoever wants no second one while nothing has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from taskflow_containers.checks.build import Image
+from taskflow_containers.engine.client import Engine, substitutes
+from taskflow_containers.project import FILE_NAME
+from taskflow_containers.project.model import Project
+from taskflow_containers.report.result import Report, Result, Status
+from taskflow_containers.smoke.lab import Options
+
+_FILES = (FILE_NAME, "chart/values.yaml")
+_PAGE = "smoke.html"
+
+
+def digest(
+    root: Path, project: Project, engine: Engine, images: Iterable[Image], options: Options
+) -> str:
+    """SHA-256 of all that a verdict depends on, but for what else the machine is doing."""
+    found = hashlib.sha256()
+    for part in _parts(root, project, engine, images, options):
+        # Each with its length, so that no two lists of parts read the same.
+        found.update(b"%d:%s" % (len(part), part))
+    return found.hexdigest()
+
+
+def _parts(
+    root: Path, project: Project, engine: Engine, images: Iterable[Image], options: Options
+) -> Iterator[bytes]:
+    instead = substitutes()
+    names = []
+    for image in images:
+        container = project.containers[image.container]
+        yield f"{image.container} {image.id}".encode()
+        names.append(container.base)
+        for variable in container.environment.required:
+            if variable not in container.connects:
+                yield f"{variable}={os.environ.get(variable)}".encode()
+    names += [service.image for service in project.services.values()]
+    for name in names:
+        config = engine.image_config(instead.get(name, name)) or {}
+        yield f"{name} {config.get('Id')}".encode()
+    yield f"{engine.description} on {platform.platform()}".encode()
+    yield f"{sorted(options.only)} {options.full}".encode()
+    own = Path(__file__).parents[1]
+    for path in [*(root / name for name in _FILES), *sorted(own.rglob("*.py"))]:
+        yield path.read_bytes() if path.is_file() else b"-"
+
+
+def recall(report: Report, folder: Path) -> bool:
+    """Fill in what `folder` keeps of a run that passed on the very same; whether there was one."""
+    try:
+        kept = json.loads((folder / "smoke.json").read_text(encoding="utf-8"))
+        if kept["inputs"] != report.inputs or kept["verdict"] != "passed":
+            return False
+        results = [Result(**{**one, "status": Status(one["status"])}) for one in kept["results"]]
+        started, seconds = str(kept["started"]), float(kept["seconds"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    if not results or not (folder / _PAGE).is_file():
+        return False
+    report.add(results)
+    report.started, report.seconds, report.earlier = started, seconds, True
+    return True

@@ -1,0 +1,52 @@
+"""The commands for people as invoke tasks: a project's tasks.py adds them to its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import Any
+
+from invoke.tasks import Task, task
+
+from taskflow_containers.cli import ACTIONS, Command, carry_out
+
+Body = Callable[[argparse.Namespace], int]
+
+
+def tasks(root: Path) -> list[Task[Any]]:
+    """A task for each action on the project in `root`, for `invoke.Collection(*tasks(root))`."""
+    return [as_task(command, partial(carry_out, command, root)) for command in ACTIONS]
+
+
+def as_task(command: Command, body: Body) -> Task[Any]:
+    """The task that gives a command's options to `body`, and ends with the exit code it returns."""
+    given = {option.name.replace("-", "_"): option.default for option in command.options}
+
+    def run(_: object, **values: Any) -> None:
+        sys.exit(body(argparse.Namespace(command=command.name, **values)))
+
+    run.__name__ = command.task
+    run.__doc__ = f"{command.help[0].upper()}{command.help[1:]}."
+    # By the signature invoke tells which options there are, and what they take.
+    run.__signature__ = Signature(  # type: ignore[attr-defined]
+        [Parameter("_", Parameter.POSITIONAL_OR_KEYWORD)]
+        + [
+            Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=_default(value))
+            for name, value in given.items()
+        ]
+    )
+    made: Task[Any] = task(  # type: ignore[assignment]
+        run,
+        positional=[],
+        iterable=[name for name, value in given.items() if isinstance(value, tuple)],
+        help={option.name.replace("-", "_"): option.help for option in command.options},
+    )
+    return made
+
+
+def _default(value: object) -> object:
+    return None if isinstance(value, tuple) else value

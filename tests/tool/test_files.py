@@ -1,0 +1,135 @@
+"""Versions are edited as text: one value changes, all else stays byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from taskflow_containers.cluster import helm
+from taskflow_containers.machine.errors import InputError
+from taskflow_containers.release import changelog
+from taskflow_containers.release import files as versionfiles
+from taskflow_containers.release.versions import Commit, Version
+from tests.conftest import ROOT
+
+Setter = Callable[[str, Sequence[str], str], str]
+TOML, YAML, JSON = versionfiles.set_toml, versionfiles.set_yaml, versionfiles.set_json
+
+
+@pytest.mark.parametrize(
+    ("setter", "path", "before", "after"),
+    [
+        (TOML, "version", 'version = "1"  # c\n[x]\nversion = "1"\n',
+         'version = "9"  # c\n[x]\nversion = "1"\n'),
+        (TOML, "project.version", "[a]\nversion='1'\r\n[ project ]\r\nversion='1'\r\n",
+         "[a]\nversion='1'\r\n[ project ]\r\nversion='9'\r\n"),
+        (TOML, "version", '[[x]]\nversion = "1"\n', None),
+        (TOML, "version", "version = 1\n", None),
+        (TOML, "project.version", '[project]\ndynamic = ["version"]\n', None),
+        (TOML, "version", 'a = """\nversion = "1"\n"""\n', None),
+        (YAML, "version", "a: b\nversion: 1.2.3 # c\n", "a: b\nversion: 9 # c\n"),
+        (YAML, "version", "version: '1'\nx:\n  version: 1\n", 'version: "9"\nx:\n  version: 1\n'),
+        (YAML, "c.a.image.digest", 'c:\n  b:\n    image:\n      digest: ""\n  a:\n    image:\n      digest: "" # x\n',
+         'c:\n  b:\n    image:\n      digest: ""\n  a:\n    image:\n      digest: "9" # x\n'),
+        (YAML, "c.digest", "c:\n  digest:\n  tag: x\n", 'c:\n  digest: "9"\n  tag: x\n'),
+        (YAML, "c.digest", "c:\r\n  digest:\r\n", 'c:\r\n  digest: "9"\r\n'),
+        (YAML, "c.digest", "c: {digest: x}\n", None),
+        (YAML, "c.digest", "c:\n  # of x\n  x:\n    digest: 1\n", 'c:\n  digest: "9"\n  # of x\n  x:\n    digest: 1\n'),
+        (YAML, "c.a.digest", "c:\r\n    a:\r\n        x: 1\r\n    b: 2\r\n",
+         'c:\r\n    a:\r\n        digest: "9"\r\n        x: 1\r\n    b: 2\r\n'),
+        (YAML, "c.a.digest", "c:\n  b:\n    x: 1\n", None),
+        (JSON, "version", '{\n\t"version": "1",\n\t"ü": [\n\t\t1\n\t]\n}', '{\n\t"version": "9",\n\t"ü": [\n\t\t1\n\t]\n}'),
+        (JSON, "version", '{"version":"1"}', None),
+    ],
+)  # fmt: skip
+def test_one_value_changes(setter: Setter, path: str, before: str, after: str | None) -> None:
+    if after is None:
+        with pytest.raises(InputError):
+            setter(before, path.split("."), "9.0.0")
+    else:
+        assert setter(before, path.split("."), "9.0.0") == after.replace("9", "9.0.0")
+
+
+def test_yaml_that_would_read_as_a_number_is_refused() -> None:
+    with pytest.raises(InputError, match="set it by hand"):
+        YAML("version: 1.2.3\n", ["version"], "9")
+
+
+def test_the_templates_own_files_can_be_set(tmp_path: Path) -> None:
+    for name in ("backend/pyproject.toml", "frontend/package.json", "frontend/package-lock.json"):
+        target = tmp_path / name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes((ROOT / "template" / name).read_bytes())
+    files = versionfiles.find(tmp_path, ["backend", "frontend", "chart"])
+    assert files == [
+        "backend/pyproject.toml",
+        "frontend/package.json",
+        "frontend/package-lock.json",
+    ]
+    versionfiles.write(tmp_path, files, Version.parse("1.2.3"))
+    changed = 0
+    for name in files:
+        old = (ROOT / "template" / name).read_text("utf-8").splitlines()
+        new = (tmp_path / name).read_text("utf-8").splitlines()
+        lines = [(a, b) for a, b in zip(old, new, strict=True) if a != b]
+        assert all(b == a.replace("0.0.0", "1.2.3") for a, b in lines)
+        changed += len(lines)
+    assert changed == 4
+
+
+def test_the_chart_deploys_the_digests_written_into_its_values(project: Path) -> None:
+    values = project / "chart" / "values.yaml"
+    for name in ("backend", "frontend"):
+        path = ("containers", name, "image", "digest")
+        digest = "sha256:" + name[0] * 64
+        versionfiles.edit(values, lambda text, p=path, d=digest: YAML(text, p, d))  # type: ignore[misc]
+    objects = helm.render(helm.find(ROOT), project / "chart")
+    images = [
+        container["image"]
+        for item in objects
+        if item["kind"] == "Deployment"
+        for container in item["spec"]["template"]["spec"]["containers"]
+    ]
+    assert sorted(image.partition("@")[2] for image in images) == [
+        "sha256:" + letter * 64 for letter in "bf"
+    ]
+
+
+def test_an_error_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text('{"version":"1"}')
+    with pytest.raises(InputError, match=r"package\.json: this JSON is not laid out"):
+        versionfiles.write(tmp_path, ["package.json"], Version.parse("1.2.3"))
+
+
+COMMITS = [
+    Commit("a" * 40, "feat(api)!: rename it\n\nBREAKING CHANGE: `old` is `new`"),
+    Commit("b" * 40, "fix: one"),
+    Commit("c" * 40, "docs: not for users"),
+    Commit("d" * 40, "perf: quick"),
+    Commit("e" * 40, 'Revert "feat: x"'),
+]
+
+
+def test_notes_are_grouped_breaking_first() -> None:
+    text = changelog.notes(COMMITS, "https://git.example/x/")
+    titles = [line for line in text.splitlines() if line.startswith("#")]
+    assert titles == ["### Breaking", "### Added", "### Fixed", "### Faster", "### Reverted"]
+    assert "- **api:** `old` is `new` ([aaaaaaa](https://git.example/x/commit/aaaaaaa" in text
+    assert "not for users" not in text
+    assert changelog.notes([COMMITS[2]]) == "Nothing that users notice.\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "# Changelog\n\nWhat changed for those who use this; newest first.\n\n## 1.2.3 (D)\n\nB\n"),
+        ("# C\n\nintro\n", "# C\n\nintro\n\n## 1.2.3 (D)\n\nB\n"),
+        ("# C\n\n## 1.0.0\n\nx", "# C\n\n## 1.2.3 (D)\n\nB\n\n## 1.0.0\n\nx"),
+        ("# C\n\n## [Unreleased]\n\ny\n\n## [1.0.0]\n", "# C\n\n## [Unreleased]\n\ny\n\n## 1.2.3 (D)\n\nB\n\n## [1.0.0]\n"),
+        ("# C\r\n\r\n## 1\r\n", "# C\r\n\r\n## 1.2.3 (D)\r\n\r\nB\r\n\r\n## 1\r\n"),
+    ],
+)  # fmt: skip
+def test_a_release_goes_on_top(before: str, after: str) -> None:
+    assert changelog.with_release(before, Version.parse("1.2.3"), "D", "B\n") == after
