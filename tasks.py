@@ -24,8 +24,8 @@ try:
     from taskflow_containers.cli import COMMANDS, Command, carry_out
     from taskflow_containers.project import FILE_NAME
     from taskflow_containers.project.model import load
-    from taskflow_containers.release import command as releases
-    from taskflow_containers.release.plan import Product
+    from taskflow_containers.release import command
+    from taskflow_containers.release.state import Product
     from taskflow_containers.tasks import as_task
 except ModuleNotFoundError as missing:
     sys.exit(
@@ -67,9 +67,8 @@ def preview(_: Context, folder: str, data: list[str], force: bool = False) -> No
 def product() -> Product:
     """What a release of the template is: a tag that `copier update` finds, and no images."""
     project = tomllib.loads((HERE / "pyproject.toml").read_text("utf-8"))["project"]
-    return Product(
-        declared=project["version"], gate=[["bootstrap.py", s] for s in ("lint", "tests")]
-    )
+    gate = (("bootstrap.py", "lint"), ("bootstrap.py", "tests"))
+    return Product(declared=project["version"], gate=gate)
 
 
 @task
@@ -81,7 +80,7 @@ def clean(_: Context) -> None:
 
 def release(root: Path, options: argparse.Namespace) -> int:
     """Release the template as a project releases itself, but for images and chart."""
-    return releases.run(root, options, product)
+    return command.run(root, options, product)
 
 
 RELEASE = Command(

@@ -8,7 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from taskflow_containers.release.plan import Options, Product, look
+from taskflow_containers.release.plan import ReleaseOptions, look
+from taskflow_containers.release.state import Product
 
 COMMITS, TAGS, RUNS = 5000, 300, 5
 
@@ -45,7 +46,7 @@ def plan_seconds() -> float:
         seconds = []
         for _ in range(RUNS):
             started = time.monotonic()
-            plan, results = look(work, Product(declared="0.1.0", gate=()), Options())
+            plan, results = look(work, Product(declared="0.1.0", gate=()), ReleaseOptions())
             seconds.append(time.monotonic() - started)
             assert plan, [result for result in results if result.failed]
         return statistics.median(seconds)

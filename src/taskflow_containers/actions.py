@@ -120,7 +120,7 @@ def tag(root: Path, options: argparse.Namespace) -> int:
 def release(root: Path, options: argparse.Namespace) -> int:
     """`invoke release`."""
     from taskflow_containers.release import command
-    from taskflow_containers.release.plan import Product
+    from taskflow_containers.release.state import Product
 
     return command.run(root, options, lambda: Product.of(root, _project(root), GATE))
 

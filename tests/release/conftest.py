@@ -25,7 +25,7 @@ import pytest
 from provision.system import apt_install
 from taskflow_containers.cluster import helm
 from taskflow_containers.engine.client import Engine
-from taskflow_containers.release.registry import Repository
+from taskflow_containers.release.registry import ImageRepository
 from tests.conftest import ROOT, SERVICE, git
 
 # `htpasswd -nbB release correct-horse`
@@ -155,7 +155,7 @@ def registry(make_registry: Callable[..., Registry]) -> Registry:
     return make_registry()
 
 
-def identity(engine: Engine, there: Repository, reference: str) -> str:
+def identity(engine: Engine, there: ImageRepository, reference: str) -> str:
     """What the registry holds under a tag, as this engine's store calls that image."""
     store = engine.call("info", "--format", "{{json .}}").stdout
     if "io.containerd.snapshotter" in store:

@@ -6,6 +6,7 @@ images under their names.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -150,7 +151,7 @@ def test_an_image_for_another_platform_is_not_released(project: Project, engine:
         lacking("only docker builds for what DOCKER_DEFAULT_PLATFORM says")
     start = git(project.folder, "for-each-ref"), git(project.remote, "for-each-ref")
     project.killed("finish:prepare")
-    own = project.journal.data["plan"]["platform"]
+    own = project.journal.state.plan.platform
     other = {"linux/amd64": "linux/arm64"}.get(own, "linux/amd64")
     done = project.invoke("release", "--resume", "--yes", DOCKER_DEFAULT_PLATFORM=f"{other}/v8")
     assert done.returncode == 1, done.stderr
@@ -170,23 +171,36 @@ def test_an_image_for_another_platform_is_not_released(project: Project, engine:
 
 
 def test_a_journal_of_another_version(project: Project) -> None:
-    """Nobody goes on by it, and what it says was done is taken back."""
+    """It names the tool to go on with, and what it says was done is taken back."""
     start = git(project.folder, "for-each-ref")
     project.killed("finish:promote")
-    journal = project.journal
-    plan = journal.data["plan"]
+    path = project.journal.path
+    data = json.loads(path.read_text())
+    plan = data["plan"]
     plan["product"]["shine"] = plan["shine"] = plan.pop("platform")
-    journal.data["steps"]["polish"] = {"started": "2026-01-01T00:00:00+00:00"}
-    journal.write()
+    data["steps"]["polish"] = {"started": "2026-01-01T00:00:00+00:00"}
+    data |= {"format": 2, "tool": {"version": "9.1.0", "commit": "c0ffee", "source": "https://x/y"}}
+    path.write_text(json.dumps(data))
     done = project.invoke("release", "--resume", "--yes")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("release: another version of the tool began the release\n")
+    assert (
+        "begun by taskflow-containers 9.1.0 (commit c0ffee), whose journal has format 2"
+        in done.stderr
+    )
+    assert "'taskflow-containers @ git+https://x/y@c0ffee'" in done.stderr
     assert len(done.stderr.splitlines()) == 2
+    assert json.loads(path.read_text()) == data
     # Where no engine answers, the images' tags are left and named.
     project.client.rename(project.client.with_name("gone"))
     done = project.invoke("release", "--abort")
     assert done.returncode == 0, done.stderr
     assert git(project.folder, "for-each-ref") == start
     assert "perhaps what polish did" in done.stderr
+    assert "perhaps more: the journal's plan.product.shine, plan.shine mean nothing" in done.stderr
+    ended = json.loads(path.read_text())
+    assert ended["status"] == "aborted"
+    assert [ended[name] for name in ("format", "tool", "plan", "steps")] == [
+        data[name] for name in ("format", "tool", "plan", "steps")
+    ]
     for image in project.images:
         assert f"perhaps {image}, here: " in done.stderr

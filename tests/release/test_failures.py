@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from taskflow_containers.engine.client import Engine
-from taskflow_containers.release import registry as client
+from taskflow_containers.release.registry import ImageRepository
 from tests.conftest import ROOT, git
 from tests.release.conftest import Registry, Shop, login
 from tests.release.test_refusals import colleague, pushed_by_another
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.engine
 def rolled_back(shop: Shop, start: Shop, reason: str) -> None:
     """Refused on the way: all is as it was before the release, and the journal says why."""
     assert shop.here == start.here
-    assert shop.journal["state"] == "aborted"
+    assert shop.journal["status"] == "aborted"
     assert shop.journal["remains"] == []
     assert re.search(reason, shop.journal["why"]), shop.journal["why"]
     assert not list((shop.folder / ".git").glob("worktrees/*"))
@@ -173,7 +173,7 @@ def test_the_remote_is_away_and_comes_back(ready: Shop, engine: Engine) -> None:
     assert done.returncode == 4
     assert done.stderr.count("once more in") == 3
     assert "invoke release --resume goes on from there" in done.stderr
-    assert ready.journal["state"] == "running"
+    assert ready.journal["status"] == "running"
     away.rename(ready.remote)
     done = ready.invoke("--resume", "--yes")
     assert done.returncode == 0, done.stderr
@@ -193,7 +193,7 @@ def test_the_remote_dies_in_the_middle_of_a_push(when: str, ready: Shop, engine:
         assert done.returncode == 4, done.stderr
         assert done.stderr.count("once more in") == 3
         assert "v1.3.0" not in ready.there
-        assert ready.journal["state"] == "running"
+        assert ready.journal["status"] == "running"
         for lock in ready.remote.rglob("*.lock"):
             lock.unlink()
         done = ready.invoke("--resume", "--yes")
@@ -250,7 +250,7 @@ def test_the_registry_dies_after_the_first_of_two_images(ready: Shop, engine: En
     assert done.returncode == 4
     assert "upload-stock: " in done.stderr
     journal = ready.journal
-    assert journal["state"] == "running"
+    assert journal["status"] == "running"
     assert list(journal["steps"])[-1] == "upload-stock"
     assert "digest" in journal["images"]["orders"]
     assert "digest" not in journal["images"]["stock"]
@@ -268,8 +268,8 @@ def test_someone_takes_the_version_in_the_registry(
     ready: Shop, engine: Engine, tiny: Callable[[], str], tmp_path: Path
 ) -> None:
     start = ready.copy(tmp_path / "start")
-    there = client.Repository(f"{ready.registry.host}/acme/{ready.name}-stock")
-    theirs = client.push(engine, tiny(), there, "1.3.0")
+    there = ImageRepository(f"{ready.registry.host}/acme/{ready.name}-stock")
+    theirs = there.push(engine, tiny(), "1.3.0")
     done = ready.invoke("--resume", "--yes")
     assert done.returncode == 1
     assert f"{there.name}:1.3.0 is there already, as {theirs}" in done.stderr
@@ -288,8 +288,8 @@ def test_someone_takes_the_version_in_the_registry(
 def test_a_chart_of_that_version_is_there(
     ready: Shop, engine: Engine, tiny: Callable[[], str]
 ) -> None:
-    there = client.Repository(f"{ready.registry.host}/acme/charts/{ready.name}")
-    theirs = client.push(engine, tiny(), there, "1.3.0")
+    there = ImageRepository(f"{ready.registry.host}/acme/charts/{ready.name}")
+    theirs = there.push(engine, tiny(), "1.3.0")
     done = ready.invoke("--resume", "--yes")
     assert done.returncode == 1
     assert "with another content" in done.stderr
@@ -310,7 +310,7 @@ def test_tls_and_a_login(
     done = shop.invoke("--resume", "--yes", DOCKER_CONFIG=wrong)
     assert done.returncode == 1
     assert "login" in done.stderr
-    assert shop.journal["state"] == "running"
+    assert shop.journal["status"] == "running"
     assert (shop.there, shop.registry.tags) == (there, {})
     done = shop.invoke("--resume", "--yes")
     assert done.returncode == 0, done.stderr
@@ -335,7 +335,7 @@ def test_the_disk_is_full(step: str, ready: Shop, tmp_path: Path, engine: Engine
                             AT_POINT=f"cat /dev/zero > {filler} 2>/dev/null || true")  # fmt: skip
         assert done.returncode == 4, done.stderr
         assert "Traceback" not in done.stderr
-        assert there.journal["state"] == "running"
+        assert there.journal["status"] == "running"
         filler.unlink()
         again = there.copy(tmp_path / "again")
         done = there.invoke("--resume", "--yes")

@@ -24,7 +24,7 @@ def taken_back(shop: Shop, start: Shop, engine: Engine) -> None:
     start_head, *start_rest = start.here
     assert rest == start_rest
     assert head.splitlines()[1:] == start_head.splitlines()[1:]
-    assert shop.journal["state"] == "aborted"
+    assert shop.journal["status"] == "aborted"
     remains = "\n".join(shop.journal["remains"])
     assert ("v1.3.0 at origin" in remains) == (shop.there != start.there)
     for tag in shop.registry.tags:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from taskflow_containers.engine.client import Engine
-from taskflow_containers.release import registry as client
 from taskflow_containers.release.journal import lock
+from taskflow_containers.release.registry import ImageRepository
 from tests.conftest import git
 from tests.release.conftest import Registry, Shop, login
 
@@ -135,8 +135,8 @@ def test_refused_before_the_first_write(case: str, shop: Shop) -> None:
 def test_a_tag_that_the_registry_has_is_refused(
     repository: str, shop: Shop, engine: Engine, tiny: Callable[[], str]
 ) -> None:
-    there = client.Repository(f"{shop.registry.host}/{repository.format(shop.name)}")
-    client.push(engine, tiny(), there, "1.3.0")
+    there = ImageRepository(f"{shop.registry.host}/{repository.format(shop.name)}")
+    there.push(engine, tiny(), "1.3.0")
     before = shop.state
     done = shop.invoke("--yes")
     assert done.returncode == 1

@@ -18,7 +18,14 @@ from taskflow_containers.machine.errors import (
     Refused,
     TaskflowError,
 )
-from taskflow_containers.release import registry as client
+from taskflow_containers.release.registry import (
+    ACCEPTED,
+    DOCKER_HUB,
+    ImageRepository,
+    credentials,
+    retried,
+    send,
+)
 from tests.release.conftest import USER, Registry, identity, login
 
 pytestmark = pytest.mark.engine
@@ -32,26 +39,26 @@ Make = Callable[..., Registry]
         ("ghcr.io/acme/app-backend", "ghcr.io", "acme/app-backend"),
         ("localhost:5000/app", "localhost:5000", "app"),
         ("localhost/app", "localhost", "app"),
-        ("docker.io/acme/app", client.DOCKER_HUB, "acme/app"),
-        ("acme/app", client.DOCKER_HUB, "acme/app"),
-        ("app", client.DOCKER_HUB, "library/app"),
+        ("docker.io/acme/app", DOCKER_HUB, "acme/app"),
+        ("acme/app", DOCKER_HUB, "acme/app"),
+        ("app", DOCKER_HUB, "library/app"),
     ],
 )
 def test_where_a_repository_is(name: str, host: str, path: str) -> None:
-    found = client.Repository(name)
+    found = ImageRepository(name)
     assert (found.host, found.path) == (host, path)
 
 
 def test_push_copy_and_look(registry: Registry, engine: Engine, tiny: Tiny) -> None:
-    there = client.Repository(f"{registry.host}/acme/app")
+    there = ImageRepository(f"{registry.host}/acme/app")
     assert there.digest("1.0.0") == ""
     there.may_push()
     assert registry.uploads == []
     image = tiny()
-    digest = client.push(engine, image, there, "sha-1")
+    digest = there.push(engine, image, "sha-1")
     assert identity(engine, there, digest) == image
-    client.publish(there, digest, "1.0.0", fixed=True)
-    client.publish(there, digest, "latest", fixed=False)
+    there.publish(digest, "1.0.0", fixed=True)
+    there.publish(digest, "latest", fixed=False)
     assert registry.tags == dict.fromkeys(
         ("acme/app:1.0.0", "acme/app:latest", "acme/app:sha-1"), digest
     )
@@ -65,9 +72,9 @@ def test_push_copy_and_look(registry: Registry, engine: Engine, tiny: Tiny) -> N
 def test_a_tag_leads_to_the_image_pushed_and_to_no_other(
     registry: Registry, engine: Engine, tiny: Tiny
 ) -> None:
-    there = client.Repository(f"{registry.host}/acme/app")
+    there = ImageRepository(f"{registry.host}/acme/app")
     image, other = tiny(), tiny()
-    digests = [client.push(engine, one, there, "sha-1") for one in (image, other)]
+    digests = [there.push(engine, one, "sha-1") for one in (image, other)]
     assert there.require(other, "sha-1") == digests[1]
     with pytest.raises(Refused, match=f"{image} was pushed, {digests[1]} is there"):
         there.require(image, "sha-1")
@@ -78,8 +85,8 @@ def test_a_tag_leads_to_the_image_pushed_and_to_no_other(
         """An index of those two images, made as other tools make it."""
         parts = []
         for digest, platform in zip(digests, platforms, strict=True):
-            answer = client.send("GET", f"http://{registry.host}/v2/acme/app/manifests/{digest}",
-                                 headers={"Accept": client._MANIFESTS})  # fmt: skip
+            answer = send("GET", f"http://{registry.host}/v2/acme/app/manifests/{digest}",
+                                 headers={"Accept": ACCEPTED})  # fmt: skip
             os, architecture = platform.split("/")
             parts.append({
                 "mediaType": answer.headers["content-type"], "digest": digest,
@@ -88,7 +95,7 @@ def test_a_tag_leads_to_the_image_pushed_and_to_no_other(
         kind = "application/vnd.oci.image.index.v1+json"
         body = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": parts}).encode()
         url = f"http://{registry.host}/v2/acme/app/manifests/{tag}"
-        assert client.send("PUT", url, body, {"Content-Type": kind}).status == 201
+        assert send("PUT", url, body, {"Content-Type": kind}).status == 201
         return there.digest(tag)
 
     # An engine knows the image by the index itself, by what is in it, or by its config.
@@ -123,7 +130,7 @@ def test_half_an_answer_and_a_proxys_page_are_trouble(answer: bytes, said: str) 
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        there = client.Repository(f"127.0.0.1:{server.server_port}/acme/app")
+        there = ImageRepository(f"127.0.0.1:{server.server_port}/acme/app")
         there._base = f"http://{there.host}"
         with pytest.raises(EnvironmentTrouble) as caught:
             there.manifest("1.0.0")
@@ -149,7 +156,7 @@ def test_a_token_that_is_not_to_be_had_now_is_trouble(
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        there = client.Repository(f"127.0.0.1:{server.server_port}/acme/app")
+        there = ImageRepository(f"127.0.0.1:{server.server_port}/acme/app")
         there._base = f"http://{there.host}"
         with pytest.raises(EnvironmentTrouble, match="503 in place of a token"):
             there.digest("1.0.0")
@@ -163,20 +170,20 @@ def test_logins_that_cannot_be_read_are_named(
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(InputError, match=re.escape(str(tmp_path / "config.json"))):
-        client.credentials("ghcr.io")
+        credentials("ghcr.io")
 
 
 def test_a_released_tag_does_not_move_and_latest_does(
     registry: Registry, engine: Engine, tiny: Tiny
 ) -> None:
-    there = client.Repository(f"{registry.host}/acme/app")
-    one, two = (client.push(engine, tiny(), there, tag) for tag in ("sha-1", "sha-2"))
+    there = ImageRepository(f"{registry.host}/acme/app")
+    one, two = (there.push(engine, tiny(), tag) for tag in ("sha-1", "sha-2"))
     for tag, fixed in (("1.0.0", True), ("latest", False)):
-        client.publish(there, one, tag, fixed=fixed)
-        client.publish(there, one, tag, fixed=fixed)
+        there.publish(one, tag, fixed=fixed)
+        there.publish(one, tag, fixed=fixed)
     with pytest.raises(Refused, match=f"{one} and not as {two}"):
-        client.publish(there, two, "1.0.0", fixed=True)
-    client.publish(there, two, "latest", fixed=False)
+        there.publish(two, "1.0.0", fixed=True)
+    there.publish(two, "latest", fixed=False)
     assert registry.tags["acme/app:1.0.0"] == one
     assert registry.tags["acme/app:latest"] == two
 
@@ -186,13 +193,13 @@ def test_no_proxy_leads_to_this_machine(
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setattr("urllib.request._opener", None)  # it keeps the proxies of its first request
-    assert client.send("GET", f"http://{registry.host}/v2/").status == 200
+    assert send("GET", f"http://{registry.host}/v2/").status == 200
     with pytest.raises(EnvironmentTrouble, match="refused"):
-        client.send("GET", "http://registry.example/v2/")
+        send("GET", "http://registry.example/v2/")
 
 
 def test_unreachable_is_not_absent(registry: Registry) -> None:
-    there = client.Repository(f"{registry.host}/acme/app")
+    there = ImageRepository(f"{registry.host}/acme/app")
     registry.stop()
     with pytest.raises(EnvironmentTrouble, match="cannot be reached"):
         there.digest("1.0.0")
@@ -202,26 +209,26 @@ def test_auth_over_tls(
     make_registry: Make, engine: Engine, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = make_registry(auth=True, tls=True)
-    there = client.Repository(f"{registry.host}/acme/app")
+    there = ImageRepository(f"{registry.host}/acme/app")
     with pytest.raises(TaskflowError, match="CERTIFICATE"):
         there.digest("1")
     monkeypatch.setenv("SSL_CERT_FILE", str(registry.certificate))
     (tmp_path / "config.json").write_text("{}")  # Podman wants the file to be there
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     for action in (lambda: there.digest("1"), there.may_push,
-                   lambda: client.push(engine, tiny(), there, "1")):  # fmt: skip
+                   lambda: there.push(engine, tiny(), "1")):  # fmt: skip
         with pytest.raises(Refused) as caught:
             action()
         assert "login" in caught.value.hint
     monkeypatch.setenv("DOCKER_CONFIG", login(registry, tmp_path / "wrong", password="guess"))
     with pytest.raises(Refused):
-        client.Repository(there.name).may_push()
+        ImageRepository(there.name).may_push()
     monkeypatch.setenv("DOCKER_CONFIG", login(registry, tmp_path / "right"))
-    there = client.Repository(there.name)
+    there = ImageRepository(there.name)
     there.may_push()
     assert registry.uploads == []
     assert registry.tags == {}
-    digest = client.push(engine, tiny(), there, "1")
+    digest = there.push(engine, tiny(), "1")
     assert registry.tags == {"acme/app:1": digest}
 
 
@@ -234,12 +241,12 @@ def test_a_credential_helper_is_asked(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "config.json").write_text('{"credHelpers": {"ghcr.io": "box"}}')
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert client.credentials("ghcr.io") == ("u", "ghcr.io")
-    assert client.credentials("quay.io") is None
+    assert credentials("ghcr.io") == ("u", "ghcr.io")
+    assert credentials("quay.io") is None
 
 
 def test_patience_meets_trouble_and_not_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "BACKOFF", (0.0, 0.0))
+    monkeypatch.setattr("taskflow_containers.release.registry.BACKOFF", (0.0, 0.0))
     said: list[str] = []
     calls = 0
 
@@ -250,7 +257,7 @@ def test_patience_meets_trouble_and_not_refusal(monkeypatch: pytest.MonkeyPatch)
             raise EnvironmentTrouble(f"https://{USER}:hunter2@host hung up")
         return calls
 
-    assert client.retried(third, said.append) == 3
+    assert retried(third, said.append) == 3
     assert "hunter2" not in str(said)
 
     def refused() -> int:
@@ -259,5 +266,5 @@ def test_patience_meets_trouble_and_not_refusal(monkeypatch: pytest.MonkeyPatch)
         raise Refused("no")
 
     with pytest.raises(Refused):
-        client.retried(refused, said.append)
+        retried(refused, said.append)
     assert calls == 4

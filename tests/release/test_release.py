@@ -12,7 +12,7 @@ import yaml
 
 from taskflow_containers.contract.container import LABEL_PREFIX
 from taskflow_containers.engine.client import Engine
-from taskflow_containers.release import registry as client
+from taskflow_containers.release.registry import ImageRepository
 from tests.conftest import git
 from tests.release.conftest import Shop, identity
 
@@ -26,7 +26,7 @@ FILES = ["CHANGELOG.md", "chart/Chart.yaml", "orders/pyproject.toml", "stock/pac
 def whole(shop: Shop, engine: Engine, version: str = "1.3.0") -> None:
     """All that a finished release must have brought about, and nothing besides."""
     journal = shop.journal
-    assert journal["state"] == "done"
+    assert journal["status"] == "done"
     assert tuple(journal["steps"]) == STEPS
     assert all("done" in step for step in journal["steps"].values())
     commit = shop.git("rev-parse", "HEAD")
@@ -42,7 +42,7 @@ def whole(shop: Shop, engine: Engine, version: str = "1.3.0") -> None:
     expected = {}
     for name in ("orders", "stock"):
         image = journal["images"][name]
-        repository = client.Repository(f"{shop.registry.host}/acme/{shop.name}-{name}")
+        repository = ImageRepository(f"{shop.registry.host}/acme/{shop.name}-{name}")
         # What is released is what was tested, and it says so itself.
         assert identity(engine, repository, version) == image["id"]
         labels = (engine.image_config(image["id"]) or {})["Labels"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import copier
@@ -13,7 +12,7 @@ import pytest
 from packaging.version import Version
 
 from taskflow_containers.cli import parser
-from taskflow_containers.release import command as release
+from taskflow_containers.release import command
 from tests.conftest import git
 from tests.template.test_facades import load
 
@@ -53,8 +52,9 @@ def test_a_release_is_what_copier_updates_to(
     for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "x"]):
         git(project, *words)
     # Its tests are what runs here; the gate of this one is its lint.
-    product = replace(load(clone / "tasks.py").product(), gate=[["bootstrap.py", "lint"]])
-    code = release.run(clone, parser(["release"]).parse_args(["release", "--yes"]), lambda: product)
+    lint = {"gate": (("bootstrap.py", "lint"),)}
+    product = load(clone / "tasks.py").product().model_copy(update=lint)
+    code = command.run(clone, parser(["release"]).parse_args(["release", "--yes"]), lambda: product)
     assert code == 0
     assert capsys.readouterr().out.splitlines()[-1] == "v0.2.0"
     assert Version("v0.2.0") > Version("v0.1.0")

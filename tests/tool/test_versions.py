@@ -74,6 +74,8 @@ def test_a_version_reads_back(text: str) -> None:
         "1.2.3-01",
         "1.2.3+meta",
         "1.2.3 ",
+        "1.2.3\n",
+        "1.2.3-٣",
         "١.2.3",
         "1.2.3-a-",
         f"1.2.3-{'a' * 58}",
@@ -95,6 +97,7 @@ def test_what_is_no_version_is_refused(text: str) -> None:
         ("1.3.0-rc.1", "1.3.0", "1.3.0", "2.0.0"),
         ("2.0.0-rc.1", "2.0.0", "2.0.0", "2.0.0"),
         ("0.1.0-rc.1", "0.1.0", "0.1.0", "1.0.0"),
+        ("0.0.0-rc.1", "0.0.0", "0.0.0", "1.0.0"),
     ],
 )
 def test_bumps(version: str, patch: str, minor: str, major: str) -> None:
@@ -187,7 +190,7 @@ def test_moving_tags(version: str, released: str, expected: str) -> None:
 
 def test_a_tag_that_no_registry_takes_is_refused() -> None:
     with pytest.raises(InputError, match="legal image tag"):
-        image_tags(Version(1, 0, 0, ("x" * 130,)), [])
+        image_tags(Version(1, 0, 0, "x" * 130), [])
 
 
 @pytest.mark.parametrize(("pre", "known"), [("rc.1", True), ("alpha", True), ("dev.3", True),

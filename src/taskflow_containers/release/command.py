@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -25,14 +24,17 @@ from taskflow_containers.machine.process import masked
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.release import forge
 from taskflow_containers.release.git import Repository
-from taskflow_containers.release.journal import ABORTED, DONE, Journal, lock
-from taskflow_containers.release.plan import Options, Plan, Product, look
-from taskflow_containers.release.step import Release, Step
+from taskflow_containers.release.journal import Journal, lock
+from taskflow_containers.release.plan import ReleaseOptions, look
+from taskflow_containers.release.state import ABORTED, DONE, Product
+from taskflow_containers.release.step import OpenRelease, Step
 from taskflow_containers.release.steps.git import Branch, Gate, Prepare, Push, Tag
 from taskflow_containers.release.steps.images import Package, Promote, Publish, PushChart, Upload
 from taskflow_containers.release.steps.papers import Announce, Attest
 from taskflow_containers.report import REPORTS, reporting
 from taskflow_containers.report.result import Report
+
+GO_ON = "invoke release --resume goes on from there, --abort takes it back"
 
 
 def say(line: str) -> None:
@@ -40,7 +42,7 @@ def say(line: str) -> None:
     print(masked(line), file=sys.stderr, flush=True)
 
 
-def steps(release: Release) -> list[Step]:
+def steps(release: OpenRelease) -> list[Step]:
     """All of them, in order: first what can be taken back, then what others see."""
     plan = release.plan
     found: list[Step] = [Prepare(release), Gate(release), Branch(release), Tag(release)]
@@ -66,104 +68,110 @@ def run(root: Path, given: argparse.Namespace, product: Callable[[], Product]) -
     Raises:
         TaskflowError: it was stopped; the message says what is left and what to type.
     """
-    options = Options(
+    options = ReleaseOptions(
         given.bump, given.version, given.push, given.remote, given.branch,
         getattr(given, "engine", ""),
     )  # fmt: skip
-    if given.abort or given.resume:
-        return _settle(root, options, given)
-    return _release(root, product(), options, dry_run=given.dry_run, yes=given.yes)
-
-
-def _settle(root: Path, options: Options, given: argparse.Namespace) -> int:
-    """Bring an unfinished release to an end, --abort or --resume; both obey the plan it began with."""
+    if not (given.abort or given.resume):
+        with _alone(root):
+            return _begin(root, product(), options, given)
     word = "abort" if given.abort else "resume"
     both = given.abort and given.resume
-    asked = [name for name, said in (("dry-run", given.dry_run), ("resume", both)) if said]
-    changed = replace(options, push=True) != Options()
-    if asked or changed:
-        beside = " and ".join(f"--{name}" for name in asked) or "other options"
+    beside = [name for name, said in (("--dry-run", given.dry_run), ("--resume", both)) if said]
+    if options not in {ReleaseOptions(), ReleaseOptions(push=False)}:
+        beside.append("other options")
+    if beside:
         raise InputError(
-            f"--{word} and {beside} exclude each other",
+            f"--{word} and {' and '.join(beside)} exclude each other",
             f"an unfinished release keeps its plan: invoke release --{word}",
         )
     with _alone(root):
-        made = _unfinished(root, whole=not given.abort)
-        return _abort(made, "--abort") if given.abort else _resume(made, options.push, given.yes)
+        journal = Journal.unfinished(root / REPORTS)
+        if journal is None:
+            raise InputError("there is no unfinished release", "invoke release --dry-run plans one")
+        if not given.abort:
+            journal.require_known()
+        release = OpenRelease(root, journal, say)
+        return _abort(release, "--abort") if given.abort else _resume(release, given)
 
 
-def _release(root: Path, product: Product, options: Options, *, dry_run: bool, yes: bool) -> int:
-    with _alone(root):
-        if unfinished := Journal.unfinished(root / REPORTS):
-            raise InputError(
-                f"the {unfinished.path.stem.replace('-', ' ', 1)} is unfinished",
-                "invoke release --resume goes on with it, --abort takes it back",
-            )
-        plan, results = look(root, product, options)
-        if plan is None:
-            report = Report("release", results=list(results))
-            report.close()
-            reporting.show(report, Console(stderr=True, width=reporting.width()))
-            return report.exit_code
-        path = root / REPORTS / f"release-{plan.version}.json"
-        journal = Journal(path, {"state": "planned", "plan": asdict(plan), "steps": {}})
-        made = Release(root, plan, journal, say)
-        _show(plan, steps(made))
-        if dry_run:
-            return ExitCode.OK
-        _consent(plan, yes)
-        made.journal = Journal.begin(path, asdict(plan))
-        return _run(made)
+def _begin(root: Path, product: Product, options: ReleaseOptions, given: argparse.Namespace) -> int:
+    if unfinished := Journal.unfinished(root / REPORTS):
+        raise InputError(
+            f"the release {unfinished.state.plan.version} is unfinished",
+            "invoke release --resume goes on with it, --abort takes it back",
+        )
+    plan, results = look(root, product, options)
+    if plan is None:
+        report = Report("release", results=list(results))
+        report.close()
+        reporting.show(report, Console(stderr=True, width=reporting.width()))
+        return report.exit_code
+    release = OpenRelease(
+        root, Journal.of(root / REPORTS / f"release-{plan.version}.json", plan), say
+    )
+    if given.dry_run:
+        _show(release)
+        return ExitCode.OK
+    return _agreed(release, given)
 
 
-def _resume(made: Release, push: bool, yes: bool) -> int:
+def _resume(release: OpenRelease, given: argparse.Namespace) -> int:
     """Go on with the first undone step, once the done ones are found to hold still."""
-    if push and all(made.journal.finished(step.id) for step in steps(made)):
-        # All that --no-push asked for is done: what goes on is the rest.
-        made.plan = replace(made.plan, push=True)
-        made.journal.note(plan=asdict(made.plan))
-    made.remove_checkout()
-    for step in steps(made):
-        if made.journal.finished(step.id) and (why := step.broken()):
+    finished = release.journal.finished
+    if given.push and all(finished(step.id) for step in steps(release)):
+        release.plan.push = True  # all that --no-push asked for is done: what goes on is the rest
+    release.remove_checkout()
+    for step in steps(release):
+        if finished(step.id) and (why := step.broken()):
             raise InputError(f"{step.id} no longer holds: {why}", "invoke release --abort")
-    _show(made.plan, steps(made), made.journal)
-    _consent(made.plan, yes)
-    return _run(made)
+    return _agreed(release, given)
 
 
-def _abort(made: Release, why: str) -> int:
+def _agreed(release: OpenRelease, given: argparse.Namespace) -> int:
+    """Show the plan, and carry it out once somebody agrees to it."""
+    _show(release)
+    if not given.yes:
+        if not sys.stdin.isatty():
+            raise InputError("nobody is here to agree to this plan", "add --yes")
+        print(f"release {release.version}? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            raise InputError("not agreed; nothing was done", "run it again when you are ready")
+    release.journal.write()
+    return _run(release)
+
+
+def _abort(release: OpenRelease, why: str) -> int:
     """Take back what this release wrote here; say what remains elsewhere."""
-    made.remove_checkout()
-    known = steps(made)
+    release.remove_checkout()
+    state, journal, known = release.state, release.journal, steps(release)
     # Another version's, or what this environment has no token for.
+    ids = {step.id for step in known}
     remains = [
         f"perhaps what {step} did: that cannot be looked at from here"
-        for step in made.journal.data["steps"].keys() - {step.id for step in known}
+        for step in state.steps
+        if step not in ids
     ]
+    if journal.unread:
+        fields = ", ".join(journal.unread)
+        remains.append(f"perhaps more: the journal's {fields} mean nothing to this version")
     for step in reversed(known):
-        if made.journal.started(step.id):
+        if journal.started(step.id):
             remains += step.undo()
-    shutil.rmtree(made.folder, ignore_errors=True)
-    made.journal.state(ABORTED, why=masked(why), remains=remains)
-    say(f"release {made.plan.version}: taken back here" + ("; what remains:" if remains else ""))
+    shutil.rmtree(release.folder, ignore_errors=True)
+    state.why, state.remains = masked(why), remains
+    journal.end(ABORTED)
+    say(f"release {release.version}: taken back here" + ("; what remains:" if remains else ""))
     for line in remains:
         say(f"  {line}")
     return ExitCode.OK
 
 
-def _unfinished(root: Path, *, whole: bool) -> Release:
-    journal = Journal.unfinished(root / REPORTS)
-    if journal is None:
-        raise InputError("there is no unfinished release", "invoke release --dry-run plans one")
-    return Release(root, Plan.of(journal.data["plan"], whole=whole), journal, say)
-
-
-def _run(made: Release) -> int:
-    journal = made.journal
+def _run(release: OpenRelease) -> int:
+    journal, plan = release.journal, release.plan
     public = False
-    go_on = "invoke release --resume goes on from there, --abort takes it back"
     try:
-        for step in steps(made):
+        for step in steps(release):
             if not journal.finished(step.id):
                 say(f"{step.id}: {step.describe()[0]}")
                 journal.start(step.id)
@@ -173,53 +181,43 @@ def _run(made: Release) -> int:
     except (EnvironmentTrouble, NoEngineError, OSError) as error:
         # The machine's or the network's fault: what was done is worth keeping.
         what = getattr(error, "message", f"{getattr(error, 'strerror', error)}")
-        hint = f"{hint}; {go_on}" if (hint := getattr(error, "hint", "")) else go_on
+        hint = f"{hint}; {GO_ON}" if (hint := getattr(error, "hint", "")) else GO_ON
         raise EnvironmentTrouble(f"{step.id}: {masked(what)}", masked(hint)) from None
     except TaskflowError as error:
         if public:
-            error.hint = f"{error.hint}; {go_on}"
+            error.hint = f"{error.hint}; {GO_ON}"
         else:
-            _abort(made, error.message)
+            _abort(release, error.message)
         raise
     except KeyboardInterrupt:
-        say(f"interrupted; {go_on}")
+        say(f"interrupted; {GO_ON}")
         raise
-    if not made.plan.push:
+    if not plan.push:
         say("not pushed; `invoke release --resume --push` does the rest, `--abort` takes it back")
         return ExitCode.OK
-    journal.state(DONE)
-    print(made.plan.tag)
-    for image in made.images.values():
-        digest = f"@{image['digest']}" if "digest" in image else ""
-        print(f"{image['repository']}:{made.plan.version}{digest}")
-    if made.images and not made.plan.product.registry:
+    journal.end(DONE)
+    print(plan.tag)
+    for image in release.state.images.values():
+        print(f"{image.repository}:{plan.version}" + f"@{image.digest}" * bool(image.digest))
+    if release.state.images and not plan.product.registry:
         say(f"the images are on this machine alone: {FILE_NAME} names no registry to push to")
     return ExitCode.OK
 
 
-def _show(plan: Plan, actions: Sequence[Step], journal: Journal | None = None) -> None:
+def _show(release: OpenRelease) -> None:
+    plan = release.plan
     title = f"release {plan.version} after {plan.previous or 'none'}"
     title += f" for {plan.platform}" if plan.platform else ""
     table = Table(title=title, box=None)
     for heading in ("", "step", "what", "why"):
         table.add_column(heading, overflow="fold")
-    for step in actions:
-        mark = "✓" if journal and journal.finished(step.id) else "·"
+    for step in steps(release):
+        mark = "✓" if release.journal.finished(step.id) else "·"
         table.add_row(mark, step.id, *(escape(masked(text)) for text in step.describe()))
     console = Console(width=reporting.width())
     console.print(table)
     for line in plan.notes:
         console.print(escape(line), highlight=False, soft_wrap=True)
-
-
-def _consent(plan: Plan, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise InputError("nobody is here to agree to this plan", "add --yes")
-    print(f"release {plan.version}? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise InputError("not agreed; nothing was done", "run it again when you are ready")
 
 
 def _alone(root: Path) -> AbstractContextManager[None]:

@@ -1,19 +1,30 @@
-"""The journal of a release: what was planned, what was done and when, on disk before it counts."""
+"""The journal of a release: its state on disk, before and after every step."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import ValidationError
 
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
 from taskflow_containers.machine.locks import exclusive
-
-RUNNING, DONE, ABORTED = "running", "done", "aborted"
+from taskflow_containers.release.state import (
+    ABORTED,
+    DONE,
+    FORMAT,
+    RUNNING,
+    ReleasePlan,
+    State,
+    StepTimes,
+    Tool,
+    salvaged,
+)
 
 
 def now() -> str:
@@ -22,41 +33,67 @@ def now() -> str:
 
 
 class Journal:
-    """A JSON file that is replaced whole at every change, so that a kill leaves the last state."""
+    """A JSON file that is replaced whole at every change, so that a kill leaves the last state.
 
-    def __init__(self, path: Path, data: dict[str, Any]) -> None:
-        self.path = path
-        self.data = data
+    One that this tool does not read keeps its content as `foreign`; `state` is then what it takes
+    to take the release back, and `unread` names what is missing there.
+    """
+
+    def __init__(
+        self, path: Path, state: State, unread: Sequence[str] = (),
+        foreign: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.path, self.state = path, state
+        self.unread, self.foreign = unread, foreign or {}
 
     @classmethod
-    def begin(cls, path: Path, plan: dict[str, Any]) -> Journal:
-        """A new journal, written."""
-        journal = cls(path, {"state": RUNNING, "started": now(), "plan": plan, "steps": {}})
-        journal.write()
-        return journal
+    def of(cls, path: Path, plan: ReleasePlan) -> Journal:
+        """A new one, not written yet."""
+        return cls(path, State(format=FORMAT, tool=Tool.running(), status=RUNNING, started=now(),
+                               plan=plan, steps={}))  # fmt: skip
 
     @classmethod
     def unfinished(cls, folder: Path) -> Journal | None:
-        """The journal of a release that was neither finished nor aborted."""
+        """The journal of a release that was neither finished nor aborted, whoever wrote it."""
         for path in sorted(folder.glob("release-*.json")):
             try:
                 data = json.loads(path.read_text("utf-8"))
             except (OSError, ValueError) as error:
                 raise InputError(f"{path} cannot be read: {error}", "mend or remove it") from None
-            if not isinstance(data, dict) or data.get("state") != RUNNING:
+            if not isinstance(data, dict) or data.get("status") in {DONE, ABORTED}:
                 continue
-            if not isinstance(data.get("plan"), dict) or not isinstance(data.get("steps"), dict):
-                raise InputError(f"{path} lacks its plan or its steps", "mend or remove it")
-            return cls(path, data)
+            try:
+                return cls(path, State.model_validate(data))
+            except ValidationError:
+                return cls(path, *salvaged(data), data)
         return None
+
+    def require_known(self) -> None:
+        """Raises InputError where another version of the tool wrote it; says which one, and how to run it."""
+        if not self.foreign:
+            return
+        tool, this = self.state.tool, Tool.running()
+        kept = self.foreign.get("format")
+        what = f"format {kept}" if kept != FORMAT else f"a form of its own ({self.unread[0]})"
+        way = "install the tool of that day: git log --patch tools/taskflow.txt"
+        if tool.requirement:
+            way = f"pip install --no-deps --no-build-isolation '{tool.requirement}'"
+        raise InputError(
+            f"the release was begun by {tool}, whose journal has {what}; this is {this}",
+            f"go on with that one beside invoke ({way}), or take it back: invoke release --abort",
+        )
 
     def write(self) -> None:
         """Put it on disk; raises EnvironmentTrouble when that fails."""
+        data = self.state.model_dump(mode="json", exclude_defaults=True)
+        if self.foreign:  # as it was, but for how it ended
+            ended = ("status", "ended", "why", "remains")
+            data = self.foreign | {name: data[name] for name in ended if name in data}
         draft = self.path.with_name(f".{self.path.name}.draft")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with draft.open("w", encoding="utf-8") as stream:
-                stream.write(json.dumps(self.data, indent=2) + "\n")
+                stream.write(json.dumps(data, indent=2) + "\n")
                 stream.flush()
                 os.fsync(stream.fileno())
             draft.replace(self.path)
@@ -67,33 +104,28 @@ class Journal:
                 "nothing is lost: mend that, then `invoke release --resume` or `--abort`",
             ) from None
 
-    def state(self, state: str, **facts: Any) -> None:
-        """Say how the whole stands."""
-        self.data |= {"state": state, "ended": now(), **facts}
+    def end(self, status: Literal["done", "aborted"]) -> None:
+        """Note that the release is over, and how."""
+        self.state.status, self.state.ended = status, now()
         self.write()
 
     def start(self, step: str) -> None:
         """Note a step before its first effect."""
-        self.data["steps"].setdefault(step, {})["started"] = now()
+        self.state.steps[step] = StepTimes(started=now())
         self.write()
 
     def finish(self, step: str) -> None:
-        """Note that a step's effect is complete."""
-        self.data["steps"][step]["done"] = now()
+        """Note that a step's effect is complete, and with it what the step left in the state."""
+        self.state.steps[step].done = now()
         self.write()
 
     def started(self, step: str) -> bool:
         """Whether it may have had effects."""
-        return step in self.data["steps"]
+        return step in self.state.steps
 
     def finished(self, step: str) -> bool:
         """Whether its effect is complete."""
-        return "done" in self.data["steps"].get(step, {})
-
-    def note(self, **facts: Any) -> None:
-        """Keep facts that later steps need: commit, image IDs, digests, hashes."""
-        self.data |= facts
-        self.write()
+        return self.started(step) and bool(self.state.steps[step].done)
 
 
 @contextmanager

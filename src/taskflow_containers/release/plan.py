@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from taskflow_containers.checks import build
 from taskflow_containers.cluster import helm
-from taskflow_containers.cluster.helm import CHART
+from taskflow_containers.engine import client
 from taskflow_containers.engine.client import Engine, substitutes
-from taskflow_containers.engine.client import find as find_engine
 from taskflow_containers.machine.errors import (
     EnvironmentTrouble,
     InputError,
@@ -22,10 +21,10 @@ from taskflow_containers.machine.errors import (
 )
 from taskflow_containers.machine.process import masked
 from taskflow_containers.project import FILE_NAME
-from taskflow_containers.project.model import Project
-from taskflow_containers.release import files as versionfiles
-from taskflow_containers.release import registry
+from taskflow_containers.release import versionfiles
 from taskflow_containers.release.git import UNSHALLOW, Remote, Repository, checkout_hint
+from taskflow_containers.release.registry import ImageRepository
+from taskflow_containers.release.state import Product, ReleasePlan
 from taskflow_containers.release.versions import Bump, Version, demanded, image_tags
 from taskflow_containers.report.result import Result, judge, skip
 
@@ -35,47 +34,7 @@ _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
-    """What is released: its version as the files state it, its images and its chart.
-
-    `images` maps containers to repositories, `chart` is the chart's; `gate` is what must pass,
-    each command run in a checkout of the very commit that is tagged.
-    """
-
-    declared: str
-    gate: Sequence[Sequence[str]]
-    source: str = ""
-    folders: Sequence[str] = ()
-    images: dict[str, str] = field(default_factory=dict)
-    registry: str = ""
-    chart: str = ""
-    platforms: Sequence[str] = ()
-    bases: Sequence[str] = ()
-
-    @classmethod
-    def of(cls, root: Path, project: Project, gate: Sequence[Sequence[str]]) -> Product:
-        """The product a taskflow.toml describes; without a registry nothing of it is pushed."""
-        has_chart = (root / CHART / "Chart.yaml").is_file()
-        return cls(
-            declared=project.version,
-            gate=gate,
-            source=project.source,
-            folders=(*(project.context(name) for name in project.containers), CHART),
-            images={name: project.image(name) for name in project.containers},
-            registry=project.registry,
-            chart=f"{project.registry}/charts/{project.name}" if has_chart else "",
-            platforms=project.build.platforms,
-            bases=sorted({one.base for one in project.containers.values()}),
-        )
-
-    @property
-    def pushed(self) -> list[str]:
-        """The repositories that a release pushes to."""
-        return [*self.images.values(), *filter(None, [self.chart])] if self.registry else []
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
+class ReleaseOptions:
     """What the person asked for."""
 
     bump: str = AUTO
@@ -84,68 +43,6 @@ class Options:
     remote: str = "origin"
     branch: str = ""
     engine: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything a release needs to know; kept in the journal, so that a resumed one obeys it too.
-
-    `engine` is the client's path; `platform` is what the images are for, as os/architecture;
-    `notes` are lines for whoever agrees to it.
-    """
-
-    version: str
-    previous: str
-    reason: str
-    remote: str
-    branch: str
-    base: str
-    push: bool
-    tags: list[str]
-    files: list[str]
-    engine: str
-    platform: str
-    notes: list[str]
-    product: Product
-
-    @property
-    def tag(self) -> str:
-        """The git tag."""
-        return Version.parse(self.version).tag
-
-    @classmethod
-    def of(cls, data: dict[str, Any], *, whole: bool = True) -> Plan:
-        """As the journal kept it; without `whole`, as far as it takes to take a release back.
-
-        Raises:
-            InputError: another version of the tool kept it.
-        """
-        product = dict(data.get("product") or {})
-        if whole and (data.keys() != _names(cls) or product.keys() != _names(Product)):
-            raise InputError(
-                "another version of the tool began the release",
-                "invoke release --abort takes it back; that version alone can --resume it",
-            )
-        known = {name: product[name] for name in _names(Product) & product.keys()}
-        kept = {"product": Product(**{"declared": "", "gate": ()} | known)}
-        try:
-            return cls(**_DISPENSABLE | {n: data[n] for n in _names(cls) & data.keys()} | kept)
-        except TypeError as error:
-            raise InputError(
-                f"the journal of the release lacks what --abort goes by: {error}",
-                "take back by hand what it says was done, and remove it",
-            ) from None
-
-
-# What a release is taken back without.
-_DISPENSABLE: dict[str, Any] = {
-    "previous": "", "reason": "", "push": True, "tags": [], "files": [], "engine": "", "platform": "",
-    "notes": [],
-}  # fmt: skip
-
-
-def _names(kind: type[Plan] | type[Product]) -> set[str]:
-    return {one.name for one in fields(kind)}
 
 
 class _Checks:
@@ -173,7 +70,9 @@ class _Checks:
         return value
 
 
-def look(root: Path, product: Product, options: Options) -> tuple[Plan | None, list[Result]]:
+def look(
+    root: Path, product: Product, options: ReleaseOptions
+) -> tuple[ReleasePlan | None, list[Result]]:
     """Every reason to refuse, found before the first write; a plan where there is none."""
     repository = Repository.at(root)
     check = _Checks()
@@ -200,7 +99,7 @@ def look(root: Path, product: Product, options: Options) -> tuple[Plan | None, l
         check("push", "the remote takes branch and tag as one",
               lambda: _may_push(repository, options.remote, branch, version))  # fmt: skip
     engine = (
-        check("engine", "a container engine answers", partial(find_engine, options.engine))
+        check("engine", "a container engine answers", partial(client.find, options.engine))
         if product.images
         else None
     )
@@ -219,7 +118,7 @@ def look(root: Path, product: Product, options: Options) -> tuple[Plan | None, l
         return None, check.results
     released = {*repository.versions(), *(remote.versions if remote else {})}
     last = max(repository.versions(merged="HEAD"), default=None)
-    return Plan(
+    return ReleasePlan(
         version=str(version),
         previous=str(last or ""),
         reason=str(chosen).partition(" ")[2],
@@ -331,7 +230,7 @@ def _known(repository: Repository, remote: Remote | None) -> str:
     return f"{len(here)} versions"
 
 
-def _choose(repository: Repository, product: Product, options: Options) -> str:
+def _choose(repository: Repository, product: Product, options: ReleaseOptions) -> str:
     """The version and the reason for it."""
     reachable = repository.versions(merged="HEAD")
     last = max(reachable, default=None)
@@ -380,7 +279,7 @@ def _may_push(repository: Repository, remote: str, branch: str, version: Version
 
 
 def _pushable(name: str, version: Version) -> str:
-    there = registry.Repository(name)
+    there = ImageRepository(name)
     digest = there.digest(str(version))
     if digest:
         raise Refused(f"{name}:{version} exists already ({digest})", "release the next version")

@@ -28,7 +28,7 @@ from taskflow_containers.machine.process import Say, last_line, masked, run
 from taskflow_containers.project.model import names_host
 
 DOCKER_HUB = "registry-1.docker.io"
-_MANIFESTS = ", ".join(
+ACCEPTED = ", ".join(
     f"application/vnd.{kind}+json"
     for kind in (
         *(f"docker.distribution.manifest.{part}" for part in ("v2", "list.v2")),
@@ -37,6 +37,7 @@ _MANIFESTS = ", ".join(
 )
 _LOCAL = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
 _DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_NO_LOGIN = "denied|unauthorized|authentication required|no basic auth"
 BACKOFF = (1.0, 4.0, 10.0)  # seconds between attempts
 _Value = TypeVar("_Value")
 
@@ -53,7 +54,7 @@ def retried(action: Callable[[], _Value], say: Say) -> _Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RegistryAnswer:
     """A registry's answer."""
 
     host: str
@@ -84,7 +85,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Repository:
+class ImageRepository:
     """One repository of a registry, such as ghcr.io/acme/taskflow-backend."""
 
     name: str
@@ -152,8 +153,40 @@ class Repository:
             "push again",
         )
 
-    def copy(self, digest: str, tag: str) -> None:
-        """Give the manifest of `digest` one more tag: the same bytes, nothing is uploaded."""
+    def push(self, engine: Engine, image: str, tag: str) -> str:
+        """Push an image ID under a tag and return the digest the registry then has for it.
+
+        Raises:
+            Refused: the registry said no, or holds something other than that image.
+            EnvironmentTrouble: the way there failed.
+        """
+        name = f"{self.name}:{tag}"
+        engine.call("tag", image, name)
+        # Set to zstd, Podman would convert an image in Docker's format, and so change its config.
+        words = ["--compression-format=gzip"] if engine.name == "podman" else []
+        words += ["--tls-verify=false"] if engine.name == "podman" and self.plain_http else []
+        done = engine.call("push", *words, name, check=False, timeout=1800)
+        if done.returncode:
+            said = masked(last_line(done.stderr or done.stdout))
+            if re.search(_NO_LOGIN, said, re.IGNORECASE):
+                raise Refused(f"{name} was refused: {said}", f"{engine.name} login {self.host}")
+            raise EnvironmentTrouble(f"{name} was not pushed: {said}", "the registry must answer")
+        return self.require(image, tag)
+
+    def publish(self, digest: str, tag: str, *, fixed: bool) -> None:
+        """Point a tag at a digest, by the same bytes: nothing is uploaded.
+
+        Raises:
+            Refused: the tag is `fixed`, and already there with another digest.
+        """
+        there = self.digest(tag)
+        if there == digest:
+            return
+        if there and fixed:
+            raise Refused(
+                f"{self.name}:{tag} is there already, as {there} and not as {digest}",
+                "a released tag does not move: release the next version",
+            )
         answer = self._manifest(digest)
         if answer is None:
             raise Refused(f"{self.name}@{digest} is not there", "push the image again: --resume")
@@ -168,15 +201,15 @@ class Repository:
         where = urllib.parse.urljoin(self._root() + "/", answer.headers.get("location", ""))
         self._ask("DELETE", where)
 
-    def _manifest(self, reference: str) -> Answer | None:
-        answer = self._ask("GET", f"manifests/{reference}", headers={"Accept": _MANIFESTS})
+    def _manifest(self, reference: str) -> RegistryAnswer | None:
+        answer = self._ask("GET", f"manifests/{reference}", headers={"Accept": ACCEPTED})
         # Some registries answer 403 or 401 for what does not exist yet; that is no "absent".
         if answer.status == 404:
             return None
         self._expect(answer, {200}, f"cannot be asked for {reference}")
         return answer
 
-    def _expect(self, answer: Answer, wanted: set[int], what: str) -> None:
+    def _expect(self, answer: RegistryAnswer, wanted: set[int], what: str) -> None:
         if answer.status in wanted:
             return
         said = masked(" ".join(answer.body.decode(errors="replace").split())[:200])
@@ -209,7 +242,7 @@ class Repository:
         what: str,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> RegistryAnswer:
         url = urllib.parse.urljoin(f"{self._root()}/v2/{self.path}/", what)
         known = {**(headers or {})}
         if self._authorization:
@@ -247,7 +280,7 @@ class Repository:
 
 def send(
     method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-) -> Answer:
+) -> RegistryAnswer:
     """One request; an error status is an answer too, only silence raises."""
     request = urllib.request.Request(url, body, {**(headers or {})}, method=method)
     host = urllib.parse.urlsplit(url).netloc
@@ -259,7 +292,7 @@ def send(
         except urllib.error.HTTPError as error:
             reply = error
         with reply:
-            return Answer(host, reply.status, _lower(reply.headers), reply.read())
+            return RegistryAnswer(host, reply.status, _lower(reply.headers), reply.read())
     # A body that is cut short is no OSError.
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
@@ -310,39 +343,3 @@ def _stored(data: dict[str, Any], name: str) -> tuple[str, str] | None:
             found = json.loads(done.stdout)
             return str(found["Username"]), str(found["Secret"])
     return None
-
-
-def push(engine: Engine, image: str, repository: Repository, tag: str) -> str:
-    """Push an image ID under a tag and return the digest the registry then has for it.
-
-    Raises:
-        Refused: the registry said no, or holds something other than that image.
-        EnvironmentTrouble: the way there failed.
-    """
-    name = f"{repository.name}:{tag}"
-    engine.call("tag", image, name)
-    # Set to zstd, Podman would convert an image in Docker's format, and so change its config.
-    words = ["--compression-format=gzip"] if engine.name == "podman" else []
-    words += ["--tls-verify=false"] if engine.name == "podman" and repository.plain_http else []
-    done = engine.call("push", *words, name, check=False, timeout=1800)
-    if done.returncode:
-        said = masked(last_line(done.stderr or done.stdout))
-        if re.search(
-            r"denied|unauthorized|authentication required|no basic auth", said, re.IGNORECASE
-        ):
-            raise Refused(f"{name} was refused: {said}", f"{engine.name} login {repository.host}")
-        raise EnvironmentTrouble(f"{name} was not pushed: {said}", "the registry must answer")
-    return repository.require(image, tag)
-
-
-def publish(repository: Repository, digest: str, tag: str, *, fixed: bool) -> None:
-    """Point a tag at a digest; a `fixed` one never moves once it is there."""
-    there = repository.digest(tag)
-    if there == digest:
-        return
-    if there and fixed:
-        raise Refused(
-            f"{repository.name}:{tag} is there already, as {there} and not as {digest}",
-            "a released tag does not move: release the next version",
-        )
-    repository.copy(digest, tag)

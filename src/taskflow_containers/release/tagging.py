@@ -13,8 +13,8 @@ from taskflow_containers.machine.errors import InputError, Refused
 from taskflow_containers.machine.process import Say
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.model import Project
-from taskflow_containers.release import registry
 from taskflow_containers.release.git import UNSHALLOW, Repository, Revision, revision
+from taskflow_containers.release.registry import ImageRepository, retried
 from taskflow_containers.release.versions import Version, development, image_tags, legal
 
 
@@ -97,10 +97,9 @@ def tag(root: Path, project: Project, engine: Engine, say: Say, *, push: bool) -
         if not push:
             done += [f"{name}:{one}" for one in names]
             continue
-        there = registry.Repository(name)
-        pushing = partial(registry.push, engine, image, there, names[-1])
-        digest = registry.retried(pushing, say)
+        there = ImageRepository(name)
+        digest = retried(partial(there.push, engine, image, names[-1]), say)
         for one in names:
-            registry.publish(there, digest, one, fixed=one == names[0])
+            there.publish(digest, one, fixed=one == names[0])
             done.append(f"{name}:{one}@{digest}")
     return done

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import total_ordering
+from typing import Self
+
+import semver
 
 from taskflow_containers.machine.errors import InputError
-from taskflow_containers.project.model import SEMVER, VERSION_LENGTH
+from taskflow_containers.project.model import VERSION_LENGTH
 
 TAG_PREFIX = "v"
 # The grammar of a tag in the OCI distribution specification; `+` is not in it.
@@ -26,52 +29,35 @@ class Bump(IntEnum):
     MAJOR = 3
 
 
-@total_ordering
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A semantic version without build metadata, ordered by precedence (SemVer 2.0, section 11)."""
+class Version(semver.Version):
+    """A semantic version (SemVer 2.0) that git, image registries, Helm and Kubernetes all take."""
 
-    major: int
-    minor: int
-    patch: int
-    pre: tuple[str, ...] = ()
+    __slots__ = ()
 
     @classmethod
-    def parse(cls, text: str) -> Version:
+    def parse(cls, version: str | bytes, optional_minor_and_patch: bool = False) -> Self:  # noqa: ARG003
         """Raises InputError for anything but X.Y.Z or X.Y.Z-pre.release."""
-        if not re.fullmatch(SEMVER, text, re.ASCII):
-            raise InputError(
-                f"{text!r} is not a version to release",
-                "write X.Y.Z or X.Y.Z-rc.1; `+` is no legal character of an image tag",
-            )
-        if len(text) > VERSION_LENGTH or text[-1] == "-":
+        text = str(version)
+        if len(text) > VERSION_LENGTH or text.endswith("-"):
             raise InputError(
                 f"{text[:40]!r} is no value of a Kubernetes label, which the chart makes of it",
                 f"use up to {VERSION_LENGTH} characters, the last one a letter or digit",
             )
-        numbers, _, pre = text.partition("-")
-        major, minor, patch = map(int, numbers.split("."))
-        return cls(major, minor, patch, tuple(pre.split(".")) if pre else ())
+        with suppress(ValueError):
+            # Releases of semver differ in whether they read digits of other scripts.
+            if str(found := super().parse(text)) == text and not found.build:
+                return found
+        raise InputError(
+            f"{text!r} is not a version to release",
+            "write X.Y.Z or X.Y.Z-rc.1; `+` is no legal character of an image tag",
+        )
 
     @classmethod
-    def of_tag(cls, tag: str) -> Version | None:
+    def of_tag(cls, tag: str) -> Self | None:
         """The version in a git tag such as v1.2.3; None for any other tag."""
-        text = tag.removeprefix(TAG_PREFIX)
-        try:
-            return cls.parse(text) if text != tag else None
-        except InputError:
-            return None
-
-    def __str__(self) -> str:
-        numbers = f"{self.major}.{self.minor}.{self.patch}"
-        return f"{numbers}-{'.'.join(self.pre)}" if self.pre else numbers
-
-    def _key(self) -> tuple[object, ...]:
-        pre = tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in self.pre)
-        return self.major, self.minor, self.patch, not self.pre, pre
-
-    def __lt__(self, other: Version) -> bool:
-        return self._key() < other._key()
+        with suppress(InputError):
+            return cls.parse(tag.removeprefix(TAG_PREFIX)) if tag.startswith(TAG_PREFIX) else None
+        return None
 
     @property
     def tag(self) -> str:
@@ -81,26 +67,18 @@ class Version:
     @property
     def stable(self) -> bool:
         """Whether this is no pre-release."""
-        return not self.pre
+        return not self.prerelease
 
     @property
     def pep440(self) -> bool:
         """Whether Python's packaging tools read it as well."""
-        return not self.pre or bool(_PRE_RELEASE.fullmatch(".".join(self.pre)))
+        return not self.prerelease or bool(_PRE_RELEASE.fullmatch(self.prerelease))
 
     def bumped(self, bump: Bump) -> Version:
         """The next version; a pre-release becomes the release it announces where that suffices."""
-        base = Version(self.major, self.minor, self.patch)
-        announces = (
-            Bump.PATCH if self.patch else Bump.MINOR if self.minor or not self.major else Bump.MAJOR
-        )
-        if self.pre and bump <= announces:
-            return base
-        return {
-            Bump.MAJOR: Version(self.major + 1, 0, 0),
-            Bump.MINOR: Version(self.major, self.minor + 1, 0),
-            Bump.PATCH: Version(self.major, self.minor, self.patch + 1),
-        }[bump]
+        if bump is Bump.MAJOR and not self.major:
+            return Version(1)  # also after 0.0.0-rc.1: the interface is declared stable
+        return Version(*self.next_version(bump.name.lower()).to_tuple())
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +154,7 @@ def development(
     X.Y.Z is the next release as the commits ask for it, and at least a patch.
     """
     if last is None:
-        target = Version(declared.major, declared.minor, declared.patch)
+        target = Version(*declared.to_tuple()[:3])
     else:
         target = last.bumped(demanded(commits, last)[0] or Bump.PATCH)
     return f"{target}-dev.{len(commits)}.g{sha[:12]}"
@@ -188,16 +166,12 @@ def image_tags(version: Version, released: Iterable[Version]) -> list[str]:
     Raises:
         InputError: the version is longer than a tag may be.
     """
-    stable = [other for other in released if other.stable and other != version]
     tags = [legal(str(version))]
-    if not version.stable:
-        return tags
-    for name, rivals in (
-        (f"{version.major}.{version.minor}",
-         [o for o in stable if (o.major, o.minor) == (version.major, version.minor)]),
-        (f"{version.major}", [o for o in stable if o.major == version.major]),
-        ("latest", stable),
-    ):  # fmt: skip
+    stable = [other for other in released if other.stable and other != version]
+    lines = (f"{version.major}.{version.minor}", f"{version.major}", "latest")
+    for same, name in zip((2, 1, 0), lines, strict=True) if version.stable else ():
+        # The versions that begin with the same numbers: two, one or none of them.
+        rivals = [other for other in stable if other.to_tuple()[:same] == version.to_tuple()[:same]]
         if all(rival < version for rival in rivals):
             tags.append(name)
     return tags

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from taskflow_containers.engine import client as engine
+from taskflow_containers.engine.client import CHOICE_VARIABLE
 from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, Refused, TaskflowError
 from taskflow_containers.machine.process import last_line, masked, stream
 from taskflow_containers.machine.tools import gate_python, own_copy
-from taskflow_containers.release import changelog
-from taskflow_containers.release import files as versionfiles
+from taskflow_containers.release import changelog, versionfiles
 from taskflow_containers.release.git import Repository
 from taskflow_containers.release.plan import PLATFORM_VARIABLE
+from taskflow_containers.release.state import GateVerdict, ReleasedImage
 from taskflow_containers.release.step import Step, sha256
 from taskflow_containers.release.tagging import require_labels
 from taskflow_containers.release.versions import Version
@@ -62,11 +62,11 @@ class Prepare(Step):
                     f"a commit hook added {', '.join(sorted(extra))} to the release",
                     "a release commit holds versions and changelog only: mend the hook",
                 )
-            release.journal.note(commit=here.head)
+            self.state.commit = here.head
 
     def broken(self) -> str:
-        found = self.repository.commit(self.release.commit)
-        return "" if found else f"the commit {self.release.commit[:12]} is gone"
+        found = self.repository.commit(self.state.commit)
+        return "" if found else f"the commit {self.state.commit[:12]} is gone"
 
 
 class Gate(Step):
@@ -79,14 +79,14 @@ class Gate(Step):
         return f"in a checkout of that commit: {names}", "what is released is what passed"
 
     def do(self) -> None:
-        release = self.release
-        python = str(gate_python(release.root)) if self.plan.product.images else sys.executable
+        release, has_images = self.release, bool(self.plan.product.images)
+        python = gate_python(release.root) if has_images else Path(sys.executable)
         env = {"NO_COLOR": "1"}
-        if Path(python) != Path(sys.executable):
+        if python != Path(sys.executable):
             env["PYTHONPATH"] = str(own_copy(release.root))
-        env |= {engine.CHOICE_VARIABLE: self.plan.engine} if self.plan.engine else {}
+        env |= {CHOICE_VARIABLE: self.plan.engine} if self.plan.engine else {}
         reports: dict[str, Any] = {}
-        with release.checkout(release.commit) as tree:
+        with release.checkout(self.state.commit) as tree:
             folder = tree / REPORTS
             for words in self.plan.product.gate:
                 name = _name(words)
@@ -101,18 +101,17 @@ class Gate(Step):
                     said = [line for line in output.splitlines() if line.startswith(f"{name}: ")]
                     why = said[-1] if said else f"{name}: {last_line(output)}"
                     raise EnvironmentTrouble(why, "mend that")
-                if self.plan.product.images:
+                if has_images:
                     reports[name] = json.loads((folder / f"{name}.json").read_text("utf-8"))
             sboms = {path.name: path.read_text("utf-8") for path in sorted(folder.glob("sbom-*"))}
         for name, text in sboms.items():
             release.file(name, text)
-        release.journal.note(
-            images=self._images([report["images"] for report in reports.values()]),
-            verdicts={name: _verdict(report) for name, report in reports.items()},
-            sbom={name: sha256(text.encode()) for name, text in sboms.items()},
-        )
+        state = self.state
+        state.images = self._images([report["images"] for report in reports.values()])
+        state.verdicts = {name: _verdict(report) for name, report in reports.items()}
+        state.sbom = {name: sha256(text.encode()) for name, text in sboms.items()}
 
-    def _images(self, seen: list[dict[str, str]]) -> dict[str, dict[str, str]]:
+    def _images(self, seen: list[dict[str, str]]) -> dict[str, ReleasedImage]:
         """The images that every report speaks of; raises Refused where they are not one release."""
         found = {}
         for name, repository in self.plan.product.images.items():
@@ -120,22 +119,23 @@ class Gate(Step):
             image = ids.pop()
             if ids:
                 raise Refused(f"{name} was built twice meanwhile", "let nothing else build it")
-            engine, plan = self.release.engine, self.plan
-            config = require_labels(engine, image, name, plan.version, self.release.commit)
+            config = require_labels(
+                self.release.engine, image, name, self.plan.version, self.state.commit
+            )
             platform = config["Platform"]
-            if platform not in plan.platform.split(", "):
+            if platform not in self.plan.platform.split(", "):
                 raise Refused(
-                    f"the image of {name} is for {platform}, and the plan was for {plan.platform}",
+                    f"the image of {name} is for {platform}, and the plan was for {self.plan.platform}",
                     f"{PLATFORM_VARIABLE}, the builder or its Dockerfile's FROM --platform says so",
                 )
-            found[name] = {"id": image, "repository": repository, "platform": platform}
+            found[name] = ReleasedImage(id=image, repository=repository, platform=platform)
         return found
 
     def broken(self) -> str:
         gone = [
             name
-            for name, image in self.release.images.items()
-            if self.release.engine.image_config(image["id"]) is None
+            for name, image in self.state.images.items()
+            if self.release.engine.image_config(image.id) is None
         ]
         where = "was DOCKER_HOST or DOCKER_CONTEXT another when it was tested?"
         return f"the tested image of {', '.join(gone)} is gone ({where})" if gone else ""
@@ -146,11 +146,11 @@ def _name(command: Sequence[str]) -> str:
     return [word for word in command if not word.startswith("-")][-1]
 
 
-def _verdict(report: dict[str, Any]) -> dict[str, Any]:
+def _verdict(report: dict[str, Any]) -> GateVerdict:
     results = report["results"]
     left_out = [f"{r['title']}: {r['detail']}" for r in results if r["status"] == "skipped"]
     passed = sum(result["status"] == "passed" for result in results)
-    return {"verdict": report["verdict"], "passed": passed, "skipped": left_out}
+    return GateVerdict(verdict=report["verdict"], passed=passed, skipped=left_out)
 
 
 class Branch(Step):
@@ -162,7 +162,7 @@ class Branch(Step):
         return f"move {self.plan.branch} to it", "a fast-forward; only those files change"
 
     def do(self) -> None:
-        commit, branch = self.release.commit, self.plan.branch
+        commit, branch = self.state.commit, self.plan.branch
         if self.repository.contains(commit, "HEAD"):
             return
         if (self.repository.branch, self.repository.head) != (branch, self.plan.base):
@@ -173,11 +173,11 @@ class Branch(Step):
         self.repository.obey("merge", "--ff-only", "--quiet", "--no-verify-signatures", commit)
 
     def broken(self) -> str:
-        found = self.repository.contains(self.release.commit, self.plan.branch)
+        found = self.repository.contains(self.state.commit, self.plan.branch)
         return "" if found else f"{self.plan.branch} no longer has the release commit"
 
     def undo(self) -> list[str]:
-        commit, branch = self.release.commit, self.plan.branch
+        commit, branch = self.state.commit, self.plan.branch
         if not commit or not self.repository.contains(commit, branch):
             return []
         if (self.repository.branch, self.repository.head) != (branch, commit):
@@ -196,19 +196,19 @@ class Tag(Step):
 
     def do(self) -> None:
         there = self.repository.commit(self.plan.tag)
-        if there and there != self.release.commit:
+        if there and there != self.state.commit:
             raise Refused(f"{self.plan.tag} is there already, at {there[:7]}", "see who made it")
         if not there:
             message = f"{self.plan.tag}\n\n{(self.release.folder / 'notes.md').read_text('utf-8')}"
             self.repository.obey("tag", "--annotate", "--cleanup=verbatim", "--message", message,
-                                 self.plan.tag, self.release.commit)  # fmt: skip
+                                 self.plan.tag, self.state.commit)  # fmt: skip
 
     def broken(self) -> str:
         there = self.repository.commit(self.plan.tag)
-        return "" if there == self.release.commit else f"{self.plan.tag} is gone or elsewhere"
+        return "" if there == self.state.commit else f"{self.plan.tag} is gone or elsewhere"
 
     def undo(self) -> list[str]:
-        if self.release.commit and not self.broken():
+        if self.state.commit and not self.broken():
             self.repository.obey("tag", "--delete", self.plan.tag)
         return []
 
@@ -225,7 +225,7 @@ class Push(Step):
 
     def _there(self) -> tuple[bool, bool]:
         """Whether the remote has the branch with the commit, and the tag."""
-        commit, refs = self.release.commit, self.repository.remote(self.plan.remote).refs
+        commit, refs = self.state.commit, self.repository.remote(self.plan.remote).refs
         tag = refs.get(f"refs/tags/{self.plan.tag}") == commit
         tip = refs.get(f"refs/heads/{self.plan.branch}", "")
         # A tip that is unknown here was pushed on top: tag and branch arrived as one.
@@ -242,7 +242,7 @@ class Push(Step):
         remote, branch, tag = self.plan.remote, self.plan.branch, self.plan.tag
         done = self.repository.ask(
             "push", "--atomic", "--porcelain", remote,
-            f"{self.release.commit}:refs/heads/{branch}", f"refs/tags/{tag}",
+            f"{self.state.commit}:refs/heads/{branch}", f"refs/tags/{tag}",
         )  # fmt: skip
         if done.returncode == 0:
             return

@@ -12,9 +12,10 @@ from taskflow_containers.cluster.helm import CHART
 from taskflow_containers.machine.errors import EnvironmentTrouble, Refused, TaskflowError
 from taskflow_containers.machine.process import masked, run, trouble
 from taskflow_containers.project import FILE_NAME
-from taskflow_containers.release import files as versionfiles
-from taskflow_containers.release import registry
-from taskflow_containers.release.step import Release, Step, remaining, sha256
+from taskflow_containers.release import versionfiles
+from taskflow_containers.release.registry import ImageRepository
+from taskflow_containers.release.state import ChartPackage, ReleasedImage
+from taskflow_containers.release.step import OpenRelease, Step, remaining, sha256
 
 
 class Promote(Step):
@@ -30,17 +31,13 @@ class Promote(Step):
         return f"tag the tested images {', '.join(names)}", why
 
     def do(self) -> None:
-        for image in self.release.images.values():
-            name = f"{image['repository']}:{self.plan.version}"
-            self.release.engine.call("tag", image["id"], name)
+        for image in self.state.images.values():
+            self.release.engine.call("tag", image.id, f"{image.repository}:{self.plan.version}")
 
     def undo(self) -> list[str]:
-        tags = (self.plan.version, self.release.sha_tag)
-        given = {
-            f"{image['repository']}:{tag}": image["id"]
-            for image in self.release.images.values()
-            for tag in tags
-        }
+        tags = (self.plan.version, self.state.sha_tag)
+        images = self.state.images.values()
+        given = {f"{image.repository}:{tag}": image.id for image in images for tag in tags}
         try:
             engine = self.release.engine
             for name, image in given.items():
@@ -56,28 +53,34 @@ class Upload(Step):
 
     public = True
 
-    def __init__(self, release: Release, container: str) -> None:
+    def __init__(self, release: OpenRelease, container: str) -> None:
         super().__init__(release)
         self.container = container
         self.id = f"upload-{container}"
-        self.there = registry.Repository(self.plan.product.images[container])
+        self.there = ImageRepository(self.plan.product.images[container])
 
     def describe(self) -> tuple[str, str]:
         return f"push {self.there.name} as sha-…", "by digest, before any version points to it"
 
     def do(self) -> None:
-        image, tag = self.release.images[self.container], self.release.sha_tag
-        engine = self.release.engine
-        image["digest"] = self.patiently(registry.push, engine, image["id"], self.there, tag)
-        self.release.journal.note(images=self.release.images | {self.container: image})
+        image, engine, tag = self.image, self.release.engine, self.state.sha_tag
+        image.digest = self.patiently(lambda: self.there.push(engine, image.id, tag))
+
+    @property
+    def image(self) -> ReleasedImage:
+        """What is pushed."""
+        return self.state.images[self.container]
 
     def broken(self) -> str:
-        digest = self.release.images[self.container]["digest"]
-        found = self.there.digest(digest) == digest
-        return "" if found else f"{self.there.name}@{digest} is not there"
+        digest = self.image.digest
+        return (
+            ""
+            if self.there.digest(digest) == digest
+            else f"{self.there.name}@{digest} is not there"
+        )
 
     def undo(self) -> list[str]:
-        return remaining(self.there.name, [self.release.sha_tag])
+        return remaining(self.there.name, [self.state.sha_tag])
 
 
 class Publish(Step):
@@ -92,27 +95,24 @@ class Publish(Step):
         return f"point {', '.join(self.plan.tags)} to those digests", why
 
     def do(self) -> None:
-        images = self.release.images
         for tag in self.plan.tags:
-            fixed = tag == self.plan.version
-            for image in images.values():
-                there = registry.Repository(image["repository"])
-                self.patiently(registry.publish, there, image["digest"], tag, fixed=fixed)
-        tagged = {name: image | {"tags": self.plan.tags} for name, image in images.items()}
-        self.release.journal.note(images=tagged)
+            for image in self.state.images.values():
+                publish = partial(ImageRepository(image.repository).publish, image.digest, tag)
+                self.patiently(partial(publish, fixed=tag == self.plan.version))
+        for image in self.state.images.values():
+            image.tags = self.plan.tags
 
     def broken(self) -> str:
-        for image in self.release.images.values():
-            there = registry.Repository(image["repository"])
-            if there.digest(self.plan.version) != image["digest"]:
-                return f"{there.name}:{self.plan.version} is not {image['digest']}"
+        for image in self.state.images.values():
+            if ImageRepository(image.repository).digest(self.plan.version) != image.digest:
+                return f"{image.repository}:{self.plan.version} is not {image.digest}"
         return ""
 
     def undo(self) -> list[str]:
         return [
             line
-            for image in self.release.images.values()
-            for line in remaining(image["repository"], self.plan.tags, image["digest"])
+            for image in self.state.images.values()
+            for line in remaining(image.repository, self.plan.tags, image.digest)
         ]
 
 
@@ -128,13 +128,12 @@ class Package(Step):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             prefix = self.repository.git("rev-parse", "--show-prefix")
-            chart = f"{self.release.commit}:{prefix}{CHART}"
+            chart = f"{self.state.commit}:{prefix}{CHART}"
             self.repository.obey("archive", "--output", folder / "chart.zip", chart)
             shutil.unpack_archive(folder / "chart.zip", folder / CHART)
-            for container, image in self.release.images.items():
-                path = ("containers", container, "image", "digest")
-                write = partial(versionfiles.set_yaml, path=path, value=image["digest"])
-                versionfiles.edit(folder / CHART / "values.yaml", write)
+            for container, image in self.state.images.items():
+                place = ("containers", container, "image", "digest")
+                versionfiles.edit(folder / CHART / "values.yaml", [place], image.digest)
             program = helm.find(self.release.root)
             done = run([program, "package", "--destination", folder, folder / CHART], timeout=300)
             if done.returncode:
@@ -143,13 +142,14 @@ class Package(Step):
             (made,) = folder.glob("*.tgz")
             self.release.folder.mkdir(parents=True, exist_ok=True)
             target = Path(shutil.copy2(made, self.release.folder))
-        facts = {"repository": self.plan.product.chart, "file": target.name}
-        self.release.journal.note(chart=facts | {"sha256": sha256(target.read_bytes())})
+        self.state.chart = ChartPackage(
+            repository=self.plan.product.chart, file=target.name, sha256=sha256(target.read_bytes())
+        )
 
     def broken(self) -> str:
-        facts = self.release.journal.data["chart"]
-        file = self.release.folder / facts["file"]
-        whole = file.is_file() and sha256(file.read_bytes()) == facts["sha256"]
+        chart = self.state.packaged
+        file = self.release.folder / chart.file
+        whole = file.is_file() and sha256(file.read_bytes()) == chart.sha256
         return "" if whole else f"{file} is gone or changed"
 
 
@@ -159,9 +159,9 @@ class PushChart(Step):
     id = "chart"
     public = True
 
-    def __init__(self, release: Release) -> None:
+    def __init__(self, release: OpenRelease) -> None:
         super().__init__(release)
-        self.there = registry.Repository(self.plan.product.chart)
+        self.there = ImageRepository(self.plan.product.chart)
 
     def describe(self) -> tuple[str, str]:
         what = f"push oci://{self.there.name}:{self.plan.version}"
@@ -170,10 +170,7 @@ class PushChart(Step):
     def _arrived(self) -> bool:
         """Whether the registry has this very package; raises Refused for another one."""
         layers = self.there.manifest(self.plan.version).get("layers")
-        if (
-            layers
-            and layers[0]["digest"] != f"sha256:{self.release.journal.data['chart']['sha256']}"
-        ):
+        if layers and layers[0]["digest"] != f"sha256:{self.state.packaged.sha256}":
             raise Refused(
                 f"{self.there.name}:{self.plan.version} is there already, with another content",
                 "a released chart does not change: release the next version",
@@ -182,13 +179,12 @@ class PushChart(Step):
 
     def do(self) -> None:
         self.patiently(self._push)
-        digest = self.there.digest(self.plan.version)
-        self.release.journal.note(chart=self.release.journal.data["chart"] | {"digest": digest})
+        self.state.packaged.digest = self.there.digest(self.plan.version)
 
     def _push(self) -> None:
         if self._arrived():
             return
-        file = self.release.folder / self.release.journal.data["chart"]["file"]
+        file = self.release.folder / self.state.packaged.file
         words = ["push", str(file), f"oci://{self.there.name.rpartition('/')[0]}"]
         words += ["--plain-http"] * self.there.plain_http
         done = run([helm.find(self.release.root), *words], timeout=600)

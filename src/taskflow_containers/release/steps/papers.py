@@ -6,13 +6,15 @@ import json
 import os
 import shutil
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from taskflow_containers.machine.errors import EnvironmentTrouble, TaskflowError
 from taskflow_containers.machine.process import last_line, masked, run
 from taskflow_containers.release import forge
 from taskflow_containers.release.journal import now
-from taskflow_containers.release.step import Release, Step, sha256
+from taskflow_containers.release.state import WrittenFile
+from taskflow_containers.release.step import OpenRelease, Step, sha256
 
 
 class Attest(Step):
@@ -41,38 +43,38 @@ class Attest(Step):
         return [program, *(["--key", key] if key else [])]
 
     def do(self) -> None:
-        release = self.release
-        path = release.file(
-            "provenance.intoto.json", json.dumps(self._statement(), indent=2) + "\n"
-        )
-        digest = sha256(path.read_bytes())
+        release, statement = self.release, self._statement()
+        path = release.file("provenance.intoto.json", json.dumps(statement, indent=2) + "\n")
         signed = []
-        for name, image in release.images.items() if self.cosign else ():
-            reference = f"{image['repository']}@{image['digest']}"
+        for name, image in self.state.images.items() if self.cosign else ():
             program, *key = self.cosign
             sbom = release.folder / f"sbom-{name}.cdx.json"
-            predicate = release.file("predicate.json", json.dumps(self._statement()["predicate"]))
+            predicate = release.file("predicate.json", json.dumps(statement["predicate"]))
             for words in (
                 ["sign"],
                 ["attest", "--type", "cyclonedx", "--predicate", str(sbom)],
                 ["attest", "--type", "slsaprovenance1", "--predicate", str(predicate)],
             ):
-                done = run([program, words[0], "--yes", *key, *words[1:], reference], timeout=600)
+                done = run(
+                    [program, words[0], "--yes", *key, *words[1:], image.reference], timeout=600
+                )
                 if done.returncode:
                     raise EnvironmentTrouble(
                         f"cosign {words[0]} failed: {masked(last_line(done.stderr))}", "--resume"
                     )
-            signed.append(reference)
-        release.journal.note(provenance={"file": path.name, "sha256": digest}, signed=signed)
+            signed.append(image.reference)
+        self.state.provenance = WrittenFile(file=path.name, sha256=sha256(path.read_bytes()))
+        self.state.signed = signed
 
     def _statement(self) -> dict[str, Any]:
         """An in-toto statement (v1) with a SLSA provenance (v1)."""
-        release, data = self.release, self.release.journal.data
-        source = f"git+{release.plan.product.source}@refs/tags/{release.plan.tag}"
+        state, plan = self.state, self.plan
+        source = f"git+{plan.product.source}@refs/tags/{plan.tag}"
         subjects = [
-            {"name": image["repository"], "digest": dict([image["digest"].split(":", 1)])}
-            for image in release.images.values()
+            {"name": image.repository, "digest": dict([image.digest.split(":", 1)])}
+            for image in state.images.values()
         ]
+        verdicts = {name: verdict.model_dump() for name, verdict in state.verdicts.items()}
         return {
             "_type": "https://in-toto.io/Statement/v1",
             "subject": subjects,
@@ -80,19 +82,17 @@ class Attest(Step):
             "predicate": {
                 "buildDefinition": {
                     "buildType": "https://slsa.dev/container-based-build/v0.1",
-                    "externalParameters": {"source": source, "version": release.plan.version},
+                    "externalParameters": {"source": source, "version": plan.version},
                     "internalParameters": {
-                        "verdicts": data["verdicts"], "sbom": data["sbom"],
-                        "imageIds": {name: image["id"] for name, image in release.images.items()},
-                        "platforms": {name: one["platform"] for name, one in release.images.items()},
+                        "verdicts": verdicts, "sbom": state.sbom,
+                        "imageIds": {name: image.id for name, image in state.images.items()},
+                        "platforms": {name: one.platform for name, one in state.images.items()},
                     },
-                    "resolvedDependencies": [
-                        {"uri": source, "digest": {"gitCommit": release.commit}}
-                    ],
+                    "resolvedDependencies": [{"uri": source, "digest": {"gitCommit": state.commit}}],
                 },
                 "runDetails": {
                     "builder": {"id": forge.run_url() or "https://localhost/invoke-release"},
-                    "metadata": {"startedOn": data["started"], "finishedOn": now()},
+                    "metadata": {"startedOn": state.started, "finishedOn": now()},
                 },
             },
         }  # fmt: skip
@@ -104,7 +104,7 @@ class Announce(Step):
     id = "announce"
     public = True
 
-    def __init__(self, release: Release, where: forge.Forge) -> None:
+    def __init__(self, release: OpenRelease, where: forge.Forge) -> None:
         super().__init__(release)
         self.where = where
 
@@ -113,11 +113,9 @@ class Announce(Step):
 
     def do(self) -> None:
         notes = (self.release.folder / "notes.md").read_text("utf-8")
-        url = self.patiently(
-            self.where.publish, self.plan.tag, notes,
-            latest="latest" in self.plan.tags, stable=self.release.version.stable,
-        )  # fmt: skip
-        self.release.journal.note(announced=masked(url))
+        latest, stable = "latest" in self.plan.tags, self.release.version.stable
+        publish = partial(self.where.publish, self.plan.tag, notes, latest=latest, stable=stable)
+        self.state.announced = masked(self.patiently(publish))
 
     def undo(self) -> list[str]:
         with suppress(TaskflowError):

@@ -1,28 +1,28 @@
-"""Versions are edited as text: one value changes, all else stays byte for byte."""
+"""One value of a file changes, and every other byte stays: comments, order, quotes, line ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from taskflow_containers.cluster import helm
 from taskflow_containers.machine.errors import InputError
-from taskflow_containers.release import changelog
-from taskflow_containers.release import files as versionfiles
+from taskflow_containers.release import changelog, versionfiles
 from taskflow_containers.release.versions import Commit, Version
 from tests.conftest import ROOT
 
-Setter = Callable[[str, Sequence[str], str], str]
-TOML, YAML, JSON = versionfiles.set_toml, versionfiles.set_yaml, versionfiles.set_json
+TOML, YAML, JSON = "x.toml", "x.yaml", "x.json"
 
 
 @pytest.mark.parametrize(
-    ("setter", "path", "before", "after"),
+    ("name", "place", "before", "after"),
     [
         (TOML, "version", 'version = "1"  # c\n[x]\nversion = "1"\n',
          'version = "9"  # c\n[x]\nversion = "1"\n'),
+        (TOML, "project.version", '# top\nproject.version="1" # c\r\nproject.name = \'x\'\n[b]\n a.c = [ 1,\n  2 ]\n',
+         '# top\nproject.version="9" # c\r\nproject.name = \'x\'\n[b]\n a.c = [ 1,\n  2 ]\n'),
+        (TOML, "version", "version = ", None),
         (TOML, "project.version", "[a]\nversion='1'\r\n[ project ]\r\nversion='1'\r\n",
          "[a]\nversion='1'\r\n[ project ]\r\nversion='9'\r\n"),
         (TOML, "version", '[[x]]\nversion = "1"\n', None),
@@ -30,12 +30,22 @@ TOML, YAML, JSON = versionfiles.set_toml, versionfiles.set_yaml, versionfiles.se
         (TOML, "project.version", '[project]\ndynamic = ["version"]\n', None),
         (TOML, "version", 'a = """\nversion = "1"\n"""\n', None),
         (YAML, "version", "a: b\nversion: 1.2.3 # c\n", "a: b\nversion: 9 # c\n"),
-        (YAML, "version", "version: '1'\nx:\n  version: 1\n", 'version: "9"\nx:\n  version: 1\n'),
+        (YAML, "version", "version: '1'\nx:\n  version: 1\n", "version: '9'\nx:\n  version: 1\n"),
         (YAML, "c.a.image.digest", 'c:\n  b:\n    image:\n      digest: ""\n  a:\n    image:\n      digest: "" # x\n',
          'c:\n  b:\n    image:\n      digest: ""\n  a:\n    image:\n      digest: "9" # x\n'),
         (YAML, "c.digest", "c:\n  digest:\n  tag: x\n", 'c:\n  digest: "9"\n  tag: x\n'),
         (YAML, "c.digest", "c:\r\n  digest:\r\n", 'c:\r\n  digest: "9"\r\n'),
-        (YAML, "c.digest", "c: {digest: x}\n", None),
+        (YAML, "c.digest", "c: {digest: x, e: 1}\n", "c: {digest: 9, e: 1}\n"),
+        (YAML, "c.digest", "c: {e: 1}\n", None),
+        (YAML, "c.digest", "c: &c !!map\n  x: 1 # x\nd: *c\n", None),
+        (YAML, "c.digest", "b: &b\n  digest: 1\nc:\n  <<: *b\n  y: 2\n",
+         'b: &b\n  digest: 1\nc:\n  digest: "9"\n  <<: *b\n  y: 2\n'),
+        (YAML, "version", "version: !!str 1.2.3 # c\n", "version: !!str 9 # c\n"),
+        (YAML, "version", "version: |\n  1.2.3\n", None),
+        (YAML, "version", "name: x\n", None),
+        (YAML, "version", "version: 1\n---\nversion: 1\n", None),
+        (YAML, "version", "- version: 1\n", None),
+        (YAML, "é.version", "é:\n- a\n", None),
         (YAML, "c.digest", "c:\n  # of x\n  x:\n    digest: 1\n", 'c:\n  digest: "9"\n  # of x\n  x:\n    digest: 1\n'),
         (YAML, "c.a.digest", "c:\r\n    a:\r\n        x: 1\r\n    b: 2\r\n",
          'c:\r\n    a:\r\n        digest: "9"\r\n        x: 1\r\n    b: 2\r\n'),
@@ -44,47 +54,53 @@ TOML, YAML, JSON = versionfiles.set_toml, versionfiles.set_yaml, versionfiles.se
         (JSON, "version", '{"version":"1"}', None),
     ],
 )  # fmt: skip
-def test_one_value_changes(setter: Setter, path: str, before: str, after: str | None) -> None:
+def test_one_value_changes(name: str, place: str, before: str, after: str | None) -> None:
+    keys = [place.split(".")]
     if after is None:
-        with pytest.raises(InputError):
-            setter(before, path.split("."), "9.0.0")
+        with pytest.raises(InputError, match=name):
+            versionfiles.replaced(name, before, keys, "9.0.0")
     else:
-        assert setter(before, path.split("."), "9.0.0") == after.replace("9", "9.0.0")
+        assert versionfiles.replaced(name, before, keys, "9.0.0") == after.replace("9", "9.0.0")
 
 
-def test_yaml_that_would_read_as_a_number_is_refused() -> None:
-    with pytest.raises(InputError, match="set it by hand"):
-        YAML("version: 1.2.3\n", ["version"], "9")
+def test_yaml_that_would_read_as_a_number_is_quoted() -> None:
+    assert versionfiles.replaced(YAML, "a: 1.2.3\n", [["a"]], "9") == 'a: "9"\n'
 
 
-def test_the_templates_own_files_can_be_set(tmp_path: Path) -> None:
-    for name in ("backend/pyproject.toml", "frontend/package.json", "frontend/package-lock.json"):
-        target = tmp_path / name
-        target.parent.mkdir(exist_ok=True)
-        target.write_bytes((ROOT / "template" / name).read_bytes())
-    files = versionfiles.find(tmp_path, ["backend", "frontend", "chart"])
+def test_a_version_that_another_line_refers_to() -> None:
+    text = "version: &v 1.2.3  # both\nappVersion: *v\n"
+    both = [["version"], ["appVersion"]]
+    assert versionfiles.replaced(YAML, text, both, "2.0.0") == text.replace("1.2.3", "2.0.0")
+    with pytest.raises(InputError, match="touching more"):
+        versionfiles.replaced(YAML, f"{text}other: *v\n", both, "2.0.0")
+
+
+def test_the_projects_own_files_can_be_set(project: Path) -> None:
+    files = versionfiles.find(project, ["backend", "frontend", "chart"])
     assert files == [
+        "taskflow.toml",
         "backend/pyproject.toml",
         "frontend/package.json",
         "frontend/package-lock.json",
+        "chart/Chart.yaml",
     ]
-    versionfiles.write(tmp_path, files, Version.parse("1.2.3"))
-    changed = 0
-    for name in files:
-        old = (ROOT / "template" / name).read_text("utf-8").splitlines()
-        new = (tmp_path / name).read_text("utf-8").splitlines()
-        lines = [(a, b) for a, b in zip(old, new, strict=True) if a != b]
-        assert all(b == a.replace("0.0.0", "1.2.3") for a, b in lines)
-        changed += len(lines)
-    assert changed == 4
+    old = {name: (project / name).read_bytes() for name in files}
+    versionfiles.write(project, files, Version.parse("1.2.3"))
+    changed = []
+    for name, before in old.items():
+        lines = before.splitlines(keepends=True)
+        after = (project / name).read_bytes().splitlines(keepends=True)
+        pairs = [(a, b) for a, b in zip(lines, after, strict=True) if a != b]
+        assert all(b == a.replace(b"0.0.0", b"1.2.3").replace(b"0.1.0", b"1.2.3") for a, b in pairs)
+        changed.append(len(pairs))
+    assert changed == [1, 1, 1, 2, 2]
 
 
 def test_the_chart_deploys_the_digests_written_into_its_values(project: Path) -> None:
     values = project / "chart" / "values.yaml"
     for name in ("backend", "frontend"):
-        path = ("containers", name, "image", "digest")
         digest = "sha256:" + name[0] * 64
-        versionfiles.edit(values, lambda text, p=path, d=digest: YAML(text, p, d))  # type: ignore[misc]
+        versionfiles.edit(values, [("containers", name, "image", "digest")], digest)
     objects = helm.render(helm.find(ROOT), project / "chart")
     images = [
         container["image"]

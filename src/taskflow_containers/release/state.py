@@ -1,0 +1,248 @@
+"""What a release knows: its plan, and what each step leaves behind for those after it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import urllib.parse
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from taskflow_containers.cluster.helm import CHART
+from taskflow_containers.machine.errors import InputError
+from taskflow_containers.machine.process import masked
+from taskflow_containers.project.model import Project
+from taskflow_containers.release.git import commit_tag
+from taskflow_containers.release.versions import Version
+
+DISTRIBUTION = "taskflow-containers"
+FORMAT: Final = 1
+RUNNING: Final = "running"
+DONE: Final = "done"
+ABORTED: Final = "aborted"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Tool(_Part):
+    """The tool that began a release: its version and, where they are known, source and commit."""
+
+    version: str
+    commit: str = ""
+    source: str = ""
+
+    @classmethod
+    def running(cls) -> Tool:
+        """This one, by what pip or uv wrote down when it was installed (PEP 610)."""
+        try:
+            found = metadata.distribution(DISTRIBUTION)
+        except metadata.PackageNotFoundError:  # a copy of the sources on PYTHONPATH
+            return cls(version="unknown")
+        origin = json.loads(found.read_text("direct_url.json") or "{}")
+        commit = origin.get("vcs_info", {}).get("commit_id", "")
+        return cls(version=found.version, commit=commit, source=masked(origin.get("url", "")))
+
+    def __str__(self) -> str:
+        return f"{DISTRIBUTION} {self.version}" + f" (commit {self.commit})" * bool(self.commit)
+
+    @property
+    def requirement(self) -> str:
+        """What pip and uv install this very tool from; empty where that is not known."""
+        if self.commit:
+            return f"{DISTRIBUTION} @ git+{self.source}@{self.commit}"
+        if self.source.startswith("file:"):
+            return urllib.parse.unquote(urllib.parse.urlsplit(self.source).path)
+        return self.source or f"{DISTRIBUTION}=={self.version}" * (self.version[:1].isdigit())
+
+
+class Product(_Part):
+    """What is released: its version as the files state it, its images and its chart.
+
+    `images` maps containers to repositories, `chart` is the chart's; `gate` is what must pass,
+    each command run in a checkout of the very commit that is tagged.
+    """
+
+    declared: str
+    gate: tuple[tuple[str, ...], ...]
+    source: str = ""
+    folders: tuple[str, ...] = ()
+    images: dict[str, str] = {}
+    registry: str = ""
+    chart: str = ""
+    platforms: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, root: Path, project: Project, gate: Sequence[Sequence[str]]) -> Product:
+        """The product a taskflow.toml describes; without a registry nothing of it is pushed."""
+        has_chart = (root / CHART / "Chart.yaml").is_file()
+        return cls(
+            declared=project.version,
+            gate=tuple(map(tuple, gate)),
+            source=project.source,
+            folders=(*(project.context(name) for name in project.containers), CHART),
+            images={name: project.image(name) for name in project.containers},
+            registry=project.registry,
+            chart=f"{project.registry}/charts/{project.name}" if has_chart else "",
+            platforms=tuple(project.build.platforms),
+            bases=tuple(sorted({one.base for one in project.containers.values()})),
+        )
+
+    @property
+    def pushed(self) -> list[str]:
+        """The repositories that a release pushes to."""
+        return [*self.images.values(), *filter(None, [self.chart])] if self.registry else []
+
+
+class ReleasePlan(_Part):
+    """Everything a release needs to know before its first step; a resumed one obeys it too.
+
+    `engine` is the client's path; `platform` is what the images are for, as os/architecture;
+    `notes` are lines for whoever agrees to it. What has a default is not needed to take it back.
+    """
+
+    version: str
+    remote: str
+    branch: str
+    base: str
+    product: Product
+    previous: str = ""
+    reason: str = ""
+    push: bool = True
+    tags: list[str] = []
+    files: list[str] = []
+    engine: str = ""
+    platform: str = ""
+    notes: list[str] = []
+
+    @property
+    def tag(self) -> str:
+        """The git tag."""
+        return Version.parse(self.version).tag
+
+
+class StepTimes(_Part):
+    """When a step began and, once its effect is complete, ended; in UTC."""
+
+    started: str
+    done: str = ""
+
+
+class ReleasedImage(_Part):
+    """An image that passed the gate: the engine's ID, and the registry's digest once it is pushed."""
+
+    id: str
+    repository: str
+    platform: str
+    digest: str = ""
+    tags: list[str] = []
+
+    @property
+    def reference(self) -> str:
+        """How anybody pulls it, and it alone."""
+        return f"{self.repository}@{self.digest}"
+
+
+class GateVerdict(_Part):
+    """What a command of the gate came to: how many checks passed, which were left out and why."""
+
+    verdict: str
+    passed: int
+    skipped: list[str] = []
+
+
+class WrittenFile(_Part):
+    """A file beside the journal, in the release's folder."""
+
+    file: str
+    sha256: str
+
+
+class ChartPackage(WrittenFile):
+    """The packaged chart, and its digest once it is pushed."""
+
+    repository: str
+    digest: str = ""
+
+
+class State(_Part):
+    """All of it. `format`, `tool` and `status` keep their meaning in every format there will be."""
+
+    format: Literal[1]
+    tool: Tool
+    status: Literal["running", "done", "aborted"]
+    plan: ReleasePlan
+    steps: dict[str, StepTimes]
+    started: str = ""
+    ended: str = ""
+    checkout: str = ""
+    # prepare and gate leave these …
+    commit: str = ""
+    images: dict[str, ReleasedImage] = {}
+    verdicts: dict[str, GateVerdict] = {}
+    sbom: dict[str, str] = {}
+    # … package, chart, attest and announce these …
+    chart: ChartPackage | None = None
+    provenance: WrittenFile | None = None
+    signed: list[str] = []
+    announced: str = ""
+    # … and --abort, or a refusal on the way, these.
+    why: str = ""
+    remains: list[str] = []
+
+    @property
+    def sha_tag(self) -> str:
+        """The development tag of the release commit."""
+        return commit_tag(self.commit)
+
+    @property
+    def packaged(self) -> ChartPackage:
+        """The chart, once it was packaged."""
+        assert self.chart, "no step asks before package is done"
+        return self.chart
+
+
+# What stands in where a journal is read in order to take its release back.
+_STAND_INS: dict[tuple[str | int, ...], object] = {
+    ("tool",): {"version": "unknown"},
+    ("plan", "product"): {"declared": "", "gate": []},
+}
+
+
+def salvaged(data: dict[str, Any]) -> tuple[State, list[str]]:
+    """What this version understands of another one's state, and the fields it does not understand.
+
+    Raises:
+        InputError: that is less than it takes to take the release back.
+    """
+    data = copy.deepcopy(data) | {"format": FORMAT, "status": RUNNING}
+    unread: list[str] = []
+    while True:
+        try:
+            return State.model_validate(data), unread
+        except ValidationError as error:
+            fault = error.errors()[0]
+        loc = fault["loc"]
+        unread.append(".".join(map(str, loc)))
+        if fault["type"] == "missing" and loc not in _STAND_INS:
+            loc = loc[:-1]
+        if not loc:
+            raise InputError(
+                f"the journal of the release lacks what --abort goes by: {unread[-1]}",
+                "take back by hand what it says was done, and remove it",
+            )
+        parent: Any = data
+        for key in loc[:-1]:
+            parent = parent[key]
+        if loc in _STAND_INS:
+            parent[loc[-1]] = copy.deepcopy(_STAND_INS[loc])
+        elif loc[0] == "steps" and len(loc) > 1:
+            data["steps"][loc[1]] = {"started": ""}  # whatever it says, the step was begun
+        else:
+            del parent[loc[-1]]
