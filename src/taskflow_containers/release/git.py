@@ -13,8 +13,6 @@ from taskflow_containers.machine.errors import EnvironmentTrouble, InputError, R
 from taskflow_containers.machine.process import Completed, last_line, masked, run, trouble
 from taskflow_containers.release.versions import Commit, Version
 
-UNSHALLOW = "git fetch --unshallow --tags (in CI: fetch-depth: 0, or GIT_DEPTH: 0)"
-
 
 @dataclass(frozen=True, slots=True)
 class Revision:
@@ -53,6 +51,15 @@ def revision(root: Path) -> Revision | None:
     return Revision(sha, bool(status.stdout.strip()), datetime.fromtimestamp(int(seconds), UTC))
 
 
+def require_revision(root: Path) -> Revision:
+    """The commit `root` is at; raises InputError where there is no git or no commit."""
+    if found := revision(root):
+        return found
+    raise InputError(
+        f"{root} is no git repository with a commit", "git init && git add --all && git commit"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Remote:
     """What a remote has: its default branch and every ref's object (tags peeled to commits)."""
@@ -76,11 +83,7 @@ class Repository:
     @classmethod
     def at(cls, root: Path) -> Repository:
         """Raises InputError where there is no repository, or no commit in it."""
-        if revision(root) is None:
-            raise InputError(
-                f"{root} is no git repository with a commit",
-                "git init && git add --all && git commit",
-            )
+        require_revision(root)
         return cls(root)
 
     def ask(self, *words: str | Path) -> Completed:
@@ -126,10 +129,13 @@ class Repository:
         """The branch that is checked out; empty when HEAD is detached."""
         return self.ask("symbolic-ref", "--quiet", "--short", "HEAD").stdout.strip()
 
-    @property
-    def shallow(self) -> bool:
-        """Whether history was cut off, so that tags and commits are missing."""
-        return self.git("rev-parse", "--is-shallow-repository") == "true"
+    def require_whole(self) -> None:
+        """Raises InputError where history was cut off, so that tags and commits are missing."""
+        if self.git("rev-parse", "--is-shallow-repository") == "true":
+            raise InputError(
+                "this clone is shallow: the last release cannot be told from it",
+                "git fetch --unshallow --tags (in CI: fetch-depth: 0, or GIT_DEPTH: 0)",
+            )
 
     @property
     def changes(self) -> list[str]:
@@ -194,8 +200,3 @@ def _versions(refs: Mapping[str, str]) -> dict[Version, str]:
         for ref, commit in refs.items()
         if ref.startswith("refs/tags/") and (version := Version.of_tag(ref[len("refs/tags/") :]))
     }
-
-
-def checkout_hint(branch: str) -> str:
-    """What to type where HEAD is detached, as CI systems check a commit out."""
-    return f"git switch {branch} (in CI: git switch --force-create {branch})"

@@ -11,8 +11,7 @@ from typing import TypeVar
 
 from taskflow_containers.checks import build
 from taskflow_containers.cluster import helm
-from taskflow_containers.engine import client
-from taskflow_containers.engine.client import Engine, substitutes
+from taskflow_containers.engine.client import Engine, find, substitutes
 from taskflow_containers.machine.errors import (
     EnvironmentTrouble,
     InputError,
@@ -22,7 +21,7 @@ from taskflow_containers.machine.errors import (
 from taskflow_containers.machine.process import masked
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.release import versionfiles
-from taskflow_containers.release.git import UNSHALLOW, Remote, Repository, checkout_hint
+from taskflow_containers.release.git import Remote, Repository
 from taskflow_containers.release.registry import ImageRepository
 from taskflow_containers.release.state import Product, ReleasePlan
 from taskflow_containers.release.versions import Bump, Version, demanded, image_tags
@@ -46,65 +45,70 @@ class ReleaseOptions:
 
 
 class _Checks:
-    """Runs checks that raise, and keeps what they say as results."""
+    """Makes checks that return what they found or raise, and keeps what they say as results."""
 
     def __init__(self) -> None:
         self.results: list[Result] = []
 
+    @property
+    def failed(self) -> bool:
+        """Whether anything was refused so far."""
+        return any(result.failed for result in self.results)
+
     def __call__(
         self, id: str, title: str, check: Callable[[], _Value], *, needs: bool = True
     ) -> _Value | None:
-        id = f"release.{id}"
+        id, value = f"release.{id}", None
         if not needs:
             self.results.append(skip(id, title, "what it needs has failed"))
             return None
         try:
             value = check()
+            result = judge(id, title, True, measured=value if isinstance(value, str) else "yes")
         except TaskflowError as error:
-            message = masked(error.message)
-            self.results.append(judge(id, title, False, measured=message, fix=masked(error.hint)))
-            return None
-        self.results.append(
-            judge(id, title, True, measured=value if isinstance(value, str) else "yes")
-        )
+            fix = masked(error.hint)
+            result = judge(id, title, False, measured=masked(error.message), fix=fix)
+        self.results.append(result)
         return value
+
+
+def _require(fine: object, message: str, hint: str) -> None:
+    if not fine:
+        raise Refused(message, hint)
 
 
 def look(
     root: Path, product: Product, options: ReleaseOptions
 ) -> tuple[ReleasePlan | None, list[Result]]:
     """Every reason to refuse, found before the first write; a plan where there is none."""
-    repository = Repository.at(root)
-    check = _Checks()
+    repository, check = Repository.at(root), _Checks()
     check("clean", "work tree and index are clean", lambda: _clean(repository))
-    whole = check("history", "the history is whole", lambda: _whole(repository))
+    check("history", "the history is whole", repository.require_whole)
+    whole = not check.results[-1].failed
     check("identity", "git knows who commits", lambda: _identity(repository))
     remote: Remote | None = None
     if options.push:
         remote = check("remote", "the remote answers", lambda: repository.remote(options.remote))
-    reached = bool(remote) or not options.push
-    branch = (
-        options.branch or (remote.head if remote else "") or _default(repository, options.remote)
-    )
+    branch = options.branch or (remote.head if remote else "")
+    branch = branch or _default(repository, options.remote)
     check("branch", f"on the release branch {branch}", lambda: _on(repository, branch))
     if remote:
         check("current", f"up to date with {options.remote}/{branch}",
               lambda: _current(repository, remote, branch))  # fmt: skip
-    known = check("tags", "every released tag is known here", lambda: _known(repository, remote),
-                  needs=bool(whole) and reached)  # fmt: skip
+    here, there = repository.versions(), remote.versions if remote else {}
+    known = check("tags", "every released tag is known here",
+                  lambda: _known(here, there, options.remote),
+                  needs=whole and bool(remote or not options.push))  # fmt: skip
+    last = max(repository.versions(merged="HEAD"), default=None)
     chosen = check("version", "the version is new and greater",
-                   lambda: _choose(repository, product, options), needs=bool(known))  # fmt: skip
+                   lambda: _choose(repository, product, options, last), needs=bool(known))  # fmt: skip
     version = Version.parse(chosen.split(" ")[0]) if chosen else None
-    if remote and version and not any(result.failed for result in check.results):
+    if remote and version and not check.failed:
         check("push", "the remote takes branch and tag as one",
               lambda: _may_push(repository, options.remote, branch, version))  # fmt: skip
-    engine = (
-        check("engine", "a container engine answers", partial(client.find, options.engine))
-        if product.images
-        else None
-    )
-    platform = ""
-    notes: list[str] = []
+    engine, platform, notes = None, "", []
+    if product.images:
+        engine = check("engine", "a container engine answers", lambda: find(options.engine))
     if engine:
         about = partial(_platform, engine, product.platforms)
         platform = check("platform", "it is known what machines the images are for", about) or ""
@@ -114,10 +118,8 @@ def look(
             check("registry", f"{name} can be pushed", partial(_pushable, name, version))
         if product.chart in product.pushed:
             check("helm", "helm packages the chart", lambda: str(helm.find(root)))
-    if version is None or any(result.failed for result in check.results):
+    if version is None or check.failed:
         return None, check.results
-    released = {*repository.versions(), *(remote.versions if remote else {})}
-    last = max(repository.versions(merged="HEAD"), default=None)
     return ReleasePlan(
         version=str(version),
         previous=str(last or ""),
@@ -126,7 +128,7 @@ def look(
         branch=branch,
         base=repository.head,
         push=options.push,
-        tags=image_tags(version, released),
+        tags=image_tags(version, {*here, *there}),
         files=versionfiles.find(root, product.folders),
         engine=str(engine.client.absolute()) if engine else "",
         platform=platform,
@@ -159,28 +161,17 @@ def _ages(engine: Engine, bases: Sequence[str]) -> list[str]:
 
 
 def _clean(repository: Repository) -> str:
-    changes = repository.changes
-    if changes:
-        shown = ", ".join(line.strip() for line in changes[:4])
-        more = f" and {len(changes) - 4} more" if len(changes) > 4 else ""
-        raise Refused(
-            f"not committed: {shown}{more}", "commit it, or `git stash --include-untracked`"
-        )
+    changes = [line.strip() for line in repository.changes]
+    more = f" and {len(changes) - 4} more" * (len(changes) > 4)
+    _require(not changes, f"not committed: {', '.join(changes[:4])}{more}",
+             "commit it, or `git stash --include-untracked`")  # fmt: skip
     return "clean"
-
-
-def _whole(repository: Repository) -> str:
-    if repository.shallow:
-        raise Refused("this clone is shallow", UNSHALLOW)
-    return "whole"
 
 
 def _identity(repository: Repository) -> str:
     done = repository.ask("var", "GIT_COMMITTER_IDENT")
-    if done.returncode:
-        raise Refused(
-            "no name or e-mail address", 'git config user.name "…"; git config user.email …'
-        )
+    _require(done.returncode == 0, "no name or e-mail address",
+             'git config user.name "…"; git config user.email …')  # fmt: skip
     return done.stdout.rsplit(" ", 2)[0]
 
 
@@ -192,12 +183,11 @@ def _default(repository: Repository, remote: str) -> str:
 
 def _on(repository: Repository, branch: str) -> str:
     here = repository.branch
-    if not here:
-        raise Refused("HEAD is detached", checkout_hint(branch))
-    if here != branch:
-        raise Refused(
-            f"this is {here}", f"git switch {branch} (or --branch {here}, to release from it)"
-        )
+    # CI systems check a commit out, and no branch.
+    _require(here, "HEAD is detached",
+             f"git switch {branch} (in CI: git switch --force-create {branch})")  # fmt: skip
+    _require(here == branch, f"this is {here}",
+             f"git switch {branch} (or --branch {here}, to release from it)")  # fmt: skip
     return here
 
 
@@ -205,42 +195,36 @@ def _current(repository: Repository, remote: Remote, branch: str) -> str:
     there = remote.refs.get(f"refs/heads/{branch}", "")
     if not there:
         return "the branch is new there"
-    if not repository.commit(there) or not repository.contains(there, "HEAD"):
-        known = repository.commit(there) and repository.contains("HEAD", there)
-        raise Refused(
-            f"{remote.name}/{branch} ({there[:7]}) {'is ahead' if known else 'has what is not here'}",
-            f"git pull --rebase {remote.name} {branch}",
-        )
+    known = repository.commit(there)
+    what = "is ahead" if known and repository.contains("HEAD", there) else "has what is not here"
+    _require(known and repository.contains(there, "HEAD"),
+             f"{remote.name}/{branch} ({there[:7]}) {what}",
+             f"git pull --rebase {remote.name} {branch}")  # fmt: skip
     ahead = int(repository.git("rev-list", "--count", f"{there}..HEAD"))
     return f"{ahead} commits are not pushed yet and will be" if ahead else "up to date"
 
 
-def _known(repository: Repository, remote: Remote | None) -> str:
-    here = repository.versions()
-    for version, commit in (remote.versions if remote else {}).items():
-        if version not in here:
-            raise Refused(
-                f"{version.tag} is there and not here", f"git fetch --tags {remote and remote.name}"
-            )
-        if here[version] != commit:
-            raise Refused(
-                f"{version.tag} is {here[version][:7]} here and {commit[:7]} there",
-                f"see which is right: git fetch --tags --force {remote and remote.name}",
-            )
+def _known(here: dict[Version, str], there: dict[Version, str], remote: str) -> str:
+    for version, commit in there.items():
+        _require(version in here, f"{version.tag} is there and not here",
+                 f"git fetch --tags {remote}")  # fmt: skip
+        _require(here[version] == commit,
+                 f"{version.tag} is {here[version][:7]} here and {commit[:7]} there",
+                 f"see which is right: git fetch --tags --force {remote}")  # fmt: skip
     return f"{len(here)} versions"
 
 
-def _choose(repository: Repository, product: Product, options: ReleaseOptions) -> str:
+def _choose(
+    repository: Repository, product: Product, options: ReleaseOptions, last: Version | None
+) -> str:
     """The version and the reason for it."""
-    reachable = repository.versions(merged="HEAD")
-    last = max(reachable, default=None)
     if options.version:
         version, reason = Version.parse(options.version.removeprefix("v")), "as asked"
     elif options.bump == AUTO and last is None:
         version, reason = Version.parse(product.declared), "the first release, as declared"
     elif options.bump == AUTO:
         assert last is not None
-        commits = repository.commits(since=reachable[last])
+        commits = repository.commits(since=last.ref)
         bump, reason = demanded(commits, last)
         if bump is None and (last.stable or not commits):
             raise InputError(
@@ -271,17 +255,15 @@ def _may_push(repository: Repository, remote: str, branch: str, version: Version
     """A push that sends nothing: rights, atomicity and fast-forward, but no hook on the server."""
     done = repository.ask("push", "--dry-run", "--atomic", "--porcelain", "--no-verify", remote,
                           f"HEAD:refs/heads/{branch}", f"HEAD:refs/tags/{version.tag}")  # fmt: skip
-    if done.returncode:
-        said = masked((done.stderr + done.stdout).strip())
-        raise Refused(f"git push is refused: {' '.join(said.split())[:300]}",
-                      "the remote must support --atomic, and you must be allowed to push")  # fmt: skip
+    said = masked((done.stderr + done.stdout).strip())
+    _require(done.returncode == 0, f"git push is refused: {' '.join(said.split())[:300]}",
+             "the remote must support --atomic, and you must be allowed to push")  # fmt: skip
     return "yes"
 
 
 def _pushable(name: str, version: Version) -> str:
     there = ImageRepository(name)
     digest = there.digest(str(version))
-    if digest:
-        raise Refused(f"{name}:{version} exists already ({digest})", "release the next version")
+    _require(not digest, f"{name}:{version} exists already ({digest})", "release the next version")
     there.may_push()
     return "allowed, and the tag is free"

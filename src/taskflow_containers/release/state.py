@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import urllib.parse
 from collections.abc import Sequence
 from importlib import metadata
@@ -14,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from taskflow_containers.cluster.helm import CHART
 from taskflow_containers.machine.errors import InputError
-from taskflow_containers.machine.process import masked
 from taskflow_containers.project.model import Project
 from taskflow_containers.release.git import commit_tag
 from taskflow_containers.release.versions import Version
@@ -46,7 +46,9 @@ class Tool(_Part):
             return cls(version="unknown")
         origin = json.loads(found.read_text("direct_url.json") or "{}")
         commit = origin.get("vcs_info", {}).get("commit_id", "")
-        return cls(version=found.version, commit=commit, source=masked(origin.get("url", "")))
+        # A login is nobody's business, but for the user name that every SSH address has.
+        source = re.sub(r"(?<=://)(?!git@)[^/\s@]+@", "", origin.get("url", ""))
+        return cls(version=found.version, commit=commit, source=source)
 
     def __str__(self) -> str:
         return f"{DISTRIBUTION} {self.version}" + f" (commit {self.commit})" * bool(self.commit)

@@ -13,7 +13,7 @@ from taskflow_containers.machine.errors import InputError, Refused
 from taskflow_containers.machine.process import Say
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.model import Project
-from taskflow_containers.release.git import UNSHALLOW, Repository, Revision, revision
+from taskflow_containers.release.git import Repository, Revision, require_revision
 from taskflow_containers.release.registry import ImageRepository, retried
 from taskflow_containers.release.versions import Version, development, image_tags, legal
 
@@ -24,27 +24,22 @@ def tags(root: Path, project: Project) -> list[str]:
     Raises:
         InputError: there is no commit, or the history needed to count from was cut off.
     """
-    repository = Repository.at(root)
-    commit = revision(root)
-    assert commit is not None
-    if repository.shallow:
-        raise InputError(
-            "this clone is shallow: the last release cannot be told from it", UNSHALLOW
-        )
+    return _tags(Repository(root), require_revision(root), project)[0]
+
+
+def _tags(repository: Repository, commit: Revision, project: Project) -> tuple[list[str], Version]:
+    """Those tags, and the version that the images' labels state."""
+    repository.require_whole()
     here = repository.versions(merged="HEAD")
-    if released := _released(repository, commit):
-        return [*image_tags(released, repository.versions()), commit.tag]
     last = max(here, default=None)
+    declared = Version.parse(project.version)
+    exact = [version for version, sha in here.items() if sha == commit.sha and not commit.dirty]
+    if exact:
+        released = max(exact)
+        return [*image_tags(released, repository.versions()), commit.tag], released
     commits = repository.commits(since=here[last] if last else "")
-    found = [development(last, Version.parse(project.version), commits, commit.sha), commit.tag]
-    return [legal(f"{tag}-dirty") for tag in found] if commit.dirty else found
-
-
-def _released(repository: Repository, commit: Revision) -> Version | None:
-    """The version that this commit was released as."""
-    here = repository.versions(merged="HEAD")
-    exact = [version for version, sha in here.items() if sha == commit.sha]
-    return max(exact, default=None) if not commit.dirty else None
+    found = [development(last, declared, commits, commit.sha), commit.tag]
+    return [legal(f"{tag}-dirty") for tag in found] if commit.dirty else found, declared
 
 
 def require_labels(
@@ -75,10 +70,8 @@ def tag(root: Path, project: Project, engine: Engine, say: Say, *, push: bool) -
         Refused: an image is labelled as another version's or commit's, the registry says no, or it
             has a released version with another digest.
     """
-    names = tags(root, project)
-    commit = revision(root)
-    assert commit is not None
-    version = str(_released(Repository.at(root), commit) or project.version)
+    commit = require_revision(root)
+    names, version = _tags(Repository(root), commit, project)
     if push and names[0].endswith("-dirty"):
         raise InputError("the work tree is dirty, and such images are not pushed", "git status")
     if push and not project.registry:
@@ -88,7 +81,7 @@ def tag(root: Path, project: Project, engine: Engine, say: Say, *, push: bool) -
         images[container], reason = build.current_image(root, project, engine, container)
         if not images[container]:
             raise InputError(f"the image of {container} is {reason}", "invoke build")
-        require_labels(engine, images[container], container, version, commit.text)
+        require_labels(engine, images[container], container, str(version), commit.text)
     done = []
     for container, image in images.items():
         name = project.image(container)

@@ -76,13 +76,7 @@ def _set_yaml(text: str, keys: Keys, value: str) -> str:
 
 def _read_yaml(text: str) -> Any:
     """What YAML says, an anchor's value copied to wherever an alias refers to it."""
-
-    def copied(data: Any) -> Any:
-        if isinstance(data, dict):
-            return {key: copied(value) for key, value in data.items()}
-        return [copied(value) for value in data] if isinstance(data, list) else data
-
-    return copied(yaml.safe_load(text))
+    return json.loads(json.dumps(yaml.safe_load(text), default=str))
 
 
 _KINDS: dict[str, tuple[Callable[[str, Keys, str], str], Callable[[str], Any]]] = {

@@ -65,6 +65,11 @@ class Version(semver.Version):
         return f"{TAG_PREFIX}{self}"
 
     @property
+    def ref(self) -> str:
+        """That tag, and no branch of the same name."""
+        return f"refs/tags/{self.tag}"
+
+    @property
     def stable(self) -> bool:
         """Whether this is no pre-release."""
         return not self.prerelease

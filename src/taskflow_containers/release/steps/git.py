@@ -41,7 +41,7 @@ class Prepare(Step):
 
     def do(self) -> None:
         release, plan = self.release, self.plan
-        since = Version.parse(plan.previous).tag if plan.previous else ""
+        since = Version.parse(plan.previous).ref if plan.previous else ""
         body = changelog.notes(self.repository.commits(since, plan.base), plan.product.source)
         release.file("notes.md", body)
         named = [*plan.files, changelog.FILE_NAME]
