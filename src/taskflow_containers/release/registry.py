@@ -54,12 +54,12 @@ def retried(action: Callable[[], _Value], say: Say) -> _Value:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryAnswer:
-    """A registry's answer."""
+class HttpAnswer:
+    """What a registry or a forge answered; `headers` are found in whatever case they are asked for."""
 
     host: str
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
     @property
@@ -201,7 +201,7 @@ class ImageRepository:
         where = urllib.parse.urljoin(self._root() + "/", answer.headers.get("location", ""))
         self._ask("DELETE", where)
 
-    def _manifest(self, reference: str) -> RegistryAnswer | None:
+    def _manifest(self, reference: str) -> HttpAnswer | None:
         answer = self._ask("GET", f"manifests/{reference}", headers={"Accept": ACCEPTED})
         # Some registries answer 403 or 401 for what does not exist yet; that is no "absent".
         if answer.status == 404:
@@ -209,7 +209,7 @@ class ImageRepository:
         self._expect(answer, {200}, f"cannot be asked for {reference}")
         return answer
 
-    def _expect(self, answer: RegistryAnswer, wanted: set[int], what: str) -> None:
+    def _expect(self, answer: HttpAnswer, wanted: set[int], what: str) -> None:
         if answer.status in wanted:
             return
         said = masked(" ".join(answer.body.decode(errors="replace").split())[:200])
@@ -242,9 +242,9 @@ class ImageRepository:
         what: str,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> RegistryAnswer:
+    ) -> HttpAnswer:
         url = urllib.parse.urljoin(f"{self._root()}/v2/{self.path}/", what)
-        known = {**(headers or {})}
+        known = dict(headers or {})
         if self._authorization:
             known["Authorization"] = self._authorization
         answer = send(method, url, body, known)
@@ -280,9 +280,9 @@ class ImageRepository:
 
 def send(
     method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-) -> RegistryAnswer:
+) -> HttpAnswer:
     """One request; an error status is an answer too, only silence raises."""
-    request = urllib.request.Request(url, body, {**(headers or {})}, method=method)
+    request = urllib.request.Request(url, body, dict(headers or {}), method=method)
     host = urllib.parse.urlsplit(url).netloc
     try:
         try:
@@ -292,7 +292,7 @@ def send(
         except urllib.error.HTTPError as error:
             reply = error
         with reply:
-            return RegistryAnswer(host, reply.status, _lower(reply.headers), reply.read())
+            return HttpAnswer(host, reply.status, reply.headers, reply.read())
     # A body that is cut short is no OSError.
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
@@ -300,10 +300,6 @@ def send(
             f"{host} cannot be reached: {masked(str(reason))}",
             "check network, name and certificate (SSL_CERT_FILE) and try again",
         ) from None
-
-
-def _lower(headers: Message) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 def credentials(host: str) -> tuple[str, str] | None:
