@@ -14,9 +14,9 @@ import pytest
 
 from taskflow_containers.checks import build
 from taskflow_containers.cli import parser
-from taskflow_containers.cluster import command as cluster
 from taskflow_containers.cluster import helm
-from taskflow_containers.cluster.drills import run
+from taskflow_containers.cluster.command import cluster, target
+from taskflow_containers.cluster.drills import run_drill
 from taskflow_containers.cluster.kubectl import Kubectl
 from taskflow_containers.cluster.namespace import OWNER, Namespace
 from taskflow_containers.engine.client import Engine
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def kubectl() -> Kubectl:
     """Kubectl for the cluster of KUBECONFIG."""
-    with cluster.target(helm.kubectl(ROOT), "", print) as found:
+    with target(helm.kubectl(ROOT), "", print) as found:
         found.call("get", "nodes")
     return found
 
@@ -78,9 +78,7 @@ def rehearse(project: Path, engine: Engine, *drills: str, **changes: Any) -> lis
     model = load(project / "taskflow.toml")
     images = build.build(project, model, engine, list(model.containers), print)
     assert all(image.usable for image in images), [image.results for image in images]
-    return cluster.cluster(
-        project, model, engine, images, options(project, *drills, **changes), print
-    )
+    return cluster(project, model, engine, images, options(project, *drills, **changes), print)
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +113,7 @@ def drilled(site: Namespace) -> Iterator[Drilled]:
         site.values = [*values, changes]
         site.upgrade()
         site.settle()
-        return failed([result for name in names for result in run(site, name)])
+        return failed([result for name in names for result in run_drill(site, name)])
 
     yield drill
     site.release, site.values = release, values

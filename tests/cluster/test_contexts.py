@@ -12,8 +12,9 @@ import yaml
 
 from taskflow_containers.cluster import helm
 from taskflow_containers.cluster.command import target
+from taskflow_containers.cluster.images import LOAD_VARIABLE, loader
 from taskflow_containers.cluster.kubectl import choose
-from taskflow_containers.cluster.rollout import LOAD_VARIABLE, connect, loader
+from taskflow_containers.cluster.rollout import connect
 from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, InputError
 from tests.conftest import ROOT
 

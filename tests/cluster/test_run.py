@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from taskflow_containers.cluster import namespace
+from taskflow_containers.cluster.images import LOAD_VARIABLE
 from taskflow_containers.cluster.kubectl import Kubectl
-from taskflow_containers.cluster.rollout import LOAD_VARIABLE
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import ExitCode
 from tests.cluster.conftest import failed, left_over, rehearse, small

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from taskflow_containers.checks import build
-from taskflow_containers.cluster import drills, helm
+from taskflow_containers.cluster import helm
+from taskflow_containers.cluster.drills import run_drill
+from taskflow_containers.cluster.images import image_values
 from taskflow_containers.cluster.kubectl import Kubectl
 from taskflow_containers.cluster.namespace import Namespace
-from taskflow_containers.cluster.rollout import image_values
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.project.model import load
 from tests.cluster.conftest import failed
@@ -48,7 +49,7 @@ def test_versions_get_scripts_of_each_other(
             site.settle()
             before = site.values
             site.values = [*before, apart, next_]
-            found[variable] = failed(list(drills.run(site, "upgrade")))
+            found[variable] = failed(list(run_drill(site, "upgrade")))
             site.values = before
     assert found["PEERS"] == set()
     assert found[""] <= {"cluster.upgrade", "cluster.rollback"}

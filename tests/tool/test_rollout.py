@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from taskflow_containers.cluster import rollout as deploy
+from taskflow_containers.cluster import rollout
 from taskflow_containers.cluster.kubectl import Kubectl
 from taskflow_containers.machine.errors import EnvironmentTrouble
 
@@ -24,9 +24,9 @@ def test_helm_is_ended_when_its_pods_cannot_be_asked(
     def away(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(deploy, "uids", lambda *_: set())
-    monkeypatch.setattr(deploy, "hopeless", away)
-    release = deploy.Release(helm, tmp_path, "x", Kubectl(helm, "here", "default"))
+    monkeypatch.setattr(rollout, "uids", lambda *_: set())
+    monkeypatch.setattr(rollout, "hopeless", away)
+    release = rollout.ChartRelease(helm, tmp_path, "x", Kubectl(helm, "here", "default"))
     with pytest.raises(type(error)):
         release.call("upgrade", tmp_path)
     with pytest.raises(ProcessLookupError):

@@ -13,14 +13,13 @@ from pathlib import Path
 
 from taskflow_containers.checks.build import Image
 from taskflow_containers.cluster import helm
-from taskflow_containers.cluster.drills import DRILLS, run
+from taskflow_containers.cluster.drills import DRILLS, run_drill
 from taskflow_containers.cluster.kubectl import Kubectl, choose
 from taskflow_containers.cluster.namespace import Namespace
 from taskflow_containers.cluster.rollout import ReleaseTrouble
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import EnvironmentTrouble, UsageError
-from taskflow_containers.machine.process import Say, last_line
-from taskflow_containers.machine.process import run as execute
+from taskflow_containers.machine.process import Say, last_line, run
 from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Result, judge, skip
 
@@ -36,13 +35,9 @@ def require(root: Path, options: argparse.Namespace) -> None:
 
 
 def cluster(
-    root: Path,
-    project: Project,
-    engine: Engine,
-    images: Sequence[Image],
-    options: argparse.Namespace,
-    say: Say,
-) -> list[Result]:
+    root: Path, project: Project, engine: Engine, images: Sequence[Image],
+    options: argparse.Namespace, say: Say,
+) -> list[Result]:  # fmt: skip
     """Install and drill; removes all it made, unless `options.keep` says otherwise.
 
     Raises:
@@ -59,7 +54,7 @@ def cluster(
             if not any(result.id == "cluster.install" and result.failed for result in results):
                 for name in options.drill or DRILLS:
                     say(f"drill: {name}")
-                    results += run(site, name)
+                    results += run_drill(site, name)
         results.append(_removed(kubectl, site, keep=options.keep))
     return results
 
@@ -96,69 +91,55 @@ def target(program: Path, name: str, say: Say) -> Iterator[Kubectl]:
         place = ["--name", cluster, "--kubeconfig", str(Path(folder, "config"))]
         say(f"creating the kind cluster {cluster}")
         try:
-            done = execute([kind, "create", "cluster", *place, "--wait=120s"], timeout=600)
+            done = run([kind, "create", "cluster", *place, "--wait=120s"], timeout=600)
             if done.returncode:
                 raise EnvironmentTrouble(f"kind made no cluster: {last_line(done.stderr)}")
             yield Kubectl(program, f"kind-{cluster}", kubeconfig=Path(folder, "config"))
         finally:
-            execute([kind, "delete", "cluster", *place], timeout=120)
+            run([kind, "delete", "cluster", *place], timeout=120)
 
 
 def _installed(site: Namespace, say: Say) -> Iterator[Result]:
     """The release comes up in time, and the API server has nothing to warn of."""
     say("asking the API server what it thinks of the objects")
-    release = site.release
-    place = {"release": release.name, "namespace": site.id}
-    objects = helm.render(release.helm, release.chart, values=site.values, **place)
     try:
-        warnings = site.kubectl.create(objects, "--dry-run=server")
+        warnings = site.kubectl.create(site.release.render(site.values), "--dry-run=server")
     except EnvironmentTrouble as error:
         warnings = [error.message]
     yield judge(
-        "cluster.warnings",
-        "no PodSecurity or API warning",
-        not warnings,
+        "cluster.warnings", "no PodSecurity or API warning", not warnings,
         expected="none under PodSecurity restricted",
         measured="; ".join(warnings)[:600] or "none",
         fix="the message names the field; the chart's own values give no warning",
-    )
+    )  # fmt: skip
     say("installing the release")
-    started = time.monotonic()
+    started, measured, detail = time.monotonic(), "", ""
     try:
         site.upgrade()
         site.settle()
     except ReleaseTrouble as error:
         measured, detail = error.message, error.hint
-    else:
-        measured, detail = "", ""
     seconds = time.monotonic() - started
     yield judge(
-        "cluster.install",
-        "installed, and all ready",
+        "cluster.install", "installed, and all ready",
         not measured and seconds <= INSTALL_SECONDS,
-        expected=f"within {INSTALL_SECONDS:g} s",
-        measured=measured or f"{seconds:.1f} s",
-        detail=detail,
+        expected=f"within {INSTALL_SECONDS:g} s", measured=measured or f"{seconds:.1f} s",
+        detail=detail, seconds=seconds,
         fix="the detail is the pod's own word; look with --keep and kubectl describe",
-        seconds=seconds,
-    )
+    )  # fmt: skip
 
 
 def _removed(kubectl: Kubectl, site: Namespace, *, keep: bool) -> Result:
     words = f"kubectl --context {kubectl.context}"
     if keep:
         return skip(
-            "cluster.removed",
-            "nothing stays behind",
+            "cluster.removed", "nothing stays behind",
             f"kept as asked; look: {words} --namespace {site.id} get all; "
             f"remove: {words} delete namespace {site.id}",
-        )
+        )  # fmt: skip
     left = kubectl.get("namespace", site.id)
     return judge(
-        "cluster.removed",
-        "nothing stays behind",
-        not left,
-        expected=f"no namespace {site.id}",
-        measured="still being deleted" if left else "removed",
+        "cluster.removed", "nothing stays behind", not left,
+        expected=f"no namespace {site.id}", measured="still being deleted" if left else "removed",
         fix=f"look what holds it: {words} get namespace {site.id} --output yaml",
-    )
+    )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from taskflow_containers.cluster.kubectl import Kubectl, Object, condition
+from taskflow_containers.cluster.kubectl import Kubectl, Object, condition, statuses
 from taskflow_containers.machine.process import last_line
 
 Fault = tuple[str, str]  # which object, and why
@@ -60,7 +60,7 @@ def _refused(kubectl: Kubectl, selector: str) -> Fault | None:
 def _containers(pod: Object) -> list[tuple[str, str, str, Object, int]]:
     """(name, what it waits for, what that says, how it last ended, restarts) of each container."""
     found = []
-    for one in pod["status"].get("containerStatuses") or ():
+    for one in statuses(pod):
         state, last = one.get("state") or {}, one.get("lastState") or {}
         waiting = state.get("waiting") or {}
         ended = state.get("terminated") or last.get("terminated") or {}

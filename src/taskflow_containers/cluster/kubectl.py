@@ -104,6 +104,11 @@ def condition(item: Object, kind: str) -> Object:
     return next((dict(found) for found in conditions if found["type"] == kind), {})
 
 
+def statuses(pod: Object) -> list[Object]:
+    """What the kubelet says of each container of a pod; nothing yet of a pod that is new."""
+    return list(pod["status"].get("containerStatuses") or ())
+
+
 @dataclass(frozen=True, slots=True)
 class Kubectl:
     """kubectl bound to a context and a namespace."""

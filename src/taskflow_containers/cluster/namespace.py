@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shlex
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from taskflow_containers.checks.build import Image
 from taskflow_containers.cluster.diagnosis import diagnose
 from taskflow_containers.cluster.helm import Values
-from taskflow_containers.cluster.kubectl import Kubectl, Object, condition
-from taskflow_containers.cluster.rollout import Release, ReleaseTrouble, image_values, load
+from taskflow_containers.cluster.images import bring, image_values
+from taskflow_containers.cluster.kubectl import Kubectl, Object, condition, statuses
+from taskflow_containers.cluster.neighbours import ENTRY, ROLE, STRANGER, postgres, probe, sender
+from taskflow_containers.cluster.rollout import ChartRelease, ReleaseTrouble
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.machine.errors import EnvironmentTrouble, TaskflowError
 from taskflow_containers.machine.process import Say, last_line, run
@@ -26,94 +25,26 @@ from taskflow_containers.project.model import Container, Project
 from taskflow_containers.smoke.stack import abandoned, owner
 
 OWNER = "io.taskflow.cluster"  # a label that marks what is ours, an annotation that says whose
-ROLE = "io.taskflow.role"
-ENTRY, STRANGER = "entry", "stranger"
-RATE = 200  # requests per second
 _SERVICE_TIMEOUT = 90.0  # seconds
 _SETTLE_TIMEOUT = 120.0
 _REMOVE_TIMEOUT = 180
-_STEADY = 1.0  # seconds of load before and after what is done to the release
-_PROBES = {
-    "python": Path(__file__).with_name("probe.py"),
-    "node": Path(__file__).with_name("probe.cjs"),
-}
-
-
-def restricted(user: str) -> Object:
-    """A pod's fields under PodSecurity `restricted`, for a numeric UID:GID."""
-    uid, gid = map(int, user.split(":"))
-    return {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": 0,
-        "securityContext": {
-            "runAsNonRoot": True, "runAsUser": uid, "runAsGroup": gid, "fsGroup": gid,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-    }  # fmt: skip
-
-
-_CONFINED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-
-
-@dataclass(slots=True)
-class Load:
-    """A steady load from inside the cluster, and once it has ended what became of it."""
-
-    sent: int = 0
-    visits: int = 0  # of the page, with all its scripts and styles
-    seconds: float = 0.0
-    reused: int = 0
-    failed: dict[str, int] = field(default_factory=dict)
-    first: list[tuple[float, str, str]] = field(default_factory=list)
-    gap: float = 0.0
-    p50: float = 0.0
-    p99: float = 0.0
-    max: float = 0.0
-
-    @property
-    def failures(self) -> int:
-        """Requests, scripts and styles that were not answered with 200, and pages that were not at all."""
-        return sum(self.failed.values())
-
-    @property
-    def detail(self) -> str:
-        """When the first of them failed, and how."""
-        return "; ".join(f"after {at:.1f} s: {why} on {path}" for at, why, path in self.first)
-
-    def __str__(self) -> str:
-        share = f"{self.reused / self.sent:.0%}" if self.sent else "none"
-        kinds = ", ".join(f"{count} × {kind}" for kind, count in self.failed.items())
-        return (
-            f"{self.failures} of {self.sent} failed ({kinds + '; ' if kinds else ''}"
-            f"{self.sent / max(self.seconds, 0.001):.0f}/s, {self.visits} visits of the page, {share} on kept-alive connections, "
-            f"p50 {self.p50 * 1000:.0f} ms, p99 {self.p99 * 1000:.0f} ms, max {self.max:.2f} s)"
-        )
 
 
 class Namespace:
     """Where one run happens; a context manager that removes it, whatever happens."""
 
     def __init__(
-        self,
-        project: Project,
-        kubectl: Kubectl,
-        helm: Path,
-        chart: Path,
-        values: Sequence[Path],
-        say: Say,
-        *,
-        keep: bool = False,
-    ) -> None:
+        self, project: Project, kubectl: Kubectl, helm: Path, chart: Path,
+        values: Sequence[Path], say: Say, *, keep: bool = False,
+    ) -> None:  # fmt: skip
         self.project = project
         self.id = f"{project.name[:30].rstrip('-')}-cluster-{secrets.token_hex(4)}"
         self.kubectl = kubectl.within(self.id)
-        self.release = Release(helm, chart, project.name, self.kubectl)
+        self.release = ChartRelease(helm, chart, project.name, self.kubectl)
         self.containers: dict[str, Container] = {}
         self.services: list[str] = []
-        self.empty: set[str] = set()
+        self.empty: set[str] = set()  # what is here without the release
         self.values: list[Values] = [*values]
-        self._neighbours_image = ""
         self._anywhere = kubectl
         self._say = say
         self._keep = keep
@@ -141,112 +72,72 @@ class Namespace:
         self._say(f"removing namespace {self.id}")
         remove(self._anywhere, self.id)
 
-    # --- what is in it ------------------------------------------------------------------------
-
     def prepare(self, engine: Engine, images: Sequence[Image], command: str) -> None:
-        """Bring images, database, secrets and neighbours; the release comes with `install`."""
-        models = {image.container: self.project.containers[image.container] for image in images}
-        self.containers = models
-        targets = {target for model in models.values() for target in model.connects.values()}
+        """Bring images, database, secrets and neighbours; the release comes with `upgrade`."""
+        self.containers = {
+            image.container: self.project.containers[image.container] for image in images
+        }
+        targets = {name for model in self.containers.values() for name in model.connects.values()}
         self.services = [name for name in self.project.services if name in targets]
         values = image_values(self.project, engine, self.kubectl, images, command, self._say)
         urls = {}
         for name in self.services:
             self._say(f"starting {name}")
             urls[name] = self._start_service(name, engine, command)
-        for name, model in models.items():
-            self._create_secret(name, model, urls)
-            own = values["containers"][name]
-            own["secret"] = {"existingSecret": f"environment-{name}"}
-        self.values.append(values)
-        peer = {"podSelector": {"matchLabels": {ROLE: ENTRY}}}
-        databases = [{"podSelector": {"matchLabels": {ROLE: name}}} for name in self.services]
+        for name in self.containers:
+            self._create_secret(name, urls)
+            values["containers"][name]["secret"] = {"existingSecret": f"environment-{name}"}
+        peer, *databases = (
+            {"podSelector": {"matchLabels": {ROLE: name}}} for name in (ENTRY, *self.services)
+        )
         # A drill of its own tries the autoscaler; in the others nobody else sets the replicas.
-        self.values.append(self.each({"autoscaling": {"enabled": False}}))
-        self.values.append({"networkPolicy": {"ingressFrom": [peer], "databasePods": databases}})
-        image = values["containers"][self._neighbour]["image"]
-        reference = f"{image['registry']}/{image['repository']}:{image['tag']}"
-        self._neighbours_image = reference.removeprefix("/")
-        self._start_neighbours(ENTRY, STRANGER)
-        self.empty = self.inventory()
-
-    @property
-    def _neighbour(self) -> str:
-        """The container whose image the neighbours have; Python's probe is the cheaper one."""
-        return min(
+        self.values += [
+            values,
+            self.each({"autoscaling": {"enabled": False}}),
+            {"networkPolicy": {"ingressFrom": [peer], "databasePods": databases}},
+        ]
+        # The senders have the image of a container; Python's probe is the cheaper one.
+        name = min(
             self.containers, key=lambda name: self.containers[name].kind.interpreter[0] != "python"
         )
+        image = values["containers"][name]["image"]
+        place = "/".join(filter(None, (image["registry"], image["repository"])))
+        self._senders = f"{place}:{image['tag']}", self.containers[name]
+        self.start(ENTRY, STRANGER)
+        self.empty = self.inventory()
 
-    def _create_secret(self, name: str, model: Container, urls: Mapping[str, str]) -> None:
-        data = {}
-        for variable in model.environment.required:
-            target = model.connects.get(variable, "")
-            given = urls.get(target) if target else os.environ.get(variable)
-            if given is not None:
-                data[variable] = given
+    def _create_secret(self, name: str, urls: Mapping[str, str]) -> None:
+        model = self.containers[name]
+        given = {
+            # The chart itself sets the URLs of other containers.
+            key: urls.get(model.connects[key]) if key in model.connects else os.environ.get(key)
+            for key in model.environment.required
+        }
+        data = {key: value for key, value in given.items() if value is not None}
         about = {"name": f"environment-{name}"}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": about, "stringData": data}
         self.kubectl.create([secret])
 
     def _start_service(self, name: str, engine: Engine, command: str) -> str:
-        """Start PostgreSQL as the user its image has for it; its URL."""
+        """Start PostgreSQL; its URL."""
         service = self.project.services[name]
         image = substitutes().get(service.image, service.image)
         config = engine.provide(image, self._say) or {}
-        shown = engine.call("run", "--rm", "--entrypoint", "id", image, "-u", "postgres").stdout
-        uid = shown.strip()
+        uid = engine.call("run", "--rm", "--entrypoint", "id", image, "-u", "postgres").stdout
         short = image.rsplit("/", 1)[-1].split(":")[0]
-        reference = load(engine, self.kubectl, command, {short: image}, self._say)[short]
-        start = shlex.join([*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])])
+        there = bring(engine, self.kubectl, command, {short: image}, self._say)[short]
+        start = [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]
         password = secrets.token_urlsafe(16)
-        environment = {
-            "POSTGRES_USER": "taskflow", "POSTGRES_PASSWORD": password,
-            "POSTGRES_DB": "taskflow", "PGDATA": "/data/pgdata",
-        }  # fmt: skip
-        # The drill stops PostgreSQL for a while; its data outlive it, as those of a real one do.
-        stay = f"while :; do while [ -e /data/away ]; do sleep 0.2; done; {start}; sleep 0.1; done"
-        container = {
-            "name": name,
-            "image": reference,
-            "command": ["/bin/sh", "-c", stay],
-            "env": [{"name": key, "value": value} for key, value in environment.items()],
-            "securityContext": _CONFINED,
-            "readinessProbe": {
-                "exec": {"command": ["pg_isready", "--quiet", "--host=127.0.0.1"]},
-                "periodSeconds": 1, "failureThreshold": 1,
-            },
-            "volumeMounts": [
-                {"name": "data", "mountPath": "/data"},
-                {"name": "socket", "mountPath": "/var/run/postgresql"},
-            ],
-        }  # fmt: skip
-        volumes = [{"name": "data", "emptyDir": {}}, {"name": "socket", "emptyDir": {}}]
-        labels = {ROLE: name}
-        pod = {**restricted(f"{uid}:{uid}"), "containers": [container], "volumes": volumes}
-        port = {"port": service.port, "targetPort": service.port}
-        # The whole release may come in: who of it may reach the database, the chart must say.
-        peers = [
-            {"podSelector": {"matchLabels": {"app.kubernetes.io/instance": self.release.name}}}
-        ]
-        policy = {"podSelector": {"matchLabels": labels}, "ingress": [{"from": peers}]}
-        self.kubectl.create([
-            _object("v1", "Pod", name, labels, pod),
-            _object("v1", "Service", name, labels, {"selector": labels, "ports": [port]}),
-            _object("networking.k8s.io/v1", "NetworkPolicy", name, labels, policy),
-        ])  # fmt: skip
+        release = {"app.kubernetes.io/instance": self.release.name}
+        self.kubectl.create(
+            postgres(name, there, uid.strip(), start, release, service.port, password)
+        )
         return f"postgresql://taskflow:{password}@{name}:{service.port}/taskflow"
 
-    def _start_neighbours(self, *roles: str) -> None:
+    def start(self, *roles: str) -> None:
         """Start the pod that stands for the way in, or the one that has no business here."""
-        model = self.containers[self._neighbour]
-        container = {
-            "name": "probe",
-            "image": self._neighbours_image,
-            "command": [*self._probe(self._neighbour), "idle"],
-            "securityContext": _CONFINED,
-        }
-        pod = {**restricted(model.user), "containers": [container]}
-        self.kubectl.create([_object("v1", "Pod", role, {ROLE: role}, pod) for role in roles])
+        image, model = self._senders
+        self.kubectl.create([sender(role, image, model) for role in roles])
         names = [f"pod/{name}" for name in (*self.services, *roles)]
         words = ["--for=condition=Ready", f"--timeout={_SERVICE_TIMEOUT:g}s"]
         done = self.kubectl.call("wait", *words, *names, check=False, timeout=_SERVICE_TIMEOUT + 10)
@@ -255,8 +146,6 @@ class Namespace:
                 f"the drills' own pods did not start: {last_line(done.stderr)}",
                 f"run again with --keep and look: kubectl --namespace {self.id} describe pods",
             )
-
-    # --- the release --------------------------------------------------------------------------
 
     def upgrade(self, *fragments: Mapping[str, Any], wait: bool = True) -> None:
         """Install or upgrade the release, these values over the ones of this run."""
@@ -279,21 +168,18 @@ class Namespace:
         Raises:
             ReleaseTrouble: that did not come about in time.
         """
-        started = time.monotonic()
-        while True:
-            pods = self.pods()
-            deployments = self.kubectl.get("deployments", f"--selector={self.release.selector}")
-            wanted = sum(int(found["spec"]["replicas"]) for found in deployments)
-            if (
-                all(map(_complete, deployments))
-                and len(pods) == wanted
-                and all(map(is_ready, pods))
-            ):
-                return time.monotonic() - started
-            if time.monotonic() - started > _SETTLE_TIMEOUT:
-                said = ("a Deployment does not come to rest", "")
-                raise ReleaseTrouble(*(diagnose(self.kubectl, self.release.selector) or said))
-            time.sleep(0.5)
+        seconds = self.wait(_SETTLE_TIMEOUT, self._settled)
+        if seconds > _SETTLE_TIMEOUT and not self._settled():
+            said = ("a Deployment does not come to rest", "")
+            raise ReleaseTrouble(*(diagnose(self.kubectl, self.release.selector) or said))
+        return seconds
+
+    def _settled(self) -> bool:
+        pods = self.pods()
+        deployments = self.kubectl.get("deployments", f"--selector={self.release.selector}")
+        wanted = sum(int(found["spec"]["replicas"]) for found in deployments)
+        whole = len(pods) == wanted and all(map(is_ready, pods))
+        return whole and all(map(_complete, deployments))
 
     def public(self) -> list[str]:
         """The containers that the way in leads to."""
@@ -308,15 +194,16 @@ class Namespace:
         (service,) = self.kubectl.get("services", f"--selector={selector}")
         return f"{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
 
-    # --- inside pods --------------------------------------------------------------------------
-
-    def _probe(self, container: str) -> list[str]:
-        program, option = self.containers[container].kind.interpreter
-        return [program, option, _PROBES[program].read_text(encoding="utf-8")]
-
-    def leak(self, name: str, size: int) -> Object:
-        """Values under which a container does nothing but take so many bytes of memory."""
-        return {"command": [*self._probe(name), "leak", str(size)], "args": []}
+    def inside(self, pod: str, *words: str, container: str = "", stdin: bool = False) -> list[str]:
+        """The command line that runs the probe in a neighbour, or in a container's pod."""
+        model = self.containers[container] if container else self._senders[1]
+        place = [
+            "exec",
+            *(["--stdin"] if stdin else []),
+            pod,
+            f"--container={container or 'probe'}",
+        ]
+        return [*map(str, self.kubectl.argv), *place, "--", *probe(model, *words)]
 
     def ask(self, pod: str, *words: str, container: str = "") -> dict[str, Any]:
         """Run one command of the probe in a pod; its answer.
@@ -324,60 +211,14 @@ class Namespace:
         Raises:
             ReleaseTrouble: it did not run.
         """
-        probe = self._probe(container or self._neighbour)
-        place = ["exec", pod, f"--container={container or 'probe'}", "--"]
-        done = run([*self.kubectl.argv, *place, *probe, *words], timeout=60)
+        done = run(self.inside(pod, *words, container=container), timeout=60)
         if done.returncode:
             raise ReleaseTrouble(f"kubectl exec {pod} failed: {last_line(done.stderr)}")
         return dict(json.loads(done.stdout))
 
-    @contextmanager
-    def load(self) -> Iterator[Load]:
-        """RATE requests a second on the way in, and a visitor, from before the block until after it."""
-        # A new address each time: a node remembers an earlier load's connections to pods that are
-        # gone, and would send one that has the port of such a connection after them.
-        self.kubectl.call("delete", "pod", ENTRY, "--wait")
-        self._start_neighbours(ENTRY)
-        entry = self.public()[0]
-        address = self.address(entry)
-        callees = [
-            self.containers.get(target) for target in self.containers[entry].connects.values()
-        ]
-        # Through the entry to whom it calls, as a browser's requests go; what asks no database
-        # fails for no other reason than the rollout.
-        paths = [self.containers[entry].health.live, *(c.health.live for c in callees if c)]
-        urls = [f"http://{address}{path}" for path in paths]
-        page = f"http://{address}{self.containers[entry].page}"
-        words = ["exec", "--stdin", ENTRY, "--container=probe", "--", *self._probe(self._neighbour)]
-        process = subprocess.Popen(
-            [*self.kubectl.argv, *words, "load", str(RATE), page, *urls], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
-        )  # fmt: skip
-        found = Load()
-        with process:
-            try:
-                if not (process.stdout and process.stdout.readline()):
-                    said = last_line(process.stderr.read()) if process.stderr else ""
-                    raise ReleaseTrouble(f"the load did not start: {said}")
-                time.sleep(_STEADY)
-                yield found
-                time.sleep(_STEADY)
-                output, errors = process.communicate(timeout=30)
-            except BaseException:
-                process.terminate()
-                raise
-        if process.returncode:
-            raise ReleaseTrouble(f"the load did not end well: {last_line(errors)}")
-        for key, value in json.loads(output).items():
-            setattr(found, key, value)
-
     def restarts(self) -> int:
         """How often the containers of the serving pods were restarted."""
-        return sum(
-            int(one["restartCount"])
-            for pod in self.pods()
-            for one in pod["status"].get("containerStatuses") or ()
-        )
+        return sum(int(one["restartCount"]) for pod in self.pods() for one in statuses(pod))
 
     def wait(self, seconds: float, condition: Callable[[], bool]) -> float:
         """Ask twice a second; the seconds until it held, or just over `seconds` when it did not."""
@@ -394,11 +235,6 @@ class Namespace:
         ]
         done = self.kubectl.call("get", ",".join(kinds), "--output=name", "--ignore-not-found")
         return set(done.stdout.split())
-
-
-def _object(version: str, kind: str, name: str, labels: Mapping[str, str], spec: Object) -> Object:
-    about = {"name": name, "labels": dict(labels)}
-    return {"apiVersion": version, "kind": kind, "metadata": about, "spec": spec}
 
 
 def is_ready(pod: Object) -> bool:

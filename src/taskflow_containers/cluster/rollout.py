@@ -1,15 +1,12 @@
-"""Bring images and the chart's release to a cluster, and say why a rollout does not come up."""
+"""Install, upgrade and roll back a release of the chart; say why one does not come up."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +15,14 @@ from taskflow_containers.checks.build import Image
 from taskflow_containers.cluster import helm
 from taskflow_containers.cluster.diagnosis import Fault, diagnose, hopeless, uids
 from taskflow_containers.cluster.helm import Values, readable, value_files
+from taskflow_containers.cluster.images import image_values
 from taskflow_containers.cluster.kubectl import Kubectl, Object, choose
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, TaskflowError
-from taskflow_containers.machine.process import Say, last_line, run
+from taskflow_containers.machine.process import Say, run
 from taskflow_containers.project.model import Project
 
-LOAD_VARIABLE = "TASKFLOW_CLUSTER_LOAD"
 ROLLOUT_TIMEOUT = 120  # seconds
-# Contexts whose tool takes a tar of images; what the person gives goes before.
-_LOADERS = (
-    (r"kind-(?P<name>.+)", "kind load image-archive --name {name}"),
-    (r"k3d-(?P<name>.+)", "k3d image import --cluster {name}"),
-    (r"(?P<name>minikube.*)", "minikube image load --profile {name}"),
-)
 
 
 class ReleaseTrouble(TaskflowError):
@@ -40,89 +31,8 @@ class ReleaseTrouble(TaskflowError):
     exit_code = ExitCode.CHECK_FAILED
 
 
-def loader(context: str, command: str) -> list[str]:
-    """The words that put a tar of images (the last word) into the cluster; none where unknown."""
-    command = command or os.environ.get(LOAD_VARIABLE, "")
-    for pattern, known in _LOADERS:
-        if not command and (match := re.fullmatch(pattern, context)):
-            return known.format(**match.groupdict()).split()
-    return shlex.split(command, posix=os.name != "nt")
-
-
-def load(
-    engine: Engine, kubectl: Kubectl, command: str, images: Mapping[str, str], say: Say
-) -> dict[str, str]:
-    """Put images (a short name → the engine's name or ID) into the cluster; their names there.
-
-    A tag that holds the ID makes a new image a new rollout, and lets what is there be left out.
-
-    Raises:
-        EnvironmentTrouble: nobody knows how, or the command failed.
-    """
-    words = loader(kubectl.context, command)
-    if not words:
-        raise EnvironmentTrouble(
-            f"how do images get into the cluster of context {kubectl.context}?",
-            f'give a command that takes a tar of images: --load "k3s ctr images import" '
-            f"(or set {LOAD_VARIABLE})",
-        )
-    there = {}
-    for name, image in images.items():
-        identity = str(engine.require_image_config(image)["Id"]).removeprefix("sha256:")
-        there[name] = f"localhost/{name}:id-{identity[:12]}"
-    present = _on_nodes(kubectl)
-    missing = {there[name]: image for name, image in images.items() if there[name] not in present}
-    if missing:
-        say(f"loading {', '.join(missing)}: {' '.join(words)}")
-        with tempfile.TemporaryDirectory() as folder:
-            archive = Path(folder, "images.tar")
-            engine.save(missing, archive)
-            done = run([*words, archive], timeout=600)
-        if done.returncode:
-            raise EnvironmentTrouble(
-                f"{' '.join(words)} failed: {last_line(done.stderr or done.stdout)}",
-                "it must take a tar of images, as `docker save` writes it, for its last word",
-            )
-    return there
-
-
-def _on_nodes(kubectl: Kubectl) -> set[str]:
-    """The images that every node says it has."""
-    nodes = [
-        {name for image in node["status"].get("images") or () for name in image["names"] or ()}
-        for node in kubectl.get("nodes")
-    ]
-    return set.intersection(*nodes) if nodes else set()
-
-
-def image_values(
-    project: Project,
-    engine: Engine,
-    kubectl: Kubectl,
-    images: Sequence[Image],
-    command: str,
-    say: Say,
-) -> Object:
-    """Put the images just built into the cluster; the chart's values that name them."""
-    names = {image.container: f"{project.name}-{image.container}" for image in images}
-    if project.registry and not loader(kubectl.context, command):
-        say(f"the cluster must pull from {project.registry}: give --load to put images there")
-        there = {image.container: image.tags[-1] for image in images}
-    else:
-        given = {names[image.container]: image.id for image in images}
-        loaded = load(engine, kubectl, command, given, say)
-        there = {container: loaded[name] for container, name in names.items()}
-    containers = {}
-    for container, reference in there.items():
-        place, _, tag = reference.rpartition(":")
-        registry, _, path = place.partition("/")
-        image = {"registry": registry, "repository": path, "tag": tag, "digest": ""}
-        containers[container] = {"image": image}
-    return {"global": {"imageRegistry": ""}, "containers": containers}
-
-
 @dataclass(frozen=True, slots=True)
-class Release:
+class ChartRelease:
     """A release of the chart, in kubectl's namespace."""
 
     helm: Path
@@ -140,6 +50,11 @@ class Release:
         place = [f"--kube-context={self.kubectl.context}", f"--namespace={self.kubectl.namespace}"]
         config = [f"--kubeconfig={self.kubectl.kubeconfig}"] if self.kubectl.kubeconfig else []
         return [self.helm, *place, *config]
+
+    def render(self, values: Sequence[Values]) -> list[Object]:
+        """The objects that it would be made of with these values."""
+        place = {"release": self.name, "namespace": self.kubectl.namespace}
+        return helm.render(self.helm, self.chart, values=values, **place)
 
     def values(self) -> Object:
         """All values that the release was installed with, the chart's own included."""
@@ -214,16 +129,9 @@ def connect(root: Path, context: str, namespace: str) -> Kubectl:
 
 
 def deploy(
-    root: Path,
-    project: Project,
-    engine: Engine,
-    images: Sequence[Image],
-    kubectl: Kubectl,
-    name: str,
-    values: Sequence[Path],
-    command: str,
-    say: Say,
-) -> str:
+    root: Path, project: Project, engine: Engine, images: Sequence[Image], kubectl: Kubectl,
+    name: str, values: Sequence[Path], command: str, say: Say,
+) -> str:  # fmt: skip
     """Install or upgrade a release with the images just built; the chart's notes on what is next.
 
     Raises:
@@ -231,7 +139,7 @@ def deploy(
         EnvironmentTrouble: the cluster does not answer, or the images cannot get there.
     """
     loaded = image_values(project, engine, kubectl, images, command, say)
-    release = Release(helm.find(root), root / helm.CHART, name, kubectl)
+    release = ChartRelease(helm.find(root), root / helm.CHART, name, kubectl)
     say(f"installing {name} in namespace {kubectl.namespace} of context {kubectl.context}")
     release.upgrade([*values, loaded], "--create-namespace")
     place = f"--kube-context {kubectl.context} --namespace {kubectl.namespace}"
