@@ -15,8 +15,8 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from taskflow_containers.checks.chart import check_chart
-from taskflow_containers.checks.matrix import cases, merge
+from taskflow_containers.checks.chart import Distinct, alike, check_chart
+from taskflow_containers.checks.matrix import Case, cases, merge
 from taskflow_containers.checks.schemas import newest
 from taskflow_containers.machine.errors import InputError
 from taskflow_containers.project.model import load
@@ -201,6 +201,37 @@ def test_the_command_ends_with_a_report_and_its_code(project: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert "Role/all" in done.stdout
     assert "Role/all" in (project / "reports" / "summary.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("other", "together"),
+    [
+        ({"name": "shop-web2", "env": [{"value": "http://web2:80"}]}, True),
+        ({"name": "shop-web2", "env": [{"value": "http://web2:81"}]}, False),
+        ({"name": "shop-web3", "env": [{"value": "http://web3:80"}]}, False),  # no container
+        ({"name": "shop-web", "web2": [{"value": "http://web:80"}]}, False),  # a key
+    ],
+)
+def test_objects_that_name_another_container_and_are_else_the_same_are_judged_once(
+    other: dict[str, object], together: bool
+) -> None:
+    first = {"name": "shop-web", "env": [{"value": "http://web:80"}]}
+    groups = alike(["web", "web2"], [Distinct(item, Case({})) for item in (first, other)])
+    assert [group.first.object for group in groups] == [first, other][: len(groups)]
+    assert [group.count for group in groups] == ([2] if together else [1, 1])
+
+
+def test_a_fault_of_two_containers_that_are_alike_counts_twice(project: Path) -> None:
+    """One is judged for both, and the report says so as if each had been."""
+    (project / "chart/matrix.yaml").write_text(MATRIX)
+    (project / "chart/templates/more.yaml").write_text(
+        "{{ range $name, $_ := .Values.containers }}\n---"
+        + CONFIG.replace("name: more", "name: {{ $name }}") % 5
+        + "{{ end }}"
+    )
+    [schema] = failures(check(project)).values()
+    assert schema.id == "chart.schema"
+    assert schema.detail.endswith("(and 1 more)")
 
 
 def test_single_choices_and_all_pairs_are_rendered(tmp_path: Path) -> None:

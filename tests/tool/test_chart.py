@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from taskflow_containers.cluster import helm
-from taskflow_containers.contract.chart import check_manifests, check_metadata, parse_quantity
+from taskflow_containers.contract.chart import check_manifests, check_metadata
+from taskflow_containers.contract.manifests import parse_quantity
 from taskflow_containers.project.model import Project, load
 from taskflow_containers.report.result import Result, Status
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import time
 from collections import Counter
@@ -11,12 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from taskflow_containers.checks import schemas as kubernetes
 from taskflow_containers.checks.matrix import MATRIX, Case, Render, cases, digest, read
+from taskflow_containers.checks.schemas import Schema, newest
 from taskflow_containers.checks.trivy import trivy
-from taskflow_containers.cluster import helm as tool
+from taskflow_containers.cluster import helm
 from taskflow_containers.cluster.helm import CHART
-from taskflow_containers.contract.chart import Object, check_manifests, check_metadata
+from taskflow_containers.contract.chart import check_manifests, check_metadata
+from taskflow_containers.contract.manifests import Object
 from taskflow_containers.machine import interruption
 from taskflow_containers.machine.errors import EnvironmentTrouble
 from taskflow_containers.machine.process import Say, last_line
@@ -41,6 +43,18 @@ class Distinct:
         return f"{self.object.get('kind')}/{name} [{self.case.name}]"
 
 
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Distinct objects that differ in nothing but which container they name: one stands for all.
+
+    Neither a schema nor a rule of trivy's asks for a container's name, so that judging the first
+    is enough; what is said of it counts for each.
+    """
+
+    first: Distinct
+    count: int
+
+
 def check_chart(root: Path, project: Project, say: Say) -> list[Result]:
     """Every check of the chart; a skipped result where there is none.
 
@@ -55,31 +69,32 @@ def check_chart(root: Path, project: Project, say: Say) -> list[Result]:
     waivers = folder / WAIVERS
     if waivers.exists():
         read(waivers)
-    helm = tool.find(root)
-    schemas = kubernetes.newest()
+    program = helm.find(root)
+    schemas = newest()
     version = f"{schemas[-1].version}.0"
 
     def render(case: Case) -> None:
-        case.render(helm, folder, project.name, version)
+        case.render(program, folder, project.name, version)
 
     started = time.monotonic()
-    say(f"rendering {len(found)} sets of values with {helm}")
+    say(f"rendering {len(found)} sets of values with {program}")
     with interruption.pool(os.cpu_count() or 2) as pool:
         render(found[0])
         if found[0].error:
             # Whatever else there is to say would be said of the same mistake.
             return [*check_metadata(project, metadata), _rendered(found[:1], render, 0, started)]
-        linted = pool.submit(_lint, helm, folder, version)
+        linted = pool.submit(_lint, program, folder, version)
         list(pool.map(render, found[1:]))
         distinct = _distinct(found)
         say(f"checking {len(distinct)} distinct objects")
         # trivy's rules look at one field each, and single choices show all that a field can be.
-        scanned = pool.submit(_scan, folder, [item for item in distinct if item.case.simple])
+        simple = alike(project.containers, (item for item in distinct if item.case.simple))
+        scanned = pool.submit(_scan, folder, simple)
         return [
             linted.result(),
             _rendered(found, render, len(distinct), started),
             *check_metadata(project, metadata),
-            _validate(schemas, distinct),
+            _validate(schemas, alike(project.containers, distinct)),
             *_contract(project, found, render),
             *scanned.result(),
         ]
@@ -91,6 +106,18 @@ def _distinct(found: Iterable[Case]) -> list[Distinct]:
         for item in case.objects:
             distinct.setdefault(digest(item), Distinct(item, case))
     return list(distinct.values())
+
+
+def alike(containers: Iterable[str], distinct: Iterable[Distinct]) -> list[Alike]:
+    """The objects, those together that differ in the containers' names alone."""
+    names = "|".join(sorted(map(re.escape, containers), key=len, reverse=True))
+    # A name in a value, alone or as a part of another one; keys are the API's.
+    named = re.compile(rf'(?<![a-z0-9])(?:{names})(?![a-z0-9])(?=[^"]*"(?!:))')
+    groups: dict[str, list[Distinct]] = {}
+    for item in distinct:
+        text = json.dumps(item.object, default=str)
+        groups.setdefault(named.sub("*", text), []).append(item)
+    return [Alike(group[0], len(group)) for group in groups.values()]
 
 
 def _nothing(
@@ -114,13 +141,12 @@ def _first(places: list[str]) -> str:
     return " ".join(places[:1]) + (f" (and {len(places) - 1} more)" if places[1:] else "")
 
 
-def _lint(helm: Path, folder: Path, version: str) -> Result:
+def _lint(program: Path, folder: Path, version: str) -> Result:
     started = time.monotonic()
-    found: dict[str, list[str]] = {
-        line: [] for line in tool.lint(helm, folder, kube_version=version)
-    }
-    title = "helm lint --strict"
-    return _nothing("chart.lint", title, found, "mend what each line names", started=started)
+    lines = helm.lint(program, folder, kube_version=version)
+    found: dict[str, list[str]] = {line: [] for line in lines}
+    title, fix = "helm lint --strict", "mend what each line names"
+    return _nothing("chart.lint", title, found, fix, started=started)
 
 
 def _rendered(found: list[Case], render: Render, distinct: int, started: float) -> Result:
@@ -146,31 +172,29 @@ def _rendered(found: list[Case], render: Render, distinct: int, started: float) 
     )
 
 
-def _validate(schemas: list[kubernetes.Schema], distinct: list[Distinct]) -> Result:
+def _validate(schemas: list[Schema], objects: list[Alike]) -> Result:
     started = time.monotonic()
     wrong: dict[str, list[str]] = {}
     custom: Counter[str] = Counter()
-    for item in distinct:
-        versions: dict[str, list[str]] = {}
+    for item in objects:
+        rendered, versions = item.first.object, dict[str, list[str]]()
         for schema in schemas:
-            for error in schema.errors(item.object):
+            for error in schema.errors(rendered):
                 versions.setdefault(error, []).append(schema.version)
         for error, those in versions.items():
             rule = f"{error} (Kubernetes {', '.join(those)})"
-            wrong.setdefault(rule, []).append(f"in {item}")
-        if all(schema.custom(item.object) for schema in schemas):
-            custom[str(item.object.get("kind"))] += 1
+            wrong.setdefault(rule, []).extend([f"in {item.first}"] * item.count)
+        if all(schema.custom(rendered) for schema in schemas):
+            custom[str(rendered.get("kind"))] += item.count
     unchecked = ", ".join(f"{number} {kind}" for kind, number in sorted(custom.items()))
     return _nothing(
-        "chart.schema",
-        "objects are valid Kubernetes",
-        wrong,
+        "chart.schema", "objects are valid Kubernetes", wrong,
         "mend the template of the object named; `kubectl explain` knows its fields",
         expected=f"valid for Kubernetes {', '.join(schema.version for schema in schemas)}",
-        passed=f"{len(distinct) - custom.total()} valid; "
+        passed=f"{sum(item.count for item in objects) - custom.total()} valid; "
         f"no schema for custom resources: {unchecked or 'none rendered'}",
         started=started,
-    )
+    )  # fmt: skip
 
 
 def _contract(project: Project, found: list[Case], render: Render) -> Iterator[Result]:
@@ -197,16 +221,17 @@ def _contract(project: Project, found: list[Case], render: Render) -> Iterator[R
             yield judgements[0][1]
 
 
-def _scan(folder: Path, distinct: list[Distinct]) -> list[Result]:
+def _scan(folder: Path, objects: list[Alike]) -> list[Result]:
     started = time.monotonic()
     waivers = folder / WAIVERS
     words: list[str | Path] = ["--ignorefile", waivers] if waivers.is_file() else []
     with tempfile.TemporaryDirectory() as temporary:
         manifests = Path(temporary, "manifests")
         manifests.mkdir()
-        for number, item in enumerate(distinct):
+        for number, item in enumerate(objects):
             # JSON is YAML, and written much faster.
-            (manifests / f"{number}.yaml").write_text(json.dumps(item.object, default=str), "utf-8")
+            text = json.dumps(item.first.object, default=str)
+            (manifests / f"{number}.yaml").write_text(text, "utf-8")
         answer, error = trivy(
             ["filesystem", "--scanners", "misconfig", "--misconfig-scanners", "kubernetes",
              "--skip-check-update", "--show-suppressed", *words, manifests],
@@ -219,13 +244,13 @@ def _scan(folder: Path, distinct: list[Distinct]) -> list[Result]:
             f"trivy failed: {last_line(error)}", f"`trivy config {CHART}` shows more"
         )
     targets = answer.get("Results") or []
-    if len(targets) != len(distinct):
-        raise EnvironmentTrouble(f"trivy looked at {len(targets)} of {len(distinct)} manifests")
+    if len(targets) != len(objects):
+        raise EnvironmentTrouble(f"trivy looked at {len(targets)} of {len(objects)} manifests")
     grave: dict[str, list[str]] = {}
     unjustified: dict[str, list[str]] = {}
     justified = set()
     for target in targets:
-        item = distinct[int(Path(target["Target"]).stem)]
+        item = objects[int(Path(target["Target"]).stem)]
         found = [(finding, "") for finding in target.get("Misconfigurations") or ()]
         for waived in target.get("ExperimentalModifiedFindings") or ():
             found.append((waived["Finding"], (waived.get("Statement") or "").strip()))
@@ -236,24 +261,20 @@ def _scan(folder: Path, distinct: list[Distinct]) -> list[Result]:
                 justified.add(finding["ID"])
                 continue
             rule = f"{finding['Severity']} {finding['ID']} {finding['Title']}:"
-            place = f"{item}: {finding['Message']}"
-            (grave if severe else unjustified).setdefault(rule, []).append(place)
+            places = [f"{item.first}: {finding['Message']}"] * item.count
+            (grave if severe else unjustified).setdefault(rule, []).extend(places)
     return [
         _nothing(
-            "chart.misconfiguration",
-            "no grave misconfiguration",
-            grave,
+            "chart.misconfiguration", "no grave misconfiguration", grave,
             "each line names a rule and what to set; these cannot be waived",
             expected="nothing HIGH or CRITICAL",
-            passed=f"nothing in {len(distinct)} objects",
+            passed=f"nothing in {sum(item.count for item in objects)} objects",
             started=started,
         ),
         _nothing(
-            "chart.findings",
-            "every lesser finding has a reason",
-            unjustified,
+            "chart.findings", "every lesser finding has a reason", unjustified,
             f"set what each line says, or write why not as `statement` in {CHART}/{WAIVERS}",
             expected="nothing without a reason",
             passed=f"nothing; with a reason: {', '.join(sorted(justified)) or 'nothing'}",
         ),
-    ]
+    ]  # fmt: skip

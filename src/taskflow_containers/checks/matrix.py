@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from allpairspy import AllPairs
 
-from taskflow_containers.cluster import helm as tool
+from taskflow_containers.cluster import helm
 from taskflow_containers.machine.errors import InputError
 
 MATRIX = "matrix.yaml"
@@ -43,13 +43,11 @@ class Case:
         """Its choices laid over each other."""
         return reduce(merge, self.choices.values(), {})
 
-    def render(self, helm: Path, folder: Path, release: str, version: str) -> None:
+    def render(self, program: Path, folder: Path, release: str, version: str) -> None:
         """Fill `objects`, or `error` with helm's reason."""
+        place = {"release": release, "namespace": release, "kube_version": version}
         try:
-            self.objects = tool.render(
-                helm, folder, release=release, namespace=release, values=[self.values],
-                kube_version=version,
-            )  # fmt: skip
+            self.objects = helm.render(program, folder, values=[self.values], **place)
         except InputError as error:
             self.error = error.message
 
@@ -74,7 +72,7 @@ def read(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         why = getattr(error, "strerror", None) or getattr(error, "problem", None) or error
         raise InputError(
-            f"{tool.CHART}/{path.name}{f':{mark.line + 1}' if mark else ''}: cannot be read: {why}",
+            f"{helm.CHART}/{path.name}{f':{mark.line + 1}' if mark else ''}: cannot be read: {why}",
             "mend it and run again",
         ) from None
     return content
@@ -87,7 +85,7 @@ def cases(folder: Path) -> list[Case]:
         fragments = list(choices.values()) if isinstance(choices, dict) else []
         if not fragments or not all(isinstance(values, dict) for values in fragments):
             raise InputError(
-                f"{tool.CHART}/{MATRIX}: {option} is not a mapping of choices to values",
+                f"{helm.CHART}/{MATRIX}: {option} is not a mapping of choices to values",
                 "write: option: {choice: {values}}",
             )
     options = [
