@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 from bench import dependency, releases
 from taskflow_containers.engine import build as builder
-from taskflow_containers.engine.client import Engine, find, substitutes
+from taskflow_containers.engine.client import Engine, substitutes
+from taskflow_containers.engine.find import find
 from taskflow_containers.engine.layersizes import LayerSizes
 from taskflow_containers.project.model import Container, load
 from taskflow_containers.smoke.stack import restrictions

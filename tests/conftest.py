@@ -13,7 +13,8 @@ from typing import NoReturn
 import copier
 import pytest
 
-from taskflow_containers.engine.client import Engine, find, substitutes
+from taskflow_containers.engine.client import Engine, substitutes
+from taskflow_containers.engine.find import find
 from taskflow_containers.machine.errors import NoEngineError
 
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from taskflow_containers.checks import build
 from taskflow_containers.engine import compose
-from taskflow_containers.engine.client import Engine, find
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.engine.find import find
 from taskflow_containers.machine.errors import ExitCode, InputError, NoEngineError
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.model import Project, load

@@ -15,7 +15,8 @@ from rich.console import Console
 from taskflow_containers.checks import trivy
 from taskflow_containers.checks.build import Image, notes, substitution_notes
 from taskflow_containers.checks.build import build as build_images
-from taskflow_containers.engine.client import Engine, find
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.engine.find import find
 from taskflow_containers.machine import switches
 from taskflow_containers.machine.errors import ExitCode, TaskflowError, UsageError
 from taskflow_containers.project import FILE_NAME

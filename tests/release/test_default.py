@@ -36,12 +36,12 @@ GATE = """\
 import json, sys
 from pathlib import Path
 from taskflow_containers.checks import build
-from taskflow_containers.engine import client as engine
+from taskflow_containers.engine.find import find
 from taskflow_containers.project import model
 
 project, found = model.load(Path("taskflow.toml")), {}
 if sys.argv[1] == "build":
-    for image in build.build(Path(), project, engine.find(), project.containers, print):
+    for image in build.build(Path(), project, find(), project.containers, print):
         found[image.tags[0]] = image.id
 Path("reports").mkdir(exist_ok=True)
 report = {"images": found, "verdict": "passed", "results": []}

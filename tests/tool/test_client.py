@@ -12,7 +12,8 @@ import pytest
 
 from taskflow_containers.engine.build import for_the_legacy_builder
 from taskflow_containers.engine.buildlog import Steps
-from taskflow_containers.engine.client import Builder, Engine, find, substitutes
+from taskflow_containers.engine.client import Builder, Engine, substitutes
+from taskflow_containers.engine.find import find
 from taskflow_containers.engine.layersizes import LayerSizes
 from taskflow_containers.machine.errors import (
     EnvironmentTrouble,

@@ -14,7 +14,7 @@ from taskflow_containers.checks import build
 from taskflow_containers.contract.image import check_image
 from taskflow_containers.contract.instructions import with_plain_heredocs
 from taskflow_containers.contract.text import check_text
-from taskflow_containers.engine.client import find
+from taskflow_containers.engine.find import find
 from taskflow_containers.machine import interruption
 from taskflow_containers.machine.errors import NoEngineError
 from taskflow_containers.machine.process import run

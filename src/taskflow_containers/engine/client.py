@@ -1,12 +1,10 @@
-"""The engine seam: Docker and Podman behind one small interface, chosen by what works."""
+"""The engine seam: Docker and Podman behind one small interface."""
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 import re
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -17,18 +15,15 @@ from tempfile import gettempdir
 from typing import Any
 
 from taskflow_containers.engine import endpoint
-from taskflow_containers.machine import interruption
 from taskflow_containers.machine.errors import (
     EngineGone,
     EnvironmentTrouble,
     InputError,
     MachineTrouble,
-    NoEngineError,
 )
 from taskflow_containers.machine.locks import exclusive
 from taskflow_containers.machine.process import Completed, Say, last_line, run, trouble
 
-CHOICE_VARIABLE = "TASKFLOW_ENGINE"
 SUBSTITUTES_VARIABLE = "TASKFLOW_SUBSTITUTE_IMAGES"
 # Seconds. A client killed midway leaves the server making what nobody then removes.
 _PATIENCE = 5.0
@@ -191,7 +186,7 @@ class Engine:
         config["Id"] = "sha256:" + str(found["Id"]).removeprefix("sha256:")
         config["Layers"] = found.get("RootFS", {}).get("Layers") or []
         config["Created"] = str(found.get("Created") or "")
-        config["Platform"] = _platform(
+        config["Platform"] = platform_of(
             found.get("Os"), found.get("Architecture"), found.get("Variant")
         )
         return config
@@ -283,7 +278,7 @@ def _one_at_a_time() -> AbstractContextManager[None]:
     return exclusive(cache / "taskflow-podman-names.lock")
 
 
-def _platform(system: object, architecture: object, variant: object = "") -> str:
+def platform_of(system: object, architecture: object, variant: object = "") -> str:
     """As OCI writes it: os/architecture[/variant], without the variant that every machine has."""
     common = (architecture, variant) in {("arm64", "v8"), ("amd64", "v1")}
     parts = [system or "linux", architecture or "unknown", "" if common else variant]
@@ -305,110 +300,3 @@ def substitutes() -> dict[str, str]:
             )
         found[wanted] = instead
     return found
-
-
-def _clients(name: str) -> list[Path]:
-    """Every program of that name on PATH, in order, each once."""
-    found: dict[Path, Path] = {}
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
-        program = shutil.which(name, path=folder) if folder else None
-        if program:
-            found.setdefault(Path(program).resolve(), Path(program))
-    return list(found.values())
-
-
-def _probe(client: Path) -> Engine | None:
-    """The engine behind a client, or None when it cannot be run or its server does not answer."""
-    try:
-        return _ask(client)
-    except EnvironmentTrouble:
-        return None
-
-
-def _ask(client: Path) -> Engine | None:
-    """The engine behind a client, or None when its server does not answer.
-
-    Raises:
-        EnvironmentTrouble: the client cannot be run, or says nothing for too long.
-    """
-    done = run([client, "version", "--format", "{{json .}}"], timeout=20)
-    if done.returncode:
-        return None
-    try:
-        answer = json.loads(done.stdout)
-        server = answer.get("Server") or answer.get("Client") or {}
-        # Podman answers to the name docker too, by a wrapper or through its socket.
-        names = " ".join(str(part.get("Name")) for part in server.get("Components") or [])
-        if "Podman" in names or "APIVersion" in server or "podman" in client.resolve().name:
-            platform = str(server.get("OsArch", ""))
-            where = endpoint.of(client, answer)
-            version = str(server.get("Version", ""))
-            return Engine("podman", client, version, Builder.BUILDAH, platform, where)
-        if not answer.get("Server"):
-            return None
-        version = str(server.get("Version", ""))
-        platform = _platform(server.get("Os"), server.get("Arch")) if server.get("Arch") else ""
-        where = endpoint.of(client, answer)
-        if run([client, "buildx", "version"], timeout=20).returncode == 0:
-            return Engine("docker", client, version, Builder.BUILDX, platform, where)
-        # From 23 on the client leaves BuildKit to the buildx plugin; before, it speaks it itself.
-        major = int(str((answer.get("Client") or {}).get("Version", "0")).split(".")[0])
-        builder = Builder.BUILDKIT if major < 23 else Builder.LEGACY
-        return Engine("docker", client, version, builder, platform, where)
-    except (ValueError, AttributeError, TypeError):
-        return None
-
-
-def find(choice: str = "") -> Engine:
-    """The engine to use: the chosen one, else the one whose builder can do most.
-
-    The choice (or TASKFLOW_ENGINE) is docker, podman or a client's path.
-
-    Raises:
-        NoEngineError: none answers, or the chosen file cannot be run.
-        InputError: the choice is neither a known name nor a file.
-    """
-    choice = choice or os.environ.get(CHOICE_VARIABLE, "")
-    if choice not in {"", "docker", "podman"}:
-        return _behind(choice)
-    clients = [c for name in ("docker", "podman") if choice in {"", name} for c in _clients(name)]
-    with interruption.pool(max(1, len(clients))) as pool:
-        engines = [engine for engine in pool.map(_probe, clients) if engine]
-    if choice == "docker":
-        engines = [engine for engine in engines if engine.name == "docker"]
-    if engines:
-        order = list(Builder)
-        return min(engines, key=lambda engine: order.index(engine.builder))
-    raise NoEngineError(
-        f"no {choice or 'container'} engine answers"
-        + (f" (asked: {endpoint.complaints(clients)})" if clients else ""),
-        _how_to_get_one(),
-    )
-
-
-def _behind(choice: str) -> Engine:
-    """The engine behind a client that a person named by its path."""
-    program = shutil.which(choice) or choice
-    if not os.path.lexists(program):
-        raise InputError(f"no container engine is called {choice!r}", "use docker or podman")
-    try:
-        found = _ask(Path(program).absolute())
-    except EnvironmentTrouble as error:
-        raise NoEngineError(error.message, error.hint) from None
-    if found:
-        return found
-    raise NoEngineError(
-        f"no engine answers behind {endpoint.complaints([Path(program).absolute()])}",
-        f"is it docker or podman, and started? `{program} version` says more",
-    )
-
-
-def _how_to_get_one() -> str:
-    match platform.system():
-        case "Darwin" | "Windows":
-            return "start Docker Desktop or Podman Desktop, then run this again"
-        case _:
-            return (
-                "install one (`apt install docker.io` or `apt install podman buildah`), start it "
-                "(`systemctl start docker`), and let your user reach it"
-            )

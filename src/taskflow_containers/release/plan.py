@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from taskflow_containers.checks import build
 from taskflow_containers.cluster import helm
-from taskflow_containers.engine.client import Engine, find, substitutes
+from taskflow_containers.engine.client import Engine, substitutes
+from taskflow_containers.engine.find import find
 from taskflow_containers.machine.errors import (
     EnvironmentTrouble,
     InputError,

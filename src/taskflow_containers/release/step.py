@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from taskflow_containers.engine.client import Engine, find
+from taskflow_containers.engine.client import Engine
+from taskflow_containers.engine.find import find
 from taskflow_containers.machine.errors import TaskflowError
 from taskflow_containers.machine.process import Say
 from taskflow_containers.release.git import Repository

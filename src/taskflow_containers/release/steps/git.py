@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from taskflow_containers.engine.client import CHOICE_VARIABLE
+from taskflow_containers.engine.find import CHOICE_VARIABLE
 from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, Refused, TaskflowError
 from taskflow_containers.machine.process import last_line, masked, stream
 from taskflow_containers.machine.tools import gate_python, own_copy
