@@ -23,7 +23,7 @@ try:
 
     from taskflow_containers.cli import COMMANDS, Command, carry_out
     from taskflow_containers.project import FILE_NAME
-    from taskflow_containers.project.model import load
+    from taskflow_containers.project.load import load
     from taskflow_containers.release import command
     from taskflow_containers.release.state import Product
     from taskflow_containers.tasks import as_task

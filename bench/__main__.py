@@ -23,7 +23,8 @@ from taskflow_containers.engine import build as builder
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.engine.find import find
 from taskflow_containers.engine.layersizes import LayerSizes
-from taskflow_containers.project.model import Container, load
+from taskflow_containers.project.load import load
+from taskflow_containers.project.model import Container
 from taskflow_containers.smoke.stack import restrictions
 
 ROOT = Path(__file__).parent.parent

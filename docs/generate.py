@@ -13,12 +13,13 @@ from typing import Any
 import jinja2
 import yaml
 
-ROOT = Path(__file__).parent.parent
+from taskflow_containers.cli import ACTIONS, parser
+from taskflow_containers.machine.errors import ExitCode
+from taskflow_containers.project.load import schema
+from taskflow_containers.project.model import Kind
+from taskflow_containers.smoke.catalogue import CHECKS, GROUPS
 
-from taskflow_containers.cli import ACTIONS, parser  # noqa: E402
-from taskflow_containers.machine.errors import ExitCode  # noqa: E402
-from taskflow_containers.project.model import Kind, schema  # noqa: E402
-from taskflow_containers.smoke import CHECKS, GROUPS  # noqa: E402
+ROOT = Path(__file__).parent.parent
 
 
 def _table(*rows: tuple[str, ...]) -> Iterator[str]:

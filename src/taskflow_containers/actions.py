@@ -14,7 +14,8 @@ from taskflow_containers.engine.client import Engine
 from taskflow_containers.engine.find import find
 from taskflow_containers.machine.errors import ExitCode, InputError, NoEngineError
 from taskflow_containers.project import FILE_NAME
-from taskflow_containers.project.model import Project, load
+from taskflow_containers.project.load import load
+from taskflow_containers.project.model import Project
 from taskflow_containers.project.pin import require_own_tool
 from taskflow_containers.report import REPORTS
 

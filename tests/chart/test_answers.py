@@ -8,7 +8,8 @@ import pytest
 
 from taskflow_containers.cluster import helm
 from taskflow_containers.contract.chart import check_manifests
-from taskflow_containers.project import FILE_NAME, model
+from taskflow_containers.project import FILE_NAME
+from taskflow_containers.project.load import load
 from tests.conftest import Render
 
 ANSWERS: list[dict[str, object]] = [
@@ -29,7 +30,7 @@ ANSWERS: list[dict[str, object]] = [
 @pytest.mark.parametrize("answers", ANSWERS, ids=str)
 def test_answers(answers: dict[str, object], render: Render, program: Path) -> None:
     folder = render(**answers)
-    project = model.load(folder / FILE_NAME)
+    project = load(folder / FILE_NAME)
     chart = folder / "chart"
     assert helm.lint(program, chart) == []
     results = check_manifests(project, helm.render(program, chart, release=project.name))

@@ -19,7 +19,7 @@ from taskflow_containers.checks.chart import Distinct, alike, check_chart
 from taskflow_containers.checks.matrix import Case, cases, merge
 from taskflow_containers.checks.schemas import newest
 from taskflow_containers.machine.errors import InputError
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result, Status
 from tests.conftest import Render
 

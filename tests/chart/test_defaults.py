@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from taskflow_containers.cluster import helm
-from taskflow_containers.project import FILE_NAME, model
+from taskflow_containers.project import FILE_NAME
+from taskflow_containers.project.load import load
 from tests.chart.conftest import Install
 
 BACK, FRONT = "Deployment/taskflow-backend", "Deployment/taskflow-frontend"
@@ -158,7 +159,7 @@ def test_objects(install: Install) -> None:
 
 
 def test_labels(install: Install, sample: Path) -> None:
-    version = model.load(sample / FILE_NAME).version
+    version = load(sample / FILE_NAME).version
     for name, item in install().items():
         labels = item["metadata"]["labels"]
         component = labels.pop("app.kubernetes.io/component")

@@ -20,7 +20,7 @@ from taskflow_containers.cluster.drills import run_drill
 from taskflow_containers.cluster.kubectl import Kubectl
 from taskflow_containers.cluster.namespace import OWNER, Namespace
 from taskflow_containers.engine.client import Engine
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result
 from tests.conftest import ROOT, SERVICE, Render
 

@@ -14,7 +14,7 @@ from taskflow_containers.cluster.images import image_values
 from taskflow_containers.cluster.kubectl import Kubectl
 from taskflow_containers.cluster.namespace import Namespace
 from taskflow_containers.engine.client import Engine
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from tests.cluster.conftest import failed
 from tests.conftest import ROOT, Render
 from tests.containers.conftest import replace

@@ -13,7 +13,8 @@ import pytest
 from taskflow_containers import smoke
 from taskflow_containers.checks import build
 from taskflow_containers.engine.client import Engine
-from taskflow_containers.project.model import Project, load
+from taskflow_containers.project.load import load
+from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Result
 from tests.conftest import ROOT, SERVICE, Render, git
 from tests.release.conftest import _programs, make_registry, registry  # noqa: F401

@@ -14,7 +14,7 @@ from taskflow_containers import smoke
 from taskflow_containers.checks import build
 from taskflow_containers.engine import build as builder
 from taskflow_containers.engine.client import Engine, substitutes
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from tests.conftest import Render
 from tests.containers.conftest import NAME, failed, replace
 

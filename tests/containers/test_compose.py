@@ -23,7 +23,7 @@ from taskflow_containers.engine import compose
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, InputError
 from taskflow_containers.machine.process import run
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from tests.conftest import lacking
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]

@@ -16,7 +16,7 @@ from taskflow_containers import smoke
 from taskflow_containers.checks import build
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.machine import tools as toolenv
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from taskflow_containers.smoke.stack import Stack
 from tests.containers.conftest import NAME, failed, replace
 

@@ -11,7 +11,7 @@ import pytest
 
 from taskflow_containers.checks import build
 from taskflow_containers.engine.client import Engine
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from taskflow_containers.smoke.stack import Running, Stack
 from tests.conftest import Render
 from tests.containers.conftest import NAME, private, replace

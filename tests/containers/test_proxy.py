@@ -14,7 +14,7 @@ import pytest
 
 from taskflow_containers.checks import build
 from taskflow_containers.engine.client import Engine, substitutes
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from taskflow_containers.smoke.stack import Running, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]

@@ -18,7 +18,7 @@ from taskflow_containers.checks import build
 from taskflow_containers.engine import build as builder
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import ExitCode
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.stack import Stack
 from tests.conftest import ROOT, Render

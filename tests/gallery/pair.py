@@ -14,7 +14,8 @@ from pathlib import Path
 from taskflow_containers.checks import build
 from taskflow_containers.engine import build as builder
 from taskflow_containers.engine.client import Engine, substitutes
-from taskflow_containers.project.model import Container, load
+from taskflow_containers.project.load import load
+from taskflow_containers.project.model import Container
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.stack import NO_ANSWER, Running, Stack, restrictions
 from tests.gallery import exchange, places

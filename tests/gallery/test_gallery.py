@@ -6,7 +6,7 @@ import pytest
 
 from taskflow_containers import smoke
 from taskflow_containers.checks.build import Image
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from tests.gallery import figures
 from tests.gallery.application import Refused
 from tests.gallery.pair import Pair

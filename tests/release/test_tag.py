@@ -13,7 +13,7 @@ import pytest
 from taskflow_containers.checks import build
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import InputError, Refused
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from taskflow_containers.release import tagging
 from tests.conftest import ROOT, SERVICE, git
 from tests.containers.conftest import replace

@@ -16,7 +16,8 @@ import yaml
 
 from taskflow_containers.cli import ACTIONS
 from taskflow_containers.contract.text import check_text
-from taskflow_containers.project import FILE_NAME, model
+from taskflow_containers.project import FILE_NAME
+from taskflow_containers.project.load import load
 from tests.conftest import Render
 from tests.template import choices
 
@@ -146,7 +147,7 @@ def test_the_description_is_written_as_it_was_answered(rendered: Rendered) -> No
 
 
 def test_model_and_contract(rendered: Rendered) -> None:
-    project = model.load(rendered.folder / FILE_NAME)
+    project = load(rendered.folder / FILE_NAME)
     assert project.containers.keys() == rendered.containers
     assert project.title == rendered.answer("project_name")
     assert project.registry == rendered.answer("registry")
@@ -184,7 +185,7 @@ def test_answers_file(rendered: Rendered, template: Path) -> None:
     assert answers.pop("_src_path") == str(template)
     expected = {name: rendered.answer(name) for name in choices.asked(rendered.answers)}
     assert answers | {"slug": ""} == expected | {"slug": ""}
-    project = model.load(rendered.folder / FILE_NAME)
+    project = load(rendered.folder / FILE_NAME)
     assert answers["slug"] == project.name
 
 
@@ -215,7 +216,7 @@ def decorated(path: Path, decorator: str) -> set[str]:
 
 
 def test_defaults_are_taskflow(sample: Path) -> None:
-    project = model.load(sample / FILE_NAME)
+    project = load(sample / FILE_NAME)
     assert (project.name, project.title, project.registry) == ("taskflow", "TaskFlow", "")
     assert set(project.containers) == {"backend", "frontend"}
     assert set(project.services) == {"database"}

@@ -12,7 +12,8 @@ import pytest
 from taskflow_containers.cluster import helm
 from taskflow_containers.contract.chart import check_manifests, check_metadata
 from taskflow_containers.contract.manifests import parse_quantity
-from taskflow_containers.project.model import Project, load
+from taskflow_containers.project.load import load
+from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Result, Status
 
 REMOVED = object()

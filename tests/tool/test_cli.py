@@ -13,7 +13,7 @@ import pytest
 from taskflow_containers.checks.build import inputs_digest
 from taskflow_containers.machine.errors import ExitCode, InputError
 from taskflow_containers.machine.switches import switched_on
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from taskflow_containers.report import reporting
 from taskflow_containers.report.failures import in_plain_words
 from taskflow_containers.report.result import Report, judge

@@ -15,7 +15,8 @@ from taskflow_containers.contract.compose import check_compose
 from taskflow_containers.contract.image import check_image
 from taskflow_containers.contract.text import check_text
 from taskflow_containers.machine.errors import InputError
-from taskflow_containers.project.model import Project, load
+from taskflow_containers.project.load import load
+from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Result, Status
 from tests.conftest import Render
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from taskflow_containers.engine.archive import opened
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from taskflow_containers.smoke.drills import image
 from tests.conftest import SERVICE
 

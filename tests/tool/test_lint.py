@@ -11,7 +11,7 @@ import pytest
 
 from taskflow_containers.checks.lint import lint
 from taskflow_containers.machine import tools as toolenv
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result, Status
 from tests.conftest import Render
 

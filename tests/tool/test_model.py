@@ -6,14 +6,9 @@ from pathlib import Path
 import pytest
 
 from taskflow_containers.machine.errors import ExitCode, InputError
-from taskflow_containers.project.model import (
-    Access,
-    Project,
-    load,
-    megabytes,
-    parse_bytes,
-    parse_seconds,
-)
+from taskflow_containers.project.load import load
+from taskflow_containers.project.model import Access, Project
+from taskflow_containers.project.values import megabytes, parse_bytes, parse_seconds
 from tests.conftest import Render
 
 GOOD = """\
@@ -175,7 +170,7 @@ BAD = {
     "user with leading zeros": ('"1001:1001"', '"01001:1001"', 9, "containers.backend.user", """'01001:1001' has leading zeros; write "1001:1001\""""),
     "group with leading zeros": ('"1001:1001"', '"1001:0001"', 9, "containers.backend.user", """has leading zeros; write "1001:1\""""),
     "user of many digits": ('"1001:1001"', f'"{"1" * 5000}:1"', 9, "containers.backend.user", "is not numeric"),
-    "version too long for a label": ('"0.1.0"', f'"1.0.0-{"a" * 58}"', 3, "version", "no value of a Kubernetes label, which has up to 63 characters"),
+    "version too long for a label": ('"0.1.0"', f'"1.0.0-{"a" * 58}"', 3, "version", "a value of a Kubernetes label, which has up to 63 characters"),
     "version of many digits": ('"0.1.0"', f'"1.0.{"9" * 5000}"', 3, "version", "up to 63 characters"),
     "version that ends in a hyphen": ('"0.1.0"', '"1.0.0-a-"', 3, "version", "does not end in a hyphen"),
     "version as a number": ('"0.1.0"', "0.1", 3, "version", 'must be text in quotes, e.g. "0.1"; it is 0.1'),
@@ -482,3 +477,69 @@ def test_what_the_template_renders_loads(
     assert {c.user for c in project.containers.values()} == {"1001:1001"}
     limits = {"backend": 300_000_000, "frontend": 200_000_000}
     assert all(c.memory == limits[name] for name, c in project.containers.items())
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "hint"),
+    [
+        ("2", "format 2, and this tool reads format 1", "`copier update`"),
+        ("0", "0 is no format", "write schema = 1"),
+        ("true", "true is no format", "write schema = 1"),
+        ("1.0", "1.0 is no format", "write schema = 1"),
+        ('"1"', '"1" is no format', "write schema = 1"),
+        ("[1]", "a list is no format", "write schema = 1"),
+    ],
+)
+def test_another_format_is_told_before_anything_else(
+    given: str, said: str, hint: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "taskflow.toml"
+    path.write_text(f"# one\nschema = {given}\nnaem = 1\n{GOOD}", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load(path)
+    assert caught.value.message.startswith("taskflow.toml:2: schema: ")
+    assert said in caught.value.message and "naem" not in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_the_format_may_be_left_out(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD).format == read(tmp_path, f"schema = 1\n{GOOD}").format == 1
+
+
+def test_the_line_of_a_key_behind_values_of_several_lines(tmp_path: Path) -> None:
+    text = f'a = """\nport = 1\n"""\nb = [\n  # one\n  [1,\n   2],\n]\n{GOOD}'
+    text = text.replace("port = 8000", "port = 0")
+    said = refusal(tmp_path, text).splitlines()
+    assert [line.split(": ")[:2] for line in said] == [
+        ["taskflow.toml:18", "containers.backend.port"],
+        ["taskflow.toml:1", "a"],
+        ["taskflow.toml:4", "b"],
+    ]
+
+
+WAIVER = """
+[[waivers]]
+check = "lint.hadolint"
+container = "backend"
+covers = "DL3018 backend/Dockerfile"
+reason = "the mirror of this network keeps one version"
+expires = 2027-01-31
+"""
+BAD_WAIVERS = {
+    "no expiry": ("expires = 2027-01-31\n", "", 1, "waivers.0.expires", "is missing"),
+    "expiry as text": ("2027-01-31", '"2027-01-31"', 6, "waivers.0.expires", "must be a date without quotes or time"),
+    "expiry with a time": ("2027-01-31", "2027-01-31T00:00:00Z", 6, "waivers.0.expires", "must be a date"),
+    "no reason": ("the mirror of this network keeps one version", "       because", 5, "waivers.0.reason", "at least 10 characters"),
+    "no check": ("lint.hadolint", "DL3018", 2, "waivers.0.check", "is not the id of a check such as lint.hadolint"),
+    "unknown container": ('"backend"', '"bakend"', 3, "waivers.0.container", "there is no container 'bakend'"),
+    "nothing covered": ('"DL3018 backend/Dockerfile"', '""', 4, "waivers.0.covers", "'' is not what stands in a finding"),
+    "unknown key": ("covers", "cover", 4, "waivers.0.cover", "no such key"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_WAIVERS)
+def test_a_waiver_is_refused_with_its_line(case: str, tmp_path: Path) -> None:
+    old, new, line, key, message = BAD_WAIVERS[case]
+    said = refusal(tmp_path, GOOD + WAIVER.replace(old, new, 1)).splitlines()
+    number = GOOD.count("\n") + 1 + line
+    assert any(text.startswith(f"taskflow.toml:{number}: {key}: ") and message in text for text in said), said  # fmt: skip

@@ -3,14 +3,15 @@
 import json
 from pathlib import Path
 
-from taskflow_containers.project import FILE_NAME, model
+from taskflow_containers.project import FILE_NAME
+from taskflow_containers.project.load import schema
 from tests.conftest import ROOT
 
 SCHEMA = ROOT / "template" / "tools" / "taskflow.schema.json"
 
 
 def test_the_file_is_the_models_schema() -> None:
-    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == model.schema()
+    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == schema()
 
 
 def test_every_key_of_the_default_project_is_in_it(sample: Path) -> None:
@@ -20,7 +21,7 @@ def test_every_key_of_the_default_project_is_in_it(sample: Path) -> None:
 
 
 def test_objects_are_closed() -> None:
-    definitions = model.schema()["$defs"]
+    definitions = schema()["$defs"]
     entries = [name for name, entry in definitions.items() if entry["type"] == "object"]
     assert {"Container", "Service", "Environment", "Health", "Scan"} <= set(entries)
     assert all(definitions[name]["additionalProperties"] is False for name in entries)

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from taskflow_containers.contract.text import check_text
-from taskflow_containers.project import FILE_NAME, model
+from taskflow_containers.project import FILE_NAME
+from taskflow_containers.project.load import load
 from tests.conftest import ROOT, git, snapshot
 
 EARLIER = "v0.0.9"
@@ -197,7 +198,7 @@ def test_the_answers_file_is_right(updated: Path, versions: Path) -> None:
 
 def passes_contract(project: Path) -> None:
     """The text checks of the contract find nothing wrong."""
-    found = model.load(project / FILE_NAME)
+    found = load(project / FILE_NAME)
     results = check_text(project, found, list(found.containers))
     assert [result for result in results if result.failed] == []
 
@@ -235,7 +236,7 @@ def test_an_answer_can_change(versions: Path, tmp_path: Path) -> None:
     update(project, node_version="26", database=False, ci="gitlab")
     answers = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
     assert (answers["node_version"], answers["database"], answers["ci"]) == ("26", False, "gitlab")
-    found = model.load(project / FILE_NAME)
+    found = load(project / FILE_NAME)
     assert found.containers["frontend"].base == "node:26-alpine"
     assert not found.services
     assert not (project / "backend" / "src" / "app" / "database.py").exists()

@@ -19,7 +19,8 @@ from taskflow_containers.engine.layersizes import LayerSizes
 from taskflow_containers.machine import interruption
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
 from taskflow_containers.machine.process import Say, last_line
-from taskflow_containers.project.model import Project, megabytes
+from taskflow_containers.project.model import Project
+from taskflow_containers.project.values import megabytes
 from taskflow_containers.release import git
 from taskflow_containers.report.result import Result, judge
 

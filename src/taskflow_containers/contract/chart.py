@@ -17,7 +17,8 @@ from taskflow_containers.contract.manifests import (
     repository,
 )
 from taskflow_containers.contract.secret import SECRET_NAME
-from taskflow_containers.project.model import Access, Container, Project, megabytes
+from taskflow_containers.project.model import Access, Container, Project
+from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.result import Result
 
 # What a container may do, as the API's fields say it: the Pod Security Standard `restricted`, and

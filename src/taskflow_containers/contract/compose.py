@@ -23,7 +23,8 @@ from taskflow_containers.contract.container import (
 )
 from taskflow_containers.contract.level import Level, shown
 from taskflow_containers.contract.secret import TOKEN, URL_PASSWORD, is_secret
-from taskflow_containers.project.model import Access, Container, Project, megabytes
+from taskflow_containers.project.model import Access, Container, Project
+from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.result import Result, skip
 
 

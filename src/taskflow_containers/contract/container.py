@@ -8,7 +8,8 @@ from pathlib import Path
 
 from taskflow_containers.contract.instructions import Stage
 from taskflow_containers.contract.level import Level, shown
-from taskflow_containers.project.model import Container, names_host
+from taskflow_containers.project.model import Container
+from taskflow_containers.project.values import names_host
 from taskflow_containers.report.result import Result
 
 LABEL_PREFIX = "org.opencontainers.image."

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError, Refused
 from taskflow_containers.machine.process import Say, last_line, masked, run
-from taskflow_containers.project.model import names_host
+from taskflow_containers.project.values import names_host
 
 DOCKER_HUB = "registry-1.docker.io"
 ACCEPTED = ", ".join(

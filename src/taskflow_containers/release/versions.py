@@ -12,7 +12,7 @@ from typing import Self
 import semver
 
 from taskflow_containers.machine.errors import InputError
-from taskflow_containers.project.model import VERSION_LENGTH
+from taskflow_containers.project.values import VERSION_LENGTH
 
 TAG_PREFIX = "v"
 # The grammar of a tag in the OCI distribution specification; `+` is not in it.

@@ -15,7 +15,8 @@ from taskflow_containers.machine.cgroup import contended
 from taskflow_containers.machine.errors import EnvironmentTrouble
 from taskflow_containers.machine.process import Completed, Say
 from taskflow_containers.machine.waiting import Starved, Watch
-from taskflow_containers.project.model import Kind, Project, megabytes
+from taskflow_containers.project.model import Kind, Project
+from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.catalogue import Check, unmeasurable, verdict
 from taskflow_containers.smoke.stack import NO_ANSWER, STREAM, Answer, Endless, Running, Stack

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import groupby
 
-from taskflow_containers.project.model import megabytes
+from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.reporting import HEAD, MARK, found, promised, unjudged
 from taskflow_containers.report.result import Report, Result, Status, Verdict
 from taskflow_containers.smoke.catalogue import GROUPS

@@ -8,7 +8,7 @@ from taskflow_containers.cluster.kubectl import statuses
 from taskflow_containers.cluster.load import RATE, load
 from taskflow_containers.cluster.namespace import Namespace
 from taskflow_containers.cluster.neighbours import probe
-from taskflow_containers.project.model import megabytes
+from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.result import Result, judge
 
 _OOM = 20.0  # seconds

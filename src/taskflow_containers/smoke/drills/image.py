@@ -16,7 +16,8 @@ from taskflow_containers.engine import archive
 from taskflow_containers.engine.archive import SavedImage
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.engine.layersizes import LayerSizes
-from taskflow_containers.project.model import Access, Container, megabytes
+from taskflow_containers.project.model import Access, Container
+from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.catalogue import BY_ID, PREFIX, unmeasurable, verdict
 from taskflow_containers.smoke.lab import Lab, checks

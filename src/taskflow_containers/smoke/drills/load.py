@@ -12,7 +12,7 @@ from pathlib import Path
 
 from taskflow_containers.machine.cgroup import Process
 from taskflow_containers.machine.waiting import Watch
-from taskflow_containers.project.model import megabytes
+from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.catalogue import unmeasurable, verdict
 from taskflow_containers.smoke.lab import KILLED, Lab, checks, fate
