@@ -13,6 +13,8 @@ from typing import NoReturn
 import copier
 import pytest
 
+from taskflow_containers.contract import composefile
+from taskflow_containers.contract.composefile import NoComposeError
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.engine.find import find
 from taskflow_containers.machine.errors import NoEngineError
@@ -108,6 +110,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = chosen
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what asks the real compose command where there is none."""
+    if item.get_closest_marker("compose"):
+        try:
+            composefile.program()
+        except NoComposeError as error:
+            pytest.skip(f"{error.message}: {error.hint}")
+
+
 LACKING = "nothing for this engine: "
 
 
@@ -123,7 +134,8 @@ def pytest_runtest_makereport(
     """In CI a container test that is skipped has failed: nobody reads what was left out."""
     report = yield
     silent = report.skipped and LACKING not in str(report.longrepr)
-    if silent and os.environ.get("CI") and item.get_closest_marker("engine"):
+    needed = item.get_closest_marker("engine") or item.get_closest_marker("compose")
+    if silent and os.environ.get("CI") and needed:
         report.outcome = "failed"
         report.longrepr = f"a container test was skipped in CI: {report.longrepr}"
     return report

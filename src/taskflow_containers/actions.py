@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from taskflow_containers.checks import build
+from taskflow_containers.contract.composefile import NoComposeError
 from taskflow_containers.engine import compose
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.engine.find import find
@@ -69,7 +70,10 @@ def _build(
 def up(root: Path, options: argparse.Namespace) -> int:
     """`invoke up`."""
     engine, project = find(options.engine), _project(root)
-    compose.check_ports(root, project, engine)
+    try:
+        compose.check_ports(root, project, engine)
+    except NoComposeError as error:
+        _warn(f"the ports are not checked beforehand: {error.message}")
     if options.build:
         _, _, code = _build(root, options)
         if code:

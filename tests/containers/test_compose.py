@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from taskflow_containers.contract import composefile
+from taskflow_containers.contract.composefile import NoComposeError
 from taskflow_containers.engine import compose
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, InputError
@@ -87,9 +87,37 @@ def inspected(engine: Engine, name: str) -> dict[str, Any]:
     return found
 
 
+def published_ports_are_known() -> bool:
+    """Whether a compose command here prints its normal form, which podman-compose does not."""
+    try:
+        return bool(composefile.program())
+    except NoComposeError:
+        return False
+
+
+def a_port_that_cannot_be_had_is_refused(project: Path, engine: Engine, backend: str) -> None:
+    """`invoke up` says which variable to change, and `invoke logs` which services there are."""
+    settings = (project / ".env").read_text()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        other = taken.getsockname()[1]
+        text = f"FRONTEND_PORT={other}\nBACKEND_PORT={urlsplit(backend).port}\n"
+        (project / ".env").write_text(text)
+        refused = invoke(project, engine, "up", "--no-build")
+    assert refused.returncode == ExitCode.ENVIRONMENT
+    assert refused.stderr.startswith(f"up: port {other} cannot be used: ")
+    assert "set FRONTEND_PORT to another port in .env" in refused.stderr
+    (project / ".env").write_text("FRONTEND_PORT=99999\n")
+    refused = invoke(project, engine, "up", "--no-build")
+    assert refused.returncode == ExitCode.WRONG_INPUT
+    assert "99999" in refused.stderr
+    (project / ".env").write_text(settings)
+    unknown = invoke(project, engine, "logs", "--service", "nosuch")
+    assert unknown.returncode == ExitCode.WRONG_INPUT
+    assert "compose.yaml has: backend, database, frontend" in unknown.stderr
+
+
 @pytest.mark.each_engine
 def test_a_stack_comes_up_stays_up_and_goes(project: Path, engine: Engine) -> None:
-    settings = (project / ".env").read_text()
     up = invoke(project, engine, "up")
     assert up.returncode == ExitCode.OK, up.stdout + up.stderr
     found = urls(up)
@@ -106,30 +134,14 @@ def test_a_stack_comes_up_stays_up_and_goes(project: Path, engine: Engine) -> No
     assert again.returncode == ExitCode.OK, again.stdout + again.stderr
     assert containers(engine, project) == before
 
-    own = urlsplit(found["backend"]).port
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        other = taken.getsockname()[1]
-        text = f"FRONTEND_PORT={other}\nBACKEND_PORT={own}\n"
-        (project / ".env").write_text(text)
-        refused = invoke(project, engine, "up", "--no-build")
-    assert refused.returncode == ExitCode.ENVIRONMENT
-    assert refused.stderr.startswith(f"up: port {other} cannot be used: ")
-    assert "set FRONTEND_PORT to another port in .env" in refused.stderr
-    assert containers(engine, project) == before, "what ran was touched"
-
-    (project / ".env").write_text("FRONTEND_PORT=99999\n")
-    refused = invoke(project, engine, "up", "--no-build")
-    assert refused.returncode == ExitCode.WRONG_INPUT
-    assert "FRONTEND_PORT is '99999'" in refused.stderr
-    (project / ".env").write_text(settings)
+    if published_ports_are_known():
+        a_port_that_cannot_be_had_is_refused(project, engine, found["backend"])
+        assert containers(engine, project) == before, "what ran was touched"
 
     assert (
         "listening on port 3000" in invoke(project, engine, "logs", "--service", "frontend").stdout
     )
     assert invoke(project, engine, "logs", "--tail", "all").returncode == ExitCode.OK
-    unknown = invoke(project, engine, "logs", "--service", "nosuch")
-    assert unknown.returncode == ExitCode.WRONG_INPUT
-    assert "compose.yaml has: frontend, backend, database" in unknown.stderr
     assert "frontend" in invoke(project, engine, "ps").stdout
 
     # What is built anew is what runs.
@@ -226,7 +238,7 @@ def test_a_stack_on_another_machine_is_asked_there(
         )
         refused = invoke(project, engine, "up", "--no-build", **variables)
         assert refused.returncode == ExitCode.WRONG_INPUT, refused.stdout + refused.stderr
-        assert f"frontend would answer within {address} alone" in refused.stderr
+        assert f"would answer within {address} alone" in refused.stderr
         (project / "compose.yaml").write_text(text)
         try:
             up = invoke(project, engine, "up", **variables)
@@ -240,16 +252,6 @@ def test_a_stack_on_another_machine_is_asked_there(
             down = invoke(project, engine, "down", "--volumes", **variables)
         assert down.returncode == ExitCode.OK, down.stdout + down.stderr
     assert containers(engine, project) == {}
-
-
-def config(folder: Path, engine: Engine, **variables: str) -> dict[str, dict[str, object]]:
-    """The services as compose itself reads them."""
-    command = compose.command(engine)
-    if "--format" not in run([*command, "config", "--help"], cwd=folder).stdout:
-        lacking("this compose does not show what it reads as JSON")
-    done = run([*command, "config", "--format", "json"], cwd=folder, env=variables)
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout)["services"])
 
 
 Ports = set[tuple[str, str, int, str]]
@@ -296,41 +298,36 @@ def written(folder: Path, **files: str) -> None:
             (folder / name.replace("_", ".")).write_text(text, encoding="utf-8")
 
 
+@pytest.mark.compose
 @pytest.mark.parametrize("case", PORTS)
-def test_ports_are_read_as_compose_reads_them(case: str, engine: Engine, tmp_path: Path) -> None:
+def test_what_is_published_at_a_number_of_its_own(case: str, tmp_path: Path) -> None:
     base, over, env, expected = PORTS[case]
     written(tmp_path, compose_yaml=base, compose_override_yaml=over, _env=env)
-    real = {
-        (name, str(port.get("host_ip", "")), int(port["published"]), str(port["protocol"]))
-        for name, entry in config(tmp_path, engine).items()
-        for port in list(entry.get("ports") or [])  # type: ignore[call-overload]
-        if str(port.get("published", "")).isdigit()
-    }
-    assert real == expected
-    found = compose.published_ports(tmp_path, composefile.settings(tmp_path))
+    found = compose.published_ports(composefile.read_here(tmp_path, {}))
     assert {(one.service, one.address, one.port, one.protocol) for one in found} == expected
 
 
 REFUSED = {
-    "two services": ("a: {image: x, ports: ['${A:-81}:1']}\n  b: {image: x, ports: ['127.0.0.1:$B:1']}", "B=81", "A and B are both 81", "set B to"),
-    "written out": ("a: {image: x, ports: ['81:1']}\n  b: {image: x, ports: [{target: 1, published: 81}]}", "", "a's port and b's port are both 81", "in compose.yaml:3"),
-    "no port": ("a: {image: x, ports: ['${A}:1']}", "A=99999", "A is '99999'", "set A to another port in .env"),
-    "a word": ("a: {image: x, ports: ['http:1']}", "", "a's port is 'http'", "in compose.yaml:2"),
+    "two services": ("a: {image: x, ports: ['${A:-81}:1']}\n  b: {image: x, ports: ['127.0.0.1:$B:1']}", "B=81", "a and b both want port 81", "set B to another port in .env"),
+    "written out": ("a: {image: x, ports: ['81:1']}\n  b: {image: x, ports: [{target: 1, published: 81}]}", "", "a and b both want port 81", "write another port in services.b.ports"),
+    "no port": ("a: {image: x, ports: ['${A}:1']}", "A=99999", "compose.yaml: Invalid hostPort: 99999", "correct it"),
+    "a word": ("a: {image: x, ports: ['http:1']}", "", "compose.yaml: Invalid hostPort: http", "correct it"),
 }  # fmt: skip
 
 
+@pytest.mark.compose
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_published_is_named(case: str, tmp_path: Path) -> None:
+def test_what_cannot_be_published_is_named(case: str, own: Path, engine: Engine, tmp_path: Path) -> None:  # fmt: skip
     base, env, message, hint = REFUSED[case]
     written(tmp_path, compose_yaml=base, _env=env)
     with pytest.raises(InputError) as caught:
-        compose.published_ports(tmp_path, composefile.settings(tmp_path))
+        compose.check_ports(tmp_path, load(own / "taskflow.toml"), engine)
     assert caught.value.message == message
     assert caught.value.hint.startswith(hint)
 
 
 def test_a_port_that_only_the_engine_may_open_is_left_to_it() -> None:
-    wanted = compose.Published("web", "127.0.0.1", 80, "tcp", "compose.yaml:1", "")
+    wanted = compose.Published("web", "127.0.0.1", 80, "tcp")
     user = os.geteuid()
     try:
         if user == 0:
@@ -340,60 +337,36 @@ def test_a_port_that_only_the_engine_may_open_is_left_to_it() -> None:
                 probe.bind((wanted.address, wanted.port))
                 pytest.skip("here everyone may open port 80")
             except PermissionError:
-                compose.check_free(wanted)
+                assert not compose.taken(wanted)
             except OSError:
                 pytest.skip("port 80 is taken")
     finally:
         os.seteuid(user)
 
 
-def test_the_files_are_those_that_compose_takes(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.compose
+def test_the_files_are_those_that_compose_takes(tmp_path: Path) -> None:
     for index, name in enumerate([*composefile.NAMES, *composefile.OVERRIDES]):
         text = f"services:\n  a: {{image: x, labels: {{by{index}: x}}}}"
         (tmp_path / name).write_text(text, encoding="utf-8")
 
-    def agree(**variables: str) -> Mapping[str, object]:
-        found = composefile.read(tmp_path)
-        assert found
-        labels = dict(found.section("services")["a"]["labels"])
-        assert config(tmp_path, engine, **variables)["a"]["labels"] == labels
+    def agreed() -> dict[str, str]:
+        """What compose takes by itself and what the contract names to it."""
+        ours, theirs = composefile.read(tmp_path), composefile.read_here(tmp_path, {})
+        assert ours
+        labels = dict(ours.section("services")["a"]["labels"])
+        assert theirs.section("services")["a"]["labels"] == labels
         return labels
 
     for names in zip(composefile.NAMES, composefile.OVERRIDES, strict=True):
-        assert len(agree()) == 2
+        assert len(agreed()) == 2
         for name in names:
             (tmp_path / name).unlink()
     assert composefile.read(tmp_path) is None
     for name in ("one.yaml", "two.yaml"):
         (tmp_path / name).write_text(f"services:\n  a: {{image: x, labels: {{{name[:3]}: x}}}}")
     (tmp_path / ".env").write_text("COMPOSE_FILE=one.yaml;two.yaml\nCOMPOSE_PATH_SEPARATOR=;\n")
-    assert agree() == {"one": "x", "two": "x"}
+    assert agreed() == {"one": "x", "two": "x"}
     (tmp_path / ".env").write_text("COMPOSE_FILE=nosuch.yaml\n")
     with pytest.raises(InputError, match=r"nosuch\.yaml"):
         composefile.read(tmp_path)
-
-
-# A service's part of a compose file, of its override, and a key of what compose makes of both.
-MERGED: dict[str, tuple[str, str, str, object]] = {
-    "dollars": (
-        "environment: {A: '$${X:-b}', B: '$$$${X:-b}', C: '${X:-a$$b}', D: '${Y:-${Z:-q}r}s', E: '${HOME:+set}', F: '$$$X'}",
-        "", "environment", {"A": "$${X:-b}", "B": "$$$${X:-b}", "C": "a$$b", "D": "qrs", "E": "set", "F": "$$"},
-    ),
-    "networks, a list below a mapping": ("networks: [n, m]", "networks: {m: {aliases: [q]}}", "networks", {"n": None, "m": {"aliases": ["q"]}}),
-    "networks, a mapping below a list": ("networks: {m: {aliases: [q]}}", "networks: [n]", "networks", {"n": None, "m": {"aliases": ["q"]}}),
-    "another logging driver": ("logging: {driver: local, options: {max-size: 1m}}", "logging: {driver: syslog}", "logging", {"driver": "syslog"}),
-    "a command": ("command: [a, b]", "command: [c]", "command", ["c"]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", MERGED)
-def test_overrides_are_merged_as_compose_merges_them(
-    case: str, engine: Engine, tmp_path: Path
-) -> None:
-    below, above, key, expected = MERGED[case]
-    for name, text in (("compose.yaml", f"image: x, {below}"), ("compose.override.yaml", above)):
-        whole = f"services:\n  a: {{{text}}}\nnetworks: {{n: {{}}, m: {{}}}}\n"
-        (tmp_path / name).write_text(whole, encoding="utf-8")
-    assert config(tmp_path, engine)["a"][key] == expected
-    found = composefile.read(tmp_path, composefile.settings(tmp_path))
-    assert found and found.section("services")["a"][key] == expected

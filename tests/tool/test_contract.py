@@ -2,18 +2,15 @@
 
 import copy
 import re
-import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
 
-from taskflow_containers.contract import composefile
-from taskflow_containers.contract.compose import check_compose
+from taskflow_containers.contract.context import check_dockerignore
+from taskflow_containers.contract.dockerfile import check_dockerfile
 from taskflow_containers.contract.image import check_image
-from taskflow_containers.contract.text import check_text
 from taskflow_containers.machine.errors import InputError
 from taskflow_containers.project.load import load
 from taskflow_containers.project.model import Project
@@ -231,148 +228,6 @@ DOCKERIGNORE = {
     "everything of the whole kept out": Fault("includes", [Edit(END, "\n**\n")], "nothing missing", "everything by `**` in line", FRONTEND_IGNORE),
 }  # fmt: skip
 
-REMOVED = object()
-
-
-class ComposeFault(NamedTuple):
-    """A key of a service (the backend, if not said) with another value, and what must come of it."""
-
-    check: str
-    key: str
-    value: object
-    expected: str
-    measured: str
-    service: str = "backend"
-
-
-COMPOSE = {
-    "another user": ComposeFault("security", "user", "1000:1000", "user 1001:1001", "user 1000:1000"),
-    "no user": ComposeFault("security", "user", REMOVED, "user 1001:1001", "user not set"),
-    "a user's number": ComposeFault("security", "user", 1001, "user 1001:1001", "user 1001,"),
-    "a writable root": ComposeFault("security", "read_only", False, "read_only True", "read_only False"),
-    "no word on the root": ComposeFault("security", "read_only", REMOVED, "read_only True", "read_only False"),
-    "capabilities": ComposeFault("security", "cap_drop", REMOVED, "cap_drop ['ALL']", "cap_drop []"),
-    "some capabilities": ComposeFault("security", "cap_drop", ["NET_RAW"], "cap_drop ['ALL']", "cap_drop ['NET_RAW']"),
-    "a capability back": ComposeFault("security", "cap_add", ["SYS_ADMIN"], "cap_add []", "cap_add ['SYS_ADMIN']"),
-    "privileged": ComposeFault("security", "privileged", True, "privileged False", "privileged True"),
-    "new privileges": ComposeFault("security", "security_opt", REMOVED, "security_opt ['no-new-privileges']", "security_opt []"),
-    "new privileges allowed": ComposeFault("security", "security_opt", ["no-new-privileges:false"], "['no-new-privileges']", "no-new-privileges:false"),
-    "no seccomp": ComposeFault("security", "security_opt", ["no-new-privileges:true", "seccomp=unconfined"], "['no-new-privileges']", "seccomp:unconfined"),
-    "the host's network": ComposeFault("security", "network_mode", "host", "of the host []", "network_mode host"),
-    "another's processes": ComposeFault("security", "pid", "service:database", "of the host []", "pid service:database"),
-    "a device": ComposeFault("security", "devices", ["/dev/kvm"], "of the host []", "devices"),
-    "the engine's socket": ComposeFault("security", "volumes", ["/var/run/docker.sock:/var/run/docker.sock:ro", "d:/app/data"], "of the host []", "the engine's socket"),
-    "no /tmp": ComposeFault("volumes", "tmpfs", REMOVED, "/app/data, /tmp", "/app/data"),
-    "a tmpfs more": ComposeFault("volumes", "tmpfs", ["/tmp", "/app/src:size=1m"], "/app/data, /tmp", "/app/data, /app/src, /tmp"),
-    "no health check": ComposeFault("healthcheck", "healthcheck", {"disable": True}, "on", "off"),
-    "an empty health check": ComposeFault("healthcheck", "healthcheck", {"test": ["NONE"]}, "on", "off"),
-    "MiB": ComposeFault("memory", "mem_limit", "300m", "300.0 MB", "314.6 MB"),
-    "GiB": ComposeFault("memory", "mem_limit", "1GB", "300.0 MB", "1073.7 MB"),
-    "another limit": ComposeFault("memory", "mem_limit", 200_000_000, "300.0 MB", "200.0 MB"),
-    "no limit": ComposeFault("memory", "mem_limit", REMOVED, "300.0 MB", "no mem_limit"),
-    "a limit nobody can read": ComposeFault("memory", "mem_limit", "much", "300.0 MB", "much"),
-    "another port": ComposeFault("port", "ports", ["8000:8080"], "8000", "8080"),
-    "a port more": ComposeFault("port", "ports", ["8000:8000", "5678:5678"], "8000", "5678, 8000"),
-    "a UDP port": ComposeFault("port", "ports", ["8000:8000/udp"], "8000", "8000/udp"),
-    "a port in long form": ComposeFault("port", "ports", [{"target": 9000, "published": 8000}], "8000", "9000"),
-    "a bare number": ComposeFault("port", "ports", 9000, "8000", "9000"),
-    "no port": ComposeFault("port", "ports", REMOVED, "8000", "nothing"),
-    "no DATABASE_URL": ComposeFault("environment", "environment", {"A": "1"}, "DATABASE_URL set", "DATABASE_URL missing"),
-    "no environment": ComposeFault("environment", "environment", REMOVED, "DATABASE_URL set", "DATABASE_URL missing"),
-    "no DATABASE_URL in a list": ComposeFault("environment", "environment", ["A=1"], "DATABASE_URL set", "DATABASE_URL missing"),
-    "another PYTHONPATH": ComposeFault("environment", "environment", {"DATABASE_URL": "postgresql://u:p@database/d", "PYTHONPATH": "/"}, "PYTHONPATH=/app/src", "PYTHONPATH=/"),
-    "another NODE_ENV in a list": ComposeFault("environment", "environment", ["API_URL=http://backend:8000/", "NODE_ENV=test"], "NODE_ENV=production", "NODE_ENV=test", "frontend"),
-    "another port of the backend": ComposeFault("connects", "environment", {"API_URL": "http://backend:9000"}, "API_URL=http://backend:8000", "API_URL=http://backend:9000", "frontend"),
-    "another image": ComposeFault("image", "image", "ghcr.io/else/backend:dev", "taskflow-backend", "ghcr.io/else/backend"),
-    "no image": ComposeFault("image", "image", REMOVED, "taskflow-backend", "not set"),
-    "a writable volume more": ComposeFault("volumes", "volumes", ["data:/app/data", "./src:/app/src"], "/app/data", "/app/data, /app/src"),
-    "a writable volume in long form": ComposeFault("volumes", "volumes", ["data:/app/data", {"type": "bind", "source": ".", "target": "/app"}], "/app/data", "/app, /app/data"),
-    "a nameless volume": ComposeFault("volumes", "volumes", ["data:/app/data", "/var/lib"], "/app/data", "/app/data, /tmp, /var/lib"),
-    "no volume": ComposeFault("volumes", "volumes", REMOVED, "/app/data, /tmp", "/tmp"),
-    "its own volume read-only": ComposeFault("volumes", "volumes", ["data:/app/data:ro"], "/app/data, /tmp", "/tmp"),
-    "frontend writes": ComposeFault("volumes", "volumes", ["./public:/app/public"], "/tmp", "/app/public", "frontend"),
-    "another database": ComposeFault("service.database", "image", "postgres:16", "postgres:17-alpine", "postgres:16", "database"),
-    "a database without image": ComposeFault("service.database", "image", REMOVED, "postgres:17-alpine", "nothing", "database"),
-    "no database": ComposeFault("service.database", "", REMOVED, "postgres:17-alpine", "missing", "database"),
-    "a database that is a word": ComposeFault("service.database", "", "postgres", "postgres:17-alpine", "missing", "database"),
-    "a stranger with rights": ComposeFault("services", "", {"image": "redis", "privileged": True}, "none", "cache (privileged)", "cache"),
-    "a stranger on the host's network": ComposeFault("services", "", {"image": "redis", "network_mode": "host"}, "none", "cache (network_mode host)", "cache"),
-    "a database elsewhere": ComposeFault("connects", "environment", {"DATABASE_URL": "postgresql://elsewhere/d"}, "DATABASE_URL at database", "DATABASE_URL at elsewhere"),
-    "a shell as command": ComposeFault("command", "command", ["sh", "-c", "python -m app"], "no shell in front", "sh -c python"),
-    "a shell as entry point": ComposeFault("command", "entrypoint", "/bin/bash -c 'python -m app'", "no shell in front", "/bin/bash -c"),
-    "a command with one quote": ComposeFault("command", "command", "python -m app --title 'It", "no shell in front", "command python -m app --title 'It (No closing quotation)"),
-    "an entry point with one quote": ComposeFault("command", "entrypoint", 'python "-m', "no shell in front", "No closing quotation"),
-    "swap": ComposeFault("memory", "memswap_limit", "1g", "300.0 MB", "1073.7 MB"),
-    "a second limit": ComposeFault("memory", "deploy", {"resources": {"limits": {"memory": "1g"}}}, "300.0 MB", "1073.7 MB"),
-    "another tag": ComposeFault("image", "image", "taskflow-backend:latest", "taskflow-backend:dev", "taskflow-backend:latest"),
-    "the host's files": ComposeFault("security", "volumes", ["/:/host:ro", "d:/app/data"], "of the host []", "its root folder"),
-    "the host's files in long form": ComposeFault("security", "volumes", [{"type": "bind", "source": "/", "target": "/host", "read_only": True}, "d:/app/data"], "of the host []", "['its root folder']"),
-    "the host's files by another spelling": ComposeFault("security", "volumes", ["/.:/host:ro", "d:/app/data"], "of the host []", "['its root folder']"),
-    "the host's /etc": ComposeFault("security", "volumes", ["/etc:/host:ro", "d:/app/data"], "of the host []", "['its /etc']"),
-    "the host's processes": ComposeFault("security", "volumes", [{"type": "bind", "source": "/proc", "target": "/host", "read_only": "true"}, "d:/app/data"], "of the host []", "['its /proc']"),
-    "the folder with the socket": ComposeFault("security", "volumes", ["/var/run:/host/run:ro", "d:/app/data"], "of the host []", "['its /var/run']"),
-    "somebody's keys": ComposeFault("security", "volumes", ["~/.ssh:/keys:ro", "d:/app/data"], "of the host []", "['its ~/.ssh']"),
-    "somebody's home": ComposeFault("security", "volumes", ["${HOME}/x:/keys:ro", "d:/app/data"], "of the host []", "['its ${HOME}/x']"),
-    "a folder beside the project": ComposeFault("security", "volumes", ["./a/../../b:/b:ro", "d:/app/data"], "of the host []", "['its ./a/../../b']"),
-    "a folder that a variable names": ComposeFault("security", "volumes", ["${DATA:-/srv}:/app/data"], "of the host []", "['its /srv']"),
-    "the socket in long form": ComposeFault("security", "volumes", [{"type": "bind", "source": "/run/podman/podman.sock", "target": "/s", "read_only": True}, "d:/app/data"], "of the host []", "the engine's socket"),
-    "a stranger with the host's files": ComposeFault("services", "", {"image": "redis", "volumes": ["/etc:/x"]}, "none", "cache (its /etc)", "cache"),
-    "all graphics cards": ComposeFault("security", "gpus", "all", "of the host []", "['gpus']"),
-    "reserved devices": ComposeFault("security", "deploy", {"resources": {"reservations": {"devices": [{"capabilities": ["gpu"]}]}}}, "of the host []", "['deploy.resources devices']"),
-    "another runtime": ComposeFault("security", "runtime", "nvidia", "of the host []", "['runtime']"),
-    "another control group": ComposeFault("security", "cgroup_parent", "/", "of the host []", "['cgroup_parent']"),
-    "memory to share": ComposeFault("security", "ipc", "shareable", "of the host []", "ipc shareable"),
-    "the host's memory": ComposeFault("security", "ipc", "host", "of the host []", "ipc host"),
-    "another's memory": ComposeFault("security", "ipc", "service:database", "of the host []", "ipc service:database"),
-    "a hook as root": ComposeFault("security", "post_start", [{"command": ["a"], "user": "root"}], "of the host []", "post_start as root"),
-    "a privileged hook": ComposeFault("security", "pre_stop", [{"command": ["a"], "privileged": True}], "of the host []", "pre_stop privileged"),
-    "no seccomp by a colon": ComposeFault("security", "security_opt", ["no-new-privileges", "seccomp:unconfined"], "['no-new-privileges']", "seccomp:unconfined"),
-    "no AppArmor": ComposeFault("security", "security_opt", ["no-new-privileges", "apparmor=unconfined"], "['no-new-privileges']", "apparmor:unconfined"),
-    "a stranger without seccomp": ComposeFault("services", "", {"image": "redis", "security_opt": ["seccomp=unconfined"]}, "none", "cache (security_opt seccomp=unconfined)", "cache"),
-    "a stranger with a privileged hook": ComposeFault("services", "", {"image": "redis", "post_start": [{"command": "a", "privileged": "true"}]}, "none", "cache (post_start privileged)", "cache"),
-    "a database with a device": ComposeFault("services", "devices", ["/dev/kvm"], "none", "database (devices)", "database"),
-    "another's service": ComposeFault("complete", "extends", {"file": "other.yaml", "service": "x"}, "nothing", "backend extends"),
-    "a stranger that extends": ComposeFault("complete", "", {"extends": "backend"}, "nothing", "cache extends", "cache"),
-    "another's folder": ComposeFault("build", "build", "./frontend", "./backend", "context ./frontend"),
-    "a folder without a name": ComposeFault("build", "build", {"target": "x"}, "./backend", "context ., target"),
-    "a folder elsewhere": ComposeFault("build", "build", "https://example.com/a.git", "./backend", "context https://example.com/a.git"),
-    "another Dockerfile": ComposeFault("build", "build", {"context": "backend", "dockerfile": "Dockerfile.dev"}, "./backend", "dockerfile Dockerfile.dev"),
-    "another stage": ComposeFault("build", "build", {"context": "backend", "target": "build"}, "./backend", "target"),
-    "another base for it": ComposeFault("build", "build", {"context": "backend", "args": {"BASE_IMAGE": "debian"}}, "./backend", "args BASE_IMAGE=debian"),
-    "another builder in a list": ComposeFault("build", "build", {"context": "backend", "args": ["BUILDER_IMAGE=debian"]}, "./backend", "args BUILDER_IMAGE=debian"),
-    "a Dockerfile within": ComposeFault("build", "build", {"context": "backend", "dockerfile_inline": "FROM x"}, "./backend", "dockerfile_inline"),
-    "a health check of nothing": ComposeFault("healthcheck", "healthcheck", {"test": ["CMD-SHELL", "exit 0"]}, ":8000 and /api/health", "CMD-SHELL, exit 0"),
-    "a health check that is a text": ComposeFault("healthcheck", "healthcheck", {"test": f"python c.py {LIVE}"}, ":8000 and /api/health", "python c.py"),
-    "a health check by curl": ComposeFault("healthcheck", "healthcheck", {"test": ["CMD", "curl", "-f", LIVE]}, ":8000 and /api/health", "CMD, curl"),
-    "a health check by wget": ComposeFault("healthcheck", "healthcheck", {"test": ["CMD", "wget", LIVE]}, ":8000 and /api/health", "CMD, wget"),
-    "a health check of another port": ComposeFault("healthcheck", "healthcheck", {"test": ["CMD", "python", "c.py", LIVE.replace("8000", "80")]}, ":8000 and", ":80/api"),
-    "a health check of another path": ComposeFault("healthcheck", "healthcheck", {"test": ["CMD", "python", "c.py", "http://127.0.0.1:8000/"]}, ":8000 and", ":8000/"),
-    "another port of the database": ComposeFault("connects", "environment", {"DATABASE_URL": "postgresql://u:p@database:5433/d"}, "DATABASE_URL at database:5432 (postgresql)", "DATABASE_URL at database:5433 (postgresql)"),
-    "another kind of database": ComposeFault("connects", "environment", {"DATABASE_URL": "mysql://u:p@database:5432/d"}, "DATABASE_URL at database:5432 (postgresql)", "DATABASE_URL at database:5432 (mysql)"),
-    "an empty DATABASE_URL": ComposeFault("environment", "environment", {"DATABASE_URL": ""}, "DATABASE_URL set", "DATABASE_URL empty"),
-    "an empty default": ComposeFault("environment", "environment", ["DATABASE_URL=${DATABASE_URL:-}"], "DATABASE_URL set", "DATABASE_URL empty"),
-    "PYTHONPATH from the shell": ComposeFault("environment", "environment", ["DATABASE_URL", "PYTHONPATH"], "PYTHONPATH=/app/src", "PYTHONPATH from the shell"),
-    "a mount of nothing": ComposeFault("volumes", "volumes", [":", "d:/app/data"], "/app/data, /tmp", "/app/data, /tmp, :"),
-    "data in a volume that a variable names": ComposeFault("security", "volumes", ["${DATA:?set it}:/app/data"], "of the host []", "['its ${DATA:?set it}']"),
-    "data in memory": ComposeFault("volumes", "tmpfs", ["/tmp", "/app/data"], "/app/data, /tmp", "/app/data (tmpfs), /tmp"),
-    "data in memory in long form": ComposeFault("volumes", "volumes", [{"type": "tmpfs", "target": "/app/data"}], "/app/data, /tmp", "/app/data (tmpfs), /tmp"),
-    "data in a nameless volume": ComposeFault("volumes", "volumes", ["/app/data"], "/app/data, /tmp", "/app/data (nameless), /tmp"),
-    "data in a nameless volume in long form": ComposeFault("volumes", "volumes", [{"type": "volume", "target": "/app/data"}], "/app/data, /tmp", "/app/data (nameless), /tmp"),
-    "a key of OpenRouter": ComposeFault("secrets", "environment", {"DATABASE_URL": "postgresql://u:p@database/d", "X": "sk-or-v1-0123456789abcdef"}, "nothing", "services.backend.environment.X"),
-    "a key as default": ComposeFault("secrets", "environment", ["DATABASE_URL", "KEY=${KEY:-ghp_0123456789abcdefghij}"], "nothing", "services.backend.environment.KEY"),
-    "a signed token": ComposeFault("secrets", "environment", ["DATABASE_URL", "X=eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeKKF2QT4"], "nothing", "services.backend.environment.X"),
-    "a private key": ComposeFault("secrets", "", {"image": "redis", "environment": {"X": "-----BEGIN RSA PRIVATE KEY-----\nMII"}}, "nothing", "services.cache.environment.X", "cache"),
-    "a key by its name": ComposeFault("secrets", "environment", ["DATABASE_URL", "OPENROUTER_API_KEY=abc123def"], "nothing", "services.backend.environment.OPENROUTER_API_KEY"),
-    "somebody's database": ComposeFault("secrets", "environment", {"DATABASE_URL": "postgresql://u:p@database/d", "REPORTS": "postgresql://u:p@reports.example/d"}, "nothing", "services.backend.environment.REPORTS"),
-    "another port in the environment": ComposeFault("environment", "environment", {"API_URL": "http://backend:8000", "PORT": 4000}, "PORT=3000", "PORT=4000", "frontend"),
-    "a command on another port": ComposeFault("port", "command", "uvicorn app:app --port 9000", "8000", "8000, --port 9000"),
-    "no time to stop": ComposeFault("stop", "stop_grace_period", "1s500ms", "at least 10 s", "1.5 s"),
-    "a time that is none": ComposeFault("stop", "stop_grace_period", "soon", "at least 10 s", "soon"),
-    "killed at once": ComposeFault("stop", "stop_signal", "SIGKILL", "not by SIGKILL", "by SIGKILL"),
-    "no backend": ComposeFault("present", "", REMOVED, "backend", "missing"),
-    "a backend that is a list": ComposeFault("present", "", ["image"], "backend", "missing"),
-}  # fmt: skip
-
 GOOD_CONFIG: dict[str, Any] = {
     "User": "1001:1001",
     "ExposedPorts": {"8000/tcp": {}},
@@ -436,7 +291,13 @@ IMAGE = {
 
 def checked(root: Path) -> list[Result]:
     model = load(root / "taskflow.toml")
-    return check_text(root, model, list(model.containers))
+    checks = (check_dockerfile, check_dockerignore)
+    return [
+        result
+        for name in model.containers
+        for check in checks
+        for result in check(root, model, name)
+    ]
 
 
 def failures(results: Iterable[Result]) -> dict[str, Result]:
@@ -458,7 +319,7 @@ def assert_found(
 def test_the_default_project_passes(sample: Path) -> None:
     results = checked(sample)
     assert failures(results) == {}
-    assert {result.container for result in results} == {"backend", "frontend", ""}
+    assert {result.container for result in results} == {"backend", "frontend"}
 
 
 @pytest.mark.parametrize(
@@ -728,303 +589,6 @@ def test_small_letters_and_windows_lines_pass(container: str, project: Path) -> 
     assert failures(checked(project)) == {}
 
 
-def recompose(root: Path, service: object, key: str, value: object) -> None:
-    """Set a key of a service, or the whole service, in compose.yaml."""
-    path = root / "compose.yaml"
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    place, name = (data["services"][service], key) if key else (data["services"], service)
-    if value is REMOVED:
-        place.pop(name)
-    else:
-        place[name] = value
-    path.write_text(yaml.safe_dump(data), encoding="utf-8")
-
-
-@pytest.mark.parametrize("case", COMPOSE)
-def test_a_fault_in_compose(case: str, project: Path) -> None:
-    fault = COMPOSE[case]
-    recompose(project, fault.service, fault.key, fault.value)
-    found = assert_found(
-        failures(checked(project)),
-        f"compose.{fault.check}",
-        fault.expected,
-        fault.measured,
-        frozenset(),
-    )
-    assert re.fullmatch(r"compose\.yaml(:\d+)?", found.location)
-
-
-URL = "postgresql://u:p@database/d"
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("ports", ["8000"]),
-        ("ports", ["9000:8000/tcp"]),
-        ("ports", ["[::1]:9000:8000"]),
-        ("ports", [{"target": 8000, "published": "9000"}]),
-        ("ports", [8000]),
-        ("environment", [f"DATABASE_URL={URL}", "LOG_LEVEL=debug"]),
-        ("environment", ["DATABASE_URL"]),
-        ("environment", {"DATABASE_URL": URL, "PYTHONPATH": "/app/src"}),
-        ("mem_limit", "300000000b"),
-        ("mem_limit", "300000000"),
-        ("cap_drop", ["all"]),
-        ("security_opt", ["no-new-privileges=true"]),
-        ("security_opt", ["no-new-privileges"]),
-        ("volumes", ["./data:/app/data:rw,z", "./src:/app/src:ro,z"]),
-        ("volumes", [{"type": "volume", "source": "d", "target": "/app/data"}]),
-        ("volumes", ["d:/app/data", {"type": "bind", "target": "/x", "read_only": True}]),
-        ("privileged", False),
-        ("cap_add", []),
-        ("tmpfs", "/tmp"),
-        ("memswap_limit", 300_000_000),
-        ("command", ["python", "-m", "app"]),
-        ("use_api_socket", False),
-        ("network_mode", "bridge"),
-        ("ipc", "private"),
-        ("healthcheck", {"interval": "5s"}),
-        ("restart", "no"),
-        ("read_only", "true"),
-        ("privileged", "false"),
-        ("cap_drop", ["ALL", "NET_RAW"]),
-        ("tmpfs", ["/tmp/"]),
-        ("volumes", ["backend-data:/app/data/"]),
-        ("volumes", ["${PWD}/data:/app/data", "${X:-./src}:/app/src:ro"]),
-        (
-            "volumes",
-            ["backend-data:/app/data", {"type": "volume", "target": "/x", "read_only": "true"}],
-        ),
-        ("tmpfs", ["/tmp"]),
-        ("environment", ["DATABASE_URL=${DATABASE_URL:?set it in .env}"]),
-        ("environment", {"DATABASE_URL": "postgres://u:p@database:5432/d"}),
-        ("environment", {"DATABASE_URL": URL, "OPENROUTER_API_KEY": "${OPENROUTER_API_KEY}"}),
-        ("environment", {"DATABASE_URL": URL, "TITLE": "sk-or-swim, or eyJ"}),
-        ("build", "backend/"),
-        ("build", {"context": "./backend", "dockerfile": "./Dockerfile", "args": {"VERSION": "1"}}),
-        ("build", {"context": "backend", "args": ["BASE_IMAGE", "BUILDER_IMAGE=python:3.13-slim"]}),
-        ("build", REMOVED),
-        ("healthcheck", {"test": ["CMD", "python3", "c.py", LIVE]}),
-        ("healthcheck", {"disable": "false"}),
-        ("post_start", [{"command": ["a"], "user": "1001:1001"}]),
-        ("security_opt", ["no-new-privileges:True", "no-new-privileges", "seccomp=builtin"]),
-        ("environment", ["DATABASE_URL", "SECRET_KEY=${SECRET_KEY:-for this machine alone}"]),
-        ("environment", {"DATABASE_URL": URL, "PORT": "8000"}),
-        ("stop_grace_period", "1m"),
-        ("stop_signal", "SIGINT"),
-        ("env_file", [{"path": ".env.absent", "required": False}]),
-    ],
-)
-def test_another_style_of_compose_passes(key: str, value: object, project: Path) -> None:
-    recompose(project, "backend", key, value)
-    assert failures(checked(project)) == {}
-
-
-ENV_FILE = f"""# local
-export DATABASE_URL="{URL}"
-LOG_LEVEL=debug # loud
-"""
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (ENV_FILE, {}),
-        (ENV_FILE + "PYTHONPATH=/x\n", {"compose.environment": "PYTHONPATH=/x"}),
-        (ENV_FILE.replace("@database", "@elsewhere"), {"compose.connects": "at elsewhere"}),
-        ("DATABASE_URL=\n", {"compose.environment": "DATABASE_URL empty"}),
-        ("PORT: 80\n" + ENV_FILE, {"compose.environment": "PORT=80"}),
-    ],
-)
-def test_an_env_file_counts(text: str, expected: dict[str, str], project: Path) -> None:
-    recompose(project, "backend", "environment", REMOVED)
-    recompose(project, "backend", "env_file", "local.env")
-    (project / "local.env").write_text(text, encoding="utf-8")
-    found = failures(checked(project))
-    assert found.keys() == expected.keys()
-    for check, measured in expected.items():
-        assert measured in str(found[check].measured)
-
-
-def test_a_variable_stated_wins_over_an_env_file(project: Path) -> None:
-    recompose(project, "backend", "env_file", ["local.env", "local.env"])
-    (project / "local.env").write_text("DATABASE_URL=mysql://x\n", encoding="utf-8")
-    assert failures(checked(project)) == {}
-
-
-@pytest.mark.parametrize(
-    ("network", "given"),
-    [
-        ({"name": "host", "external": True}, "networks default (host)"),
-        ({"external": {"name": "host"}}, "networks default (host)"),
-        ({"driver": "host"}, "networks default (host)"),
-        ({"name": "shared", "external": True}, ""),
-        (None, ""),
-    ],
-)
-def test_the_hosts_network_by_a_name(network: object, given: str, project: Path) -> None:
-    path = project / "compose.yaml"
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    path.write_text(yaml.safe_dump({**data, "networks": {"default": network}}), encoding="utf-8")
-    found = failures(checked(project))
-    assert found.keys() == ({"compose.security", "compose.services"} if given else set())
-    assert all(given in str(result.measured) for result in found.values())
-
-
-def test_a_memory_limit_under_deploy_alone_passes(project: Path) -> None:
-    recompose(project, "backend", "mem_limit", REMOVED)
-    limits = {"limits": {"memory": 300_000_000}}
-    recompose(project, "backend", "deploy", {"resources": limits})
-    assert failures(checked(project)) == {}
-
-
-@pytest.mark.parametrize("value", ["${API_URL:?x}", "$API_URL", None])
-def test_a_url_from_the_shell_passes_and_is_said_to_be(value: object, project: Path) -> None:
-    recompose(project, "frontend", "environment", {"API_URL": value})
-    results = checked(project)
-    assert failures(results) == {}
-    (found,) = (
-        r for r in results if r.id == "contract.compose.connects" and r.container == "frontend"
-    )
-    assert found.measured == "API_URL from the shell"
-
-
-@pytest.mark.parametrize(
-    "image", ["docker.io/library/postgres:17-alpine", "library/postgres:17-alpine"]
-)
-def test_an_image_by_its_full_name_passes(image: str, project: Path) -> None:
-    recompose(project, "database", "image", image)
-    recompose(project, "database", "healthcheck", {"test": "pg_isready"})
-    assert failures(checked(project)) == {}
-
-
-# An override, the one check that must fail, its line there, and a part of what is measured.
-OVER = {
-    "a volume that is the host's": ("volumes:\n  backend-data: {driver_opts: {type: none, o: bind, device: /}}", "security", 0, "['its root folder']"),
-    "a volume that is /etc": ("volumes:\n  backend-data:\n    driver_opts: {o: bind, device: /etc}", "security", 0, "['its /etc']"),
-    "a volume in memory": ("volumes:\n  backend-data: {driver_opts: {type: tmpfs, device: tmpfs}}", "volumes", 0, "/app/data (tmpfs)"),
-    "a configuration of the host's": ("services: {backend: {configs: [c]}}\nconfigs: {c: {file: /etc/shadow}}", "security", 0, "['its /etc/shadow']"),
-    "a secret that is a folder": ("services: {backend: {secrets: [{source: c}]}}\nsecrets: {c: {file: /etc}}", "security", 0, "['its /etc']"),
-    "no path": ('services: {backend: {volumes: ["./\\0:/x:ro"]}}', "security", 0, "of the host ["),
-    "another file": ("x-a: 1\ninclude: [other.yaml]", "complete", 2, "include"),
-    "a volume on /tmp": ("services:\n  backend:\n    tmpfs: !reset []\n    volumes:\n      - t:/tmp", "volumes", 4, "/tmp (volume)"),
-    "a link to the root": ("services:\n  backend:\n    volumes: ['./link:/x:ro']", "security", 0, "['its ./link']"),
-    "a capability": ("services:\n  backend:\n    user: '1001:1001'\n    cap_add: [X]", "security", 4, "cap_add ['X']"),
-    "a stranger": ("services:\n\n  cache:\n    privileged: true", "services", 3, "cache (privileged)"),
-    "a variable": ("services:\n  backend:\n    environment:\n      A: b\n      PYTHONPATH: /", "environment", 5, "PYTHONPATH=/"),
-    "a secret": ("services:\n  backend:\n    environment:\n      - A=ghp_0123456789abcdefghij", "secrets", 4, "services.backend.environment.A"),
-    "a port": ("services: {backend: {\n  ports: ['9:9']}}", "port", 2, "8000, 9"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", OVER)
-def test_a_fault_in_an_override_is_told_where_it_is(case: str, project: Path) -> None:
-    text, check, line, measured = OVER[case]
-    (project / "link").symlink_to("/")
-    (project / "docker-compose.override.yml").write_text(text, encoding="utf-8")
-    found = failures(checked(project))
-    assert set(found) == {f"compose.{check}"}, found
-    assert measured in found[f"compose.{check}"].measured
-    if line:
-        assert found[f"compose.{check}"].location == f"docker-compose.override.yml:{line}"
-
-
-def test_a_fault_below_an_override_is_told_where_it_is(project: Path) -> None:
-    recompose(project, "backend", "volumes", ["/etc:/x:ro", "d:/app/data"])
-    text = "services: {backend: {restart: always, environment: {A: b}}}"
-    (project / "compose.override.yaml").write_text(text, encoding="utf-8")
-    lines = (project / "compose.yaml").read_text(encoding="utf-8").splitlines()
-    found = failures(checked(project))["compose.security"]
-    assert found.location == f"compose.yaml:{lines.index('    volumes:') + 1}"
-    recompose(project, "backend", "user", REMOVED)
-    lines = (project / "compose.yaml").read_text(encoding="utf-8").splitlines()
-    found = failures(checked(project))["compose.security"]
-    assert found.location == f"compose.yaml:{lines.index('  backend:') + 1}"
-
-
-def test_volumes_and_secrets_that_are_of_no_host(project: Path) -> None:
-    text = "services: {backend: {secrets: [s]}}\nsecrets: {s: {file: /run/keys/s}}\n"
-    text += "volumes: {backend-data: {driver_opts: {type: nfs, o: addr=10.0.0.1, device: ':/x'}}}"
-    (project / "compose.override.yaml").write_text(text, encoding="utf-8")
-    assert failures(checked(project)) == {}
-
-
-def test_a_project_without_compose_is_said_to_have_none(project: Path) -> None:
-    (project / "compose.yaml").unlink()
-    found = failures(checked(project))
-    assert list(found) == ["compose.present"]
-    assert found["compose.present"].status is Status.SKIPPED
-    assert "no compose.yaml" in found["compose.present"].detail
-
-
-# Nine values of nine values of …, which fills any memory.
-BOMB = "x0: &x0 [x]\n" + "".join(
-    f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9)}]\n" for n in range(1, 10)
-)
-
-
-@pytest.mark.parametrize(
-    ("text", "where", "message"),
-    [
-        ("services:\n  a: {\n  b: ]\n", "compose.yaml:3", "not a valid compose file"),
-        ("services:\n\tbackend: 1\n", "compose.yaml:2", "found character '\\t' that cannot start"),
-        (
-            "services:\n  a:\n    read_only true\n    user: x\n",
-            "compose.yaml:4",
-            "mapping values are not",
-        ),
-        ("services: {a: {image: 'x}}\n", "compose.yaml:2", "found unexpected end of stream"),
-        ("services: [backend]\n", "compose.yaml", "no mapping called `services`"),
-        ("- services\n", "compose.yaml", "no mapping called `services`"),
-        ("just words", "compose.yaml", "no mapping called `services`"),
-        ("services: " + "[" * 2000, "compose.yaml", "it is nested too deeply"),
-        (f"services: {'{a: ' * 60}{'}' * 60}", "compose.yaml:1", "it is nested too deeply"),
-        ("services: &a\n  b: *a\n", "compose.yaml:1", "it is nested too deeply"),
-        pytest.param(
-            BOMB, "compose.yaml:1", "its anchors make more than 50000 values of it", id="bomb"
-        ),
-        pytest.param(
-            BOMB.replace("[*", "{<<: [*").replace("]", "]}").replace("[x", "{y: [x"),
-            "compose.yaml:1",
-            "its anchors make more than 50000 values of it",
-            id="bomb of merged mappings",
-        ),
-        (
-            "services:\n  a: {}\n  b: {}\n  a: {}\n",
-            "compose.yaml:4",
-            "`a` is stated twice, first in line 2",
-        ),
-        (
-            "services: {a: {image: x, user: y, image: z}}\n",
-            "compose.yaml:1",
-            "`image` is stated twice",
-        ),
-        ("services: {? [a] : b}\n", "compose.yaml:1", "a key that is no text"),
-        ("services: {a: !!bool maybe}\n", "compose.yaml:1", "'maybe' is no bool"),
-        ("services: {a: 2026-99-99}\n", "compose.yaml:1", "'2026-99-99' is no timestamp"),
-        ("services: {a: {<<: 1}}\n", "compose.yaml:1", "`<<` takes a mapping"),
-        ("services: !override []\n", "compose.yaml", "no mapping called `services`"),
-        ("services: {a: !what 1}\n", "compose.yaml:1", "not a valid compose file"),
-    ],
-)
-def test_compose_that_is_none(text: str, where: str, message: str, project: Path) -> None:
-    (project / "compose.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError) as caught:
-        checked(project)
-    assert int(caught.value.exit_code) == 2
-    assert caught.value.message.startswith(f"{where}: ")
-    assert message in caught.value.message
-    assert caught.value.hint
-
-
-@pytest.mark.parametrize("text", ["", "services:\n", "name: x\n"])
-def test_compose_without_services_lacks_them(text: str, project: Path) -> None:
-    (project / "compose.yaml").write_text(text, encoding="utf-8")
-    found = failures(checked(project))
-    assert set(found) == {"compose.present", "compose.service.database"}
-
-
 def model_of(root: Path) -> Project:
     return load(root / "taskflow.toml")
 
@@ -1058,7 +622,6 @@ def test_an_image_without_any_config_fails_everything_it_can(sample: Path) -> No
     [
         ("dockerfile", {fault.check for fault in DOCKERFILE.values()}),
         ("dockerignore", {fault.check for fault in DOCKERIGNORE.values()}),
-        ("compose", {fault.check for fault in COMPOSE.values()}),
         ("image", {fault.check for fault in IMAGE.values()}),
     ],
 )
@@ -1069,73 +632,6 @@ def test_every_check_has_a_fault_that_it_finds(level: str, faults: set[str], sam
     assert emitted
     assert emitted - faults == set(), "a check without a broken variation in this file"
     assert faults - emitted <= {"present"}, "a variation of a check that is no more"
-
-
-def test_only_the_named_containers_are_checked(project: Path) -> None:
-    recompose(project, "frontend", "user", "0:0")
-    Edit("USER 1001:1001", "USER root").apply(project / "frontend/Dockerfile")
-    model = model_of(project)
-    assert failures(check_text(project, model, ["backend"])) == {}
-    assert set(failures(check_compose(project, model, ["frontend"]))) == {"compose.security"}
-
-
-def test_an_override_counts(project: Path) -> None:
-    text = "services: {backend: {read_only: false, cap_add: [NET_ADMIN]}, cache: {image: redis}}"
-    (project / "compose.override.yaml").write_text(text, encoding="utf-8")
-    failed = failures(checked(project))
-    assert set(failed) == {"compose.security"}
-    assert "cap_add ['NET_ADMIN']" in failed["compose.security"].measured
-
-
-# A compose file's part of the backend, an override's, and what compose makes of them.
-MERGED = {
-    "a list over a mapping": ("environment: {A: 1, B: 2}", "environment: [B=3, C]", {"environment": {"A": 1, "B": "3", "C": None}}),
-    "a mapping over a list": ("environment: [A=1, B=2]", "environment: {B: 3}", {"environment": {"A": "1", "B": 3}}),
-    "lists": ("cap_drop: [ALL]\ntmpfs: /tmp", "cap_drop: [ALL, X]\ntmpfs: [/tmp, /x]", {"cap_drop": ["ALL", "X"], "tmpfs": ["/tmp", "/x"]}),
-    "ports": ("ports: ['1:2', 3]", "ports: [3, '4:5']", {"ports": ["1:2", 3, "4:5"]}),
-    "mounts by target": ("volumes: ['a:/a', 'b:/b']", "volumes: [{type: volume, source: c, target: /a}]", {"volumes": [{"type": "volume", "source": "c", "target": "/a"}, "b:/b"]}),
-    "a command": ("command: [a, b]\nhealthcheck: {test: [CMD, a]}", "command: [c]\nhealthcheck: {test: [NONE]}", {"command": ["c"], "healthcheck": {"test": ["NONE"]}}),
-    "a build": ("build: ./a", "build: {target: b}", {"build": {"context": "./a", "target": "b"}}),
-    "nothing over a list": ("ports: [1]\nuser: a", "ports:\nuser:", {"ports": [1], "user": None}),
-    "!reset": ("ports: [1]\nuser: a\nenvironment: {A: 1, B: 2}", "ports: !reset []\nuser: !reset null\nenvironment: {A: !reset null}", {"environment": {"B": 2}}),
-    "!override": ("ports: [1]\nenvironment: {A: 1}\nuser: a", "ports: !override [2]\nenvironment: !override {B: 2}\nuser: !override '1'", {"ports": [2], "environment": {"B": 2}, "user": "1"}),
-    "anchors": ("environment: &e {A: 1}\nlabels: {<<: *e, A: 2, B: 3}", "", {"environment": {"A": 1}, "labels": {"A": 2, "B": 3}}),
-    "variables": ("user: ${A:-${B:-c}}\nimage: ${D-e}:$F\nports: [22:22]", "", {"user": "c", "image": "e:$F", "ports": ["22:22"]}),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", MERGED)
-def test_files_are_merged_as_compose_does(case: str, tmp_path: Path) -> None:
-    below, above, expected = MERGED[case]
-    for name, text in (("compose.yml", below), ("compose.override.yml", above)):
-        text = "services:\n  backend:\n" + textwrap.indent(text, "    ")
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    found = composefile.read(tmp_path)
-    assert found and found.section("services")["backend"] == expected
-
-
-def test_what_an_override_resets_is_missed(project: Path) -> None:
-    text = "services: {backend: {read_only: !reset false, cap_drop: !override [NET_RAW]}}"
-    (project / "docker-compose.override.yml").write_text(text, encoding="utf-8")
-    found = failures(checked(project))
-    assert set(found) == {"compose.security"}
-    assert "read_only False, cap_drop ['NET_RAW']" in found["compose.security"].measured
-
-
-@pytest.mark.parametrize("name", [1, 1.5, True, "null"])
-def test_a_service_by_any_name(name: object, project: Path) -> None:
-    recompose(project, name, "", {"image": "redis", "privileged": True})
-    found = failures(checked(project))
-    assert set(found) == {"compose.services"}
-    assert f"{str(name).lower()} (privileged)" in found["compose.services"].measured
-
-
-def test_a_compose_file_by_its_older_name_counts(project: Path) -> None:
-    recompose(project, "backend", "read_only", False)
-    (project / "compose.yaml").rename(project / "docker-compose.yml")
-    found = failures(checked(project))
-    assert set(found) == {"compose.security"}
-    assert re.fullmatch(r"docker-compose\.yml:\d+", found["compose.security"].location)
 
 
 @pytest.mark.parametrize("pattern", ["[z-a]", "[a", "a/[", "[]", "[]a]", "[a-]", "a\\", "!b\\"])

@@ -1,17 +1,21 @@
-"""Compose files as compose reads them: tags, anchors, variables, overrides merged."""
+"""Compose files as Docker Compose itself reads them: `compose config` as JSON, which needs no engine."""
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from taskflow_containers.machine.errors import InputError
+from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
+from taskflow_containers.machine.process import Completed, masked, run
 
 # By the names that compose looks for, in its order; of either it takes the first that is there.
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
@@ -19,72 +23,94 @@ OVERRIDES = (
     "compose.override.yml", "compose.override.yaml",
     "docker-compose.override.yml", "docker-compose.override.yaml",
 )  # fmt: skip
-# Beyond these a file is a mistake, or an attack on whoever reads it.
-_MAX_DEPTH = 40
+# What the program needs to start and to find its plugins; a verdict depends on nothing else.
+_KEPT = (
+    "PATH", "HOME", "DOCKER_CONFIG", "XDG_CONFIG_HOME", "USERPROFILE", "SYSTEMROOT", "TMPDIR",
+    "TEMP", "TMP", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES",
+)  # fmt: skip
+# Anchors that make more values than this are a mistake, or an attack on whoever reads the file.
 _MAX_VALUES = 50_000
-
-# Lists of NAME=value that may as well be written as mappings.
-_BY_NAME = {"environment", "labels", "annotations", "extra_hosts", "sysctls", "args"}
-# Lists of names that may as well be written as mappings.
-_NAMES_ALONE = {"networks", "depends_on"}
-_REPLACED = {"command", "entrypoint", "test"}
-_BY_TARGET = {"volumes", "devices"}
-_ONE_OR_MORE = {"tmpfs", "dns", "dns_search", "env_file"}
+# A variable without a value gets one of these: a number is taken as a port, a name or a text alike.
+_FIRST_PLACEHOLDER = 61_000
+_MAX_CALLS = 30
+_UNSET = re.compile(
+    r'(?:The \\*"|required variable )(\w+)(?:\\*" variable is not set| is missing a value)'
+)
 
 
-class _Reset:
-    """What `!reset` leaves of a value."""
+class NoComposeError(EnvironmentTrouble):
+    """No program on this machine says what compose makes of its files."""
 
 
-@dataclass(frozen=True)
-class _Override:
-    """A value that replaces the one below it: `!override`."""
-
-    value: Any
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ComposeFile:
-    """What compose makes of its files, and where each value was stated.
+    """The normal form of a project's compose files.
 
-    `places` holds "file:line" of a path such as ("services", "backend", "user"); an item of a list
-    goes by its name where it has one (NAME=value), or else by its number. `texts` are all texts of
-    all files as they are written, with their paths and places, whether an override replaced them or not.
+    `name` names the files; `folder` is where their relative paths start; `content` is what compose
+    prints, in which sizes are bytes, ports and mounts are mappings, and paths are absolute.
+    `placeholders` maps the value of each variable that nobody sets to the variable's name. Services
+    that are `incomplete` have an `env_file` that is not on this machine.
     """
 
     name: str
-    folder: Path  # which the relative paths in it start from
-    content: dict[str, Any] = field(default_factory=dict)
-    places: dict[tuple[str, ...], str] = field(default_factory=dict)
-    texts: list[tuple[tuple[str, ...], str, str]] = field(default_factory=list)
+    folder: Path
+    content: dict[str, Any]
+    placeholders: Mapping[str, str] = field(default_factory=dict)
+    incomplete: frozenset[str] = frozenset()
 
-    def section(self, name: str) -> dict[str, Any]:
+    def section(self, name: str) -> dict[str, dict[str, Any]]:
         """A top-level mapping, such as `services`; empty where there is none."""
-        found = self.content.get(name)
-        return found if isinstance(found, dict) else {}
+        found = self.content.get(name) or {}
+        return {key: value or {} for key, value in found.items()}
 
-    def place(self, *path: str) -> str:
-        """Where a path is stated, or what it lies in: "compose.yaml:12"."""
-        for length in range(len(path), 1, -1):
-            if found := self.places.get(path[:length]):
-                return found
-        return self.name
+    def is_open(self, value: object) -> bool:
+        """Whether the shell or .env gives a value: the variable has no default here."""
+        return value is None or any(number in str(value) for number in self.placeholders)
+
+    def restored(self, text: str) -> str:
+        """A text with the variables' names in place of their placeholders."""
+        return _restored(text, self.placeholders)
+
+
+@functools.cache
+def program() -> tuple[str, ...]:
+    """The compose command that prints its normal form as JSON.
+
+    Raises:
+        NoComposeError: there is none; says how to get one.
+    """
+    for words in (("docker", "compose"), ("docker-compose",), ("podman", "compose")):
+        if shutil.which(words[0]):
+            shown = run([*words, "config", "--help"], timeout=30)
+            if shown.returncode == 0 and "--format" in shown.stdout:
+                return words
+    raise NoComposeError(
+        "no compose command here prints its configuration as JSON",
+        "install Docker Compose 2 (docker-compose-plugin, or docker-compose); it needs no engine for this",
+    )
 
 
 def settings(root: Path) -> dict[str, str]:
-    """The variables that compose replaces: those of .env (or COMPOSE_ENV_FILES) below the environment's.
+    """The variables of .env (or of COMPOSE_ENV_FILES), and those of the environment above them.
 
     Raises:
-        InputError: such a file is no text.
+        InputError: such a file is not text.
     """
     found: dict[str, str] = {}
     for name in filter(None, os.environ.get("COMPOSE_ENV_FILES", ".env").split(",")):
         try:
-            if (root / name).is_file():
-                found |= env_file((root / name).read_text(encoding="utf-8-sig"))
+            text = (root / name).read_text("utf-8-sig") if (root / name).is_file() else ""
         except UnicodeDecodeError:
-            raise InputError(f"{name}: it is no UTF-8 text", "mend it and run again") from None
+            raise InputError(f"{name}: not UTF-8 text", "correct it and run again") from None
+        for key, quoted, bare in _ENV_LINE.findall(text):
+            found[key] = quoted[1:-1] if quoted else re.split(r"(?:^|\s+)#", bare)[0].strip()
     return found | dict(os.environ)
+
+
+_ENV_LINE = re.compile(
+    r"^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*[=:][ \t]*(?:(\"[^\"]*\"|'[^']*')|([^\r\n]*))",
+    re.MULTILINE,
+)
 
 
 def files(root: Path) -> list[Path]:
@@ -100,313 +126,170 @@ def files(root: Path) -> list[Path]:
     return base + over if base else []
 
 
-def read(root: Path, variables: Mapping[str, str] | None = None) -> ComposeFile | None:
-    """The compose file of a folder with its overrides, or None where there is none.
+def names(root: Path) -> str:
+    """The files that compose merges, as a person knows them; empty where there are none."""
+    return ", ".join(
+        path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+        for path in files(root)
+    )
 
-    Without `variables` their defaults are taken, and those that have none stay as they are written.
+
+def no_file() -> InputError:
+    """What to say where a folder has no compose file."""
+    return InputError(f"there is no {NAMES[0]} here", "run this in the project's top folder")
+
+
+def read(root: Path) -> ComposeFile | None:
+    """The compose files as they are for everybody, with the defaults of their variables; or None.
+
+    Neither the shell's variables nor the values in .env count; the services of all profiles do.
 
     Raises:
-        InputError: it is no compose file; names the file, and the line where that is known.
+        InputError: compose refuses them; in its words.
+        NoComposeError: there is no compose command to ask.
     """
     paths = files(root)
     if not paths:
         return None
-    found = ComposeFile(_shown(paths[0], root), paths[0].parent)
-    for each in paths:
-        content = _load(each, _shown(each, root), found, variables)
-        found.content = _merged(found.content, content) if found.content else content
-    found.content = _plain(found.content)
-    return found
+    name, folder = names(root), paths[0].parent
+    lists = any(_weigh(path) for path in paths)
+    base = [word for path in paths for word in ("--file", str(path))]
+    base += ["--env-file", os.devnull, "--profile", "*"]
+    variables = {**dict.fromkeys(os.environ), **{k: os.environ.get(k) for k in _KEPT}}
+    variables["PWD"] = str(folder)
+    placeholders: dict[str, str] = {}
+    override, incomplete = "", frozenset[str]()
+    for _ in range(_MAX_CALLS):
+        if lists and not override:
+            override, incomplete = _without_absent(root, base, variables)
+        extra = ["--file", "-"] if override else []
+        done = _config(root, [*base, *extra], variables, stdin=override or None)
+        unset = set(_UNSET.findall(done.stderr)) - set(placeholders.values())
+        for variable in sorted(unset):
+            number = str(_FIRST_PLACEHOLDER + len(placeholders))
+            placeholders[number], variables[variable] = variable, number
+        absent = not lists and "env file" in done.stderr and bool(done.returncode)
+        lists = lists or absent  # of a file that one of these includes
+        if not unset and not absent:
+            break
+    content = _content(done, name, folder, placeholders)
+    return ComposeFile(name, folder, content, placeholders, incomplete)
 
 
-def _shown(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+def read_here(root: Path, variables: Mapping[str, str], *options: str) -> ComposeFile:
+    """The compose files as `compose up` takes them, with the shell's variables, .env and `variables`.
+
+    Raises:
+        InputError: there are none, or compose refuses them; in its words.
+        NoComposeError: there is no compose command to ask.
+    """
+    paths = files(root)
+    if not paths:
+        raise no_file()
+    for path in paths:
+        _weigh(path)
+    name, folder = names(root), paths[0].parent
+    return ComposeFile(name, folder, _content(_config(root, options, variables), name, folder))
 
 
-def _load(
-    path: Path, name: str, into: ComposeFile, variables: Mapping[str, str] | None
+def variable_of(root: Path, service: str, port: int, values: Mapping[str, str]) -> str:
+    """The variable that brings a port into a service's `ports`; empty where it is written out."""
+    done = _config(root, [], values, "--no-interpolate")
+    found = json.loads(done.stdout or "{}").get("services", {}).get(service, {})
+    for name, default, bare in _VARIABLE.findall(json.dumps(found.get("ports"))):
+        if (values.get(name or bare) or default) == str(port):
+            return str(name or bare)
+    return ""
+
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^{}]*)|[^{}]*)\}|\$(\w+)")
+
+
+def _config(
+    root: Path,
+    options: Sequence[str],
+    variables: Mapping[str, str | None],
+    *words: str,
+    stdin: str | None = None,
+) -> Completed:
+    asked = [*program(), *options, "config", "--format", "json", *words]
+    return run(asked, cwd=root, env=variables, stdin=stdin, timeout=60)
+
+
+def _content(
+    done: Completed, name: str, folder: Path, placeholders: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
+    """What compose printed; a dollar that it escapes for another reading is one dollar.
+
+    Raises:
+        InputError: it refused the files.
+    """
+    if done.returncode:
+        words = _restored(_words(done.stderr, folder), placeholders or {})
+        raise InputError(f"{name}: {words}", "correct it and run again")
+    return dict(json.loads(done.stdout.replace("$$", "$")))
+
+
+def _restored(text: str, placeholders: Mapping[str, str]) -> str:
+    for number, name in placeholders.items():
+        text = text.replace(number, f"${{{name}}}")
+    return text
+
+
+def _words(errors: str, folder: Path) -> str:
+    """Compose's words on why it refuses; what a person wrote into an env file is not repeated."""
+    lines = [line.strip() for line in errors.splitlines() if "level=warning" not in line]
+    text = (
+        " ".join(filter(None, lines)).replace(f"{folder}{os.sep}", "") or "compose gave no reason"
+    )
+    text = text.partition(" You may need to escape")[0]  # what follows is the value itself
+    if "failed to read" in text:
+        text = re.sub(r'".*"', '"…"', text)
+    return masked(text)[:500]
+
+
+def _without_absent(
+    root: Path, options: list[str], variables: Mapping[str, str | None]
+) -> tuple[str, frozenset[str]]:
+    """An override without the env files that are not here, which compose would refuse; whose they are.
+
+    What git ignores is on some machines only, and the verdict must be the same on all.
+    """
+    done = _config(root, options, variables, "--no-interpolate")
+    lines, services = ["services:"], set()
+    for name, entry in json.loads(done.stdout or "{}").get("services", {}).items():
+        stated = entry.get("env_file") or []
+        there = [file for file in stated if Path(file["path"]).is_file()]
+        if len(there) < len(stated):
+            services.add(name)
+            lines.append(f"  {json.dumps(name)}: {{env_file: !override {json.dumps(there)}}}")
+    return ("\n".join(lines) if services else ""), frozenset(services)
+
+
+def _weigh(path: Path) -> bool:
+    """Whether a file has `env_file` in it; what compose would need all memory for is refused.
+
+    Raises:
+        InputError: its anchors make too many values, or it is nested too deeply.
+    """
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8-sig"))
-        try:
-            node = loader.get_single_node()
-            reader = _Reader(loader, name, into, variables)
-            whole = {} if node is None else reader.value(node, ())
-            # A service is where it was first stated, what it says where it was last.
-            begun = {path: place for path, place in into.places.items() if len(path) < 3}
-            into.places |= reader.places | begun
-        finally:
-            loader.dispose()
-        whole = {} if whole is None else whole
-        services = _plain(whole.get("services")) if isinstance(whole, dict) else []
-        if not isinstance(services, (dict, type(None))):
-            raise ValueError("there is no mapping called `services`")
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        if isinstance(error, RecursionError):
-            reason = "it is nested too deeply"
-        elif isinstance(error, UnicodeDecodeError):
-            reason = "it is no UTF-8 text"
-        elif isinstance(error, OSError):
-            reason = str(error.strerror)
-        else:
-            # What PyYAML was about to read says less than what it met.
-            reason = getattr(error, "problem", None) or next(iter(str(error).splitlines()), "")
-        raise InputError(
-            f"{name}{f':{mark.line + 1}' if mark else ''}: not a valid compose file: {reason}",
-            "mend it and run again",
-        ) from None
-    assert isinstance(whole, dict)
-    return whole
+        text = path.read_text(encoding="utf-8-sig")
+        node = yaml.compose(text, yaml.SafeLoader)
+        reason = "its anchors make too many values" if _values(node, {}) > _MAX_VALUES else ""
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except (OSError, ValueError, yaml.YAMLError):  # compose says what is wrong with it
+        return False
+    if reason:
+        raise InputError(f"{path.name}: {reason}", "correct it and run again")
+    return "env_file" in text
 
 
-class _Reader:
-    """Makes values of YAML nodes; what an anchor stands for is counted each time."""
-
-    def __init__(
-        self,
-        loader: yaml.SafeLoader,
-        file: str,
-        into: ComposeFile,
-        variables: Mapping[str, str] | None,
-    ) -> None:
-        self.loader = loader
-        self.file = file
-        self.into = into
-        self.variables = variables
-        self.places: dict[tuple[str, ...], str] = {}
-        self.values = 0
-
-    def value(self, node: yaml.Node, path: tuple[str, ...]) -> Any:
-        self.count(node, path)
-        self.places[path] = f"{self.file}:{node.start_mark.line + 1}"
-        if node.tag == "!reset":
-            return _Reset()
-        if node.tag == "!override":
-            kind = type(node)
-            implicit = (True, False) if not getattr(node, "style", None) else (False, True)
-            node.tag = self.loader.resolve(kind, node.value, implicit)  # type: ignore[no-untyped-call]
-            return _Override(self.value(node, path))
-        if isinstance(node, yaml.MappingNode):
-            return self.mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [
-                self.value(item, (*path, _label(item, index)))
-                for index, item in enumerate(node.value)
-            ]
-        return self.scalar(node, path)
-
-    def count(self, node: yaml.Node, path: tuple[str, ...]) -> None:
-        self.values += 1
-        if len(path) > _MAX_DEPTH:
-            raise _fault("it is nested too deeply", node)
-        if self.values > _MAX_VALUES:
-            raise _fault(f"its anchors make more than {_MAX_VALUES} values of it", node)
-
-    def mapping(self, node: yaml.MappingNode, path: tuple[str, ...]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        shared: dict[str, Any] = {}
-        lines: dict[str, int] = {}
-        for key, item in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise _fault("a key that is no text", key)
-            if key.tag == "tag:yaml.org,2002:merge":
-                for one in item.value if isinstance(item, yaml.SequenceNode) else [item]:
-                    if not isinstance(one, yaml.MappingNode):
-                        raise _fault("`<<` takes a mapping", one)
-                    self.count(one, path)
-                    shared = {**self.mapping(one, path), **shared}
-                continue
-            if key.value in lines:
-                raise _fault(
-                    f"`{key.value}` is stated twice, first in line {lines[key.value]}", key
-                )
-            lines[key.value] = key.start_mark.line + 1
-            found[key.value] = self.value(item, (*path, key.value))
-        for name, line in lines.items():
-            self.places[(*path, name)] = f"{self.file}:{line}"
-        return {**shared, **found}
-
-    def scalar(self, node: yaml.Node, path: tuple[str, ...]) -> Any:
-        # YAML 1.1 takes 22:22 for a number to the base of 60; compose does not.
-        number = node.tag == "tag:yaml.org,2002:int" and ":" in node.value
-        try:
-            value = node.value if number else self.loader.construct_object(node)
-        except (ValueError, LookupError, AttributeError, TypeError):  # a tag, and no value of it
-            raise _fault(
-                f"{str(node.value)[:40]!r} is no {node.tag.rpartition(':')[2]}", node
-            ) from None
-        if isinstance(value, str):
-            self.into.texts.append((path, value, f"{self.file}:{node.start_mark.line + 1}"))
-            value = interpolated(value, self.variables)
-        return value
-
-
-def _fault(text: str, node: yaml.Node) -> yaml.MarkedYAMLError:
-    class Fault(yaml.MarkedYAMLError):
-        def __str__(self) -> str:
-            return text
-
-    return Fault(problem=text, problem_mark=node.start_mark)
-
-
-def _label(item: yaml.Node, index: int) -> str:
-    name = re.match(r"\w+(?==)", item.value) if isinstance(item, yaml.ScalarNode) else None
-    return name[0] if name else str(index)
-
-
-# A dollar that another one escapes, a name, or the start of an expression in braces.
-_VARIABLE = re.compile(r"\$(?:\$|\{|([A-Za-z_]\w*))")
-_EXPRESSION = re.compile(r"([A-Za-z_]\w*)(?:(:?[-?+])(.*))?", re.DOTALL)
-
-
-def interpolated(text: str, variables: Mapping[str, str] | None = None) -> str:
-    """A text with its variables replaced by compose's rules; `$$` stays as it is.
-
-    Without `variables` by their defaults alone, and those without one stay too.
-    """
-    parts = []
-    end = 0
-    while match := _VARIABLE.search(text, end):
-        parts.append(text[end : match.start()])
-        end = match.end()
-        whole = match[0]
-        value = None
-        if match[1]:
-            value = None if variables is None else variables.get(match[1], "")
-        elif whole == "${" and (closing := _closing(text, end)):
-            whole, inner = text[match.start() : closing + 1], text[end:closing]
-            end = closing + 1
-            value = _value(inner, variables)
-        parts.append(whole if value is None else value)
-    return "".join([*parts, text[end:]])
-
-
-def _closing(text: str, start: int) -> int:
-    """Where the brace closes that opened before `start`; 0 where it does not."""
-    depth = 1
-    for match in re.compile(r"\$\{|\}").finditer(text, start):
-        depth += 1 if match[0] == "${" else -1
-        if not depth:
-            return match.start()
-    return 0
-
-
-def _value(expression: str, variables: Mapping[str, str] | None) -> str | None:
-    """What an expression in braces comes to; None where that is not known, or it is none."""
-    match = _EXPRESSION.fullmatch(expression)
-    if not match:
-        return None
-    name, operator, other = match[1], match[2] or "", match[3] or ""
-    if variables is None:
-        return interpolated(other) if operator.endswith("-") else None
-    value = variables.get(name)
-    given = bool(value) if operator.startswith(":") else value is not None
-    if operator.endswith("+"):
-        return interpolated(other, variables) if given else ""
-    return interpolated(other, variables) if operator.endswith("-") and not given else value or ""
-
-
-def _merged(base: Any, over: Any, key: str = "") -> Any:
-    """A value with another file's over it, by compose's rules."""
-    if isinstance(over, (_Reset, _Override)):
-        return over
-    if isinstance(base, _Override):
-        base = base.value
-    if key == "build":
-        base, over = ({"context": v} if isinstance(v, str) else v for v in (base, over))
-    if key in _BY_NAME:
-        base, over = _by_name(base), _by_name(over)
-    if key in _NAMES_ALONE and {type(base), type(over)} == {list, dict}:
-        base, over = ({str(v): None for v in each} if isinstance(each, list) else each
-                      for each in (base, over))  # fmt: skip
-    if key == "logging" and _driver(over) not in {None, _driver(base)}:
-        return over
-    if key in _ONE_OR_MORE:
-        base, over = ([v] if isinstance(v, str) else v for v in (base, over))
-    if isinstance(base, dict) and isinstance(over, dict):
-        return {**base, **{k: _merged(base[k], v, k) if k in base else v for k, v in over.items()}}
-    if isinstance(base, list) and isinstance(over, list) and key not in _REPLACED:
-        if key in _BY_TARGET:  # one for one target: the last
-            return list({target(each): each for each in [*base, *over]}.values())
-        return [*base, *(item for item in over if item not in base)]
-    if over is None and isinstance(base, (dict, list)):
-        return base
-    return over
-
-
-def _driver(logging: Any) -> Any:
-    return logging.get("driver") if isinstance(logging, dict) else None
-
-
-def environment(root: Path, entry: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """A service's variables, those of each `env_file` too; whether a file that may hold more is absent.
-
-    Source: the Compose Specification, `env_file`; what git ignores is there on some machines only.
-    """
-    listed = entry.get("env_file")
-    found: dict[str, Any] = {}
-    absent = False
-    for file in listed if isinstance(listed, list) else [listed] if listed else []:
-        path = file.get("path") if isinstance(file, dict) else file
-        try:
-            text = (root / str(path)).read_text(encoding="utf-8-sig")
-        except (OSError, ValueError):
-            absent = True
-            continue
-        found |= env_file(text)
-    return {**found, **named(entry.get("environment"))}, absent
-
-
-def env_file(text: str) -> dict[str, str]:
-    """The variables of a file such as .env; of what is stated twice the last, as compose takes it."""
-    return {
-        key: single or interpolated(quoted or re.split(r"(?:^|\s+)#", bare)[0].strip())
-        for key, quoted, single, bare in _ENV_LINE.findall(text)
-    }
-
-
-_ENV_LINE = re.compile(
-    r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][\w.-]*)[ \t]*[=:][ \t]*"
-    r"(?:\"((?:\\.|[^\"\\])*)\"|'([^']*)'|([^\r\n]*))",
-    re.MULTILINE,
-)
-
-
-def _by_name(value: Any) -> Any:
-    return named(value) if isinstance(value, list) else value
-
-
-def named(value: Any) -> dict[str, Any]:
-    """A mapping, or a list of NAME=value as one; None for a name without a value."""
-    if isinstance(value, dict):
-        return value
-    if not isinstance(value, list):
-        return {}
-    parts = (str(item).partition("=") for item in value)
-    return {name: text if equals else None for name, equals, text in parts}
-
-
-def target(volume: Any) -> str:
-    """The path within the container of an entry under `volumes`."""
-    if isinstance(volume, dict):
-        return str(volume.get("target"))
-    parts = parts_of(str(volume))
-    return parts[1] if len(parts) > 1 else parts[0]
-
-
-def parts_of(volume: str) -> list[str]:
-    """Source, target and options of a short mount; a colon within ${…} parts nothing."""
-    parts = [part for part in re.split(r"[:,](?![^{}]*\})", volume) if part]
-    return parts or [volume]
-
-
-def _plain(value: Any) -> Any:
-    """A value without what the tags left behind."""
-    if isinstance(value, _Override):
-        return _plain(value.value)
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items() if not isinstance(v, _Reset)}
-    if isinstance(value, list):
-        return [_plain(item) for item in value if not isinstance(item, _Reset)]
-    return None if isinstance(value, _Reset) else value
+def _values(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """How many values a node stands for; what an anchor stands for is counted each time."""
+    if id(node) not in known:
+        known[id(node)] = 0  # a cycle, which compose refuses
+        inner = node.value if isinstance(node, yaml.CollectionNode) else []
+        each = [part for item in inner for part in (item if isinstance(item, tuple) else (item,))]
+        known[id(node)] = 1 + sum(_values(part, known) for part in each)
+    return known[id(node)]

@@ -9,13 +9,14 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from taskflow_containers.contract import composefile
-from taskflow_containers.contract.composefile import ComposeFile
+from taskflow_containers.contract.composefile import ComposeFile, NoComposeError, no_file
 from taskflow_containers.engine import endpoint
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
@@ -83,7 +84,7 @@ def _words(root: Path, engine: Engine, words: Sequence[str]) -> list[str]:
 def compose(root: Path, project: Project, engine: Engine, words: Sequence[str]) -> int:
     """Run one compose command in the foreground; its exit code."""
     if not composefile.files(root):
-        raise _no_file()
+        raise no_file()
     whole = _words(root, engine, words)
     variables = {**os.environ, **environment(root, project, engine)}
     if whole[0] == _PODMAN:
@@ -108,12 +109,6 @@ def _outdated(engine: Engine, seen: Mapping[str, Any]) -> bool:
     return str(image["Id"]).rpartition(":")[2] != str(seen.get("Image")).rpartition(":")[2]
 
 
-def _no_file() -> InputError:
-    return InputError(
-        f"there is no {composefile.NAMES[0]} here", "run this in the project's top folder"
-    )
-
-
 def tail(text: str, *, follow: bool) -> str:
     """How many lines of a log to show, as compose takes it: a number, or `all`.
 
@@ -131,8 +126,11 @@ def tail(text: str, *, follow: bool) -> str:
 
 def require_service(root: Path, name: str) -> None:
     """Raise InputError unless the compose file has a service of this name."""
-    file = composefile.read(root)
-    if file and name not in (services := file.section("services")):
+    try:
+        file = composefile.read_here(root, {}, "--profile", "*")
+    except NoComposeError:  # the compose program at hand says so itself
+        return
+    if name not in (services := file.section("services")):
         raise InputError(f"unknown service: {name}", f"{file.name} has: {', '.join(services)}")
 
 
@@ -177,19 +175,6 @@ class Published:
     address: str
     port: int
     protocol: str
-    place: str  # file:line
-    variable: str  # the one that says so, if any
-
-    @property
-    def name(self) -> str:
-        """What a person knows it by."""
-        return self.variable or f"{self.service}'s port"
-
-    @property
-    def remedy(self) -> str:
-        """How to have another port."""
-        where = f"set {self.variable} to" if self.variable else f"in {self.place} write"
-        return f"{where} another port{' in .env' if self.variable else ''}"
 
     def meets(self, other: Published) -> bool:
         """Whether both cannot be had at once."""
@@ -200,69 +185,21 @@ class Published:
         return len(addresses) == 1 or "" in addresses or (alike and bool(addresses & _EVERYWHERE))
 
 
-def published_ports(root: Path, variables: Mapping[str, str]) -> list[Published]:
-    """The ports that the compose file and its overrides publish at fixed numbers, given these variables.
-
-    Source: the Compose Specification, `ports` and `profiles`. What the engine is to choose is left out.
-
-    Raises:
-        InputError: one is no port, or two services want the same.
-    """
-    file = composefile.read(root, variables)
-    if file is None:
-        raise _no_file()
-    profiles = {"*", *variables.get("COMPOSE_PROFILES", "").split(",")}
-    found: list[Published] = []
-    for service, entry in file.section("services").items():
-        if not isinstance(entry, dict):
-            continue
-        if (wanted := entry.get("profiles")) and not profiles & set(map(str, wanted)):
-            continue
-        for index, stated in enumerate(entry.get("ports") or []):
-            place = file.place("services", service, "ports", str(index))
-            for address, port, protocol in _asked_for(stated):
-                variable = _variable(file, service, port, variables)
-                number = int(port) if re.fullmatch(r"[0-9]{1,5}", port) else 0
-                one = Published(service, address, number, protocol, place, variable)
-                if not 0 < number < 65536:
-                    raise InputError(
-                        f"{one.name} is {port!r}",
-                        f"{one.remedy}, from 1 to 65535",
-                    )
-                for other in found:
-                    if other.service != service and other.meets(one):
-                        raise InputError(f"{other.name} and {one.name} are both {port}", one.remedy)
-                found.append(one)
-    return found
+def published_ports(file: ComposeFile) -> list[Published]:
+    """The ports that compose publishes at fixed numbers; what the engine is to choose is left out."""
+    return [
+        Published(name, port.get("host_ip", ""), int(port["published"]), port["protocol"])
+        for name, entry in file.section("services").items()
+        for port in entry.get("ports") or []
+        if port.get("published", "").isdigit()
+    ]
 
 
-def _asked_for(stated: Any) -> Iterator[tuple[str, str, str]]:
-    """Address, port and protocol of what an entry under `ports` publishes at a number of its own."""
-    if isinstance(stated, dict):
-        address, published = (stated.get(key) for key in ("host_ip", "published"))
-        target, protocol = str(stated.get("target")), stated.get("protocol")
-    else:
-        text, _, protocol = str(stated).partition("/")
-        *before, target = text.rsplit(":", 2)
-        address, published = ["", "", *before][-2:]
-    numbers = [] if published in {None, ""} else [str(published)]
-    if match := re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", str(published)):
-        numbers = [str(port) for port in range(int(match[1]), int(match[2]) + 1)]
-        # A range for one port within leaves the choice to the engine.
-        if len(numbers) > 1 and "-" not in target:
-            numbers = []
-    for number in numbers:
-        yield str(address or "").strip("[]"), number, str(protocol or "tcp")
-
-
-def _variable(file: ComposeFile, service: str, port: str, variables: Mapping[str, str]) -> str:
-    """The variable that brings a port into a service's `ports`; empty where it is written out."""
-    for path, text, _ in file.texts:
-        if path[:3] == ("services", service, "ports"):
-            for match in re.finditer(r"\$\{(\w+)[^{}]*\}|\$(\w+)", text):
-                if composefile.interpolated(match[0], variables) == port:
-                    return match[1] or match[2]
-    return ""
+def _remedy(root: Path, wanted: Published, variables: Mapping[str, str]) -> str:
+    """How to have another port."""
+    name = composefile.variable_of(root, wanted.service, wanted.port, variables)
+    where = f"services.{wanted.service}.ports of the compose file"
+    return f"set {name} to another port in .env" if name else f"write another port in {where}"
 
 
 def check_ports(root: Path, project: Project, engine: Engine) -> None:
@@ -270,25 +207,36 @@ def check_ports(root: Path, project: Project, engine: Engine) -> None:
 
     Raises:
         EnvironmentTrouble: a port is taken, and not by the project's own stack.
-        InputError: one is no port, two services want the same, or it would answer elsewhere only.
+        InputError: two services want the same port, or it would answer elsewhere only.
+        NoComposeError: nothing here says which ports compose would publish.
     """
-    variables = composefile.settings(root) | environment(root, project, engine)
-    ports = published_ports(root, variables)
+    variables = environment(root, project, engine)
+    ports = published_ports(composefile.read_here(root, variables))
+    values = composefile.settings(root) | variables
+    for first, second in combinations(ports, 2):
+        if first.service != second.service and first.meets(second):
+            raise InputError(
+                f"{first.service} and {second.service} both want port {second.port}",
+                _remedy(root, second, values),
+            )
     own = own_ports(root, project, engine)
     for each in ports:
         if engine.remote:
             kept = each.address not in _EVERYWHERE and endpoint.is_local(each.address)
             if kept and each.service in project.containers:
                 raise InputError(
-                    f"{each.place}: {each.service} would answer within {engine.host} alone",
+                    f"services.{each.service}.ports: {each.service} would answer within {engine.host} alone",
                     f'write "${{{ADDRESS}:-127.0.0.1}}:…" there, and `invoke up` says where to publish',
                 )
-        elif each.port not in own:
-            check_free(each)
+        elif each.port not in own and (reason := taken(each)):
+            raise EnvironmentTrouble(
+                f"port {each.port} cannot be used: {reason}",
+                f"stop what listens there, or {_remedy(root, each, values)}",
+            )
 
 
-def check_free(wanted: Published) -> None:
-    """Raise EnvironmentTrouble when another program on this machine has the port."""
+def taken(wanted: Published) -> str:
+    """Why a port of this machine cannot be had: another program has it; empty where it is free."""
     family = socket.AF_INET6 if ":" in wanted.address else socket.AF_INET
     kind = socket.SOCK_DGRAM if wanted.protocol == "udp" else socket.SOCK_STREAM
     try:
@@ -297,11 +245,8 @@ def check_free(wanted: Published) -> None:
             probe.bind((wanted.address, wanted.port))
     except OSError as error:
         # What is not for this user, or no address of this machine, may be for the engine.
-        if error.errno == errno.EADDRINUSE:
-            raise EnvironmentTrouble(
-                f"port {wanted.port} cannot be used: {error.strerror}",
-                f"stop what listens there, or {wanted.remedy}",
-            ) from None
+        return str(error.strerror) if error.errno == errno.EADDRINUSE else ""
+    return ""
 
 
 def wait(root: Path, project: Project, engine: Engine, seconds: float = 60) -> dict[str, str]:
