@@ -6,8 +6,8 @@ import functools
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def program() -> tuple[str, ...]:
         NoComposeError: there is none; says how to get one.
     """
     for words in (("docker", "compose"), ("docker-compose",), ("podman", "compose")):
-        if shutil.which(words[0]):
+        with suppress(EnvironmentTrouble):  # it is not there, or does not start
             shown = run([*words, "config", "--help"], timeout=30)
             if shown.returncode == 0 and "--format" in shown.stdout:
                 return words
@@ -108,7 +108,7 @@ def settings(root: Path) -> dict[str, str]:
 
 
 _ENV_LINE = re.compile(
-    r"^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*[=:][ \t]*(?:(\"[^\"]*\"|'[^']*')|([^\r\n]*))",
+    r"^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*[=:][ \t]*(?:(\"(?:\\.|[^\"\\])*\"|'[^']*')|([^\r\n]*))",
     re.MULTILINE,
 )
 

@@ -89,7 +89,9 @@ def compose(root: Path, project: Project, engine: Engine, words: Sequence[str]) 
     variables = {**os.environ, **environment(root, project, engine)}
     if whole[0] == _PODMAN:
         # What a service takes from .env by name alone, it takes from the environment only.
-        variables = composefile.settings(root) | variables
+        # A value with a variable in it is left to its own reading of .env.
+        given = composefile.settings(root)
+        variables = {k: v for k, v in given.items() if "$" not in v} | variables
         if words[0] == "up" and any(
             _outdated(engine, seen) for seen in stack(root, project, engine).values()
         ):
