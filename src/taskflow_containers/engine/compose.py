@@ -193,7 +193,7 @@ def published_ports(file: ComposeFile) -> list[Published]:
         Published(name, port.get("host_ip", ""), int(port["published"]), port["protocol"])
         for name, entry in file.section("services").items()
         for port in entry.get("ports") or []
-        if port.get("published", "").isdigit()
+        if port.get("published", "").lstrip("0").isdigit()
     ]
 
 
