@@ -15,7 +15,7 @@ from taskflow_containers.contract import composefile
 from taskflow_containers.contract.compose import check_compose
 from taskflow_containers.engine.compose import require_service
 from taskflow_containers.machine.errors import InputError
-from taskflow_containers.project.model import load
+from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result, Status
 from tests.conftest import Render
 
