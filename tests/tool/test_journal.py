@@ -142,10 +142,10 @@ def test_what_is_no_journal_is_named(text: str, tmp_path: Path) -> None:
 
 def test_salvaging_changes_nothing_of_what_it_reads(journal: Journal) -> None:
     data = read(journal)
-    assert salvaged(data) == (State.model_validate(data), [])
+    assert salvaged(journal.path, data) == (State.model_validate(data), [])
     data["steps"]["gate"] = None
     before = json.dumps(data)
-    salvaged(data)
+    salvaged(journal.path, data)
     assert json.dumps(data) == before
 
 

@@ -60,12 +60,13 @@ class Journal:
                 data = json.loads(path.read_text("utf-8"))
             except (OSError, ValueError) as error:
                 raise InputError(f"{path} cannot be read: {error}", "mend or remove it") from None
-            if not isinstance(data, dict) or data.get("status") in {DONE, ABORTED}:
+            if not isinstance(data, dict) or data.get("status") in (DONE, ABORTED):
                 continue
             try:
                 return cls(path, State.model_validate(data))
             except ValidationError:
-                return cls(path, *salvaged(data), data)
+                state, unread = salvaged(path, data)
+            return cls(path, state, unread, data)
         return None
 
     def require_known(self) -> None:

@@ -196,7 +196,7 @@ class State(_Part):
     announced: str = ""
     # … and --abort, or a refusal on the way, these.
     why: str = ""
-    remains: list[str] = []
+    remains: list[str] | None = None
 
     @property
     def sha_tag(self) -> str:
@@ -217,12 +217,13 @@ _STAND_INS: dict[tuple[str | int, ...], object] = {
 }
 
 
-def salvaged(data: dict[str, Any]) -> tuple[State, list[str]]:
+def salvaged(path: Path, data: dict[str, Any]) -> tuple[State, list[str]]:
     """What this version understands of another one's state, and the fields it does not understand.
 
     Raises:
         InputError: that is less than it takes to take the release back.
     """
+    begun_by = data.get("tool")
     data = copy.deepcopy(data) | {"format": FORMAT, "status": RUNNING}
     unread: list[str] = []
     while True:
@@ -236,8 +237,9 @@ def salvaged(data: dict[str, Any]) -> tuple[State, list[str]]:
             loc = loc[:-1]
         if not loc:
             raise InputError(
-                f"the journal of the release lacks what --abort goes by: {unread[-1]}",
-                "take back by hand what it says was done, and remove it",
+                f"{path} lacks what --abort goes by: {unread[-1]}",
+                f"go on with the tool that wrote it ({begun_by}), or take back by hand what it says "
+                "was done, and remove it",
             )
         parent: Any = data
         for key in loc[:-1]:

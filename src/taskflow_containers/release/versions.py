@@ -38,18 +38,16 @@ class Version(semver.Version):
     def parse(cls, version: str | bytes, optional_minor_and_patch: bool = False) -> Self:  # noqa: ARG003
         """Raises InputError for anything but X.Y.Z or X.Y.Z-pre.release."""
         text = str(version)
-        if len(text) > VERSION_LENGTH or text.endswith("-"):
-            raise InputError(
-                f"{text[:40]!r} is no value of a Kubernetes label, which the chart makes of it",
-                f"use up to {VERSION_LENGTH} characters, the last one a letter or digit",
-            )
         with suppress(ValueError):
-            # Releases of semver differ in whether they read digits of other scripts.
-            if str(found := super().parse(text)) == text and not found.build:
+            found = super().parse(text)
+            # The chart makes a Kubernetes label of it. Old releases of semver read any script's digits.
+            fits = len(text) <= VERSION_LENGTH and not text.endswith("-") and str(found) == text
+            if fits and not found.build:
                 return found
         raise InputError(
-            f"{text!r} is not a version to release",
-            "write X.Y.Z or X.Y.Z-rc.1; `+` is no legal character of an image tag",
+            f"{text[: VERSION_LENGTH + 1]!r} is not a version to release",
+            f"write X.Y.Z or X.Y.Z-rc.1, in up to {VERSION_LENGTH} characters, the last one a letter "
+            "or digit; `+` is no legal character of an image tag",
         )
 
     @classmethod

@@ -73,11 +73,8 @@ class Upload(Step):
 
     def broken(self) -> str:
         digest = self.image.digest
-        return (
-            ""
-            if self.there.digest(digest) == digest
-            else f"{self.there.name}@{digest} is not there"
-        )
+        found = self.there.digest(digest)
+        return "" if found == digest else f"{self.there.name}@{digest} is not there"
 
     def undo(self) -> list[str]:
         return remaining(self.there.name, [self.state.sha_tag])

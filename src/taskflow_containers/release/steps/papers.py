@@ -24,13 +24,10 @@ class Attest(Step):
     public = True
 
     def describe(self) -> tuple[str, str]:
-        signed = self.cosign
-        why = (
-            "signed by cosign"
-            if signed
-            else "not signed: no cosign on PATH with a key or CI identity"
-        )
-        return "write provenance and SBOM hashes" + (", sign by digest" if signed else ""), why
+        what = "write provenance and SBOM hashes"
+        if self.cosign:
+            return f"{what}, sign by digest", "signed by cosign"
+        return what, "not signed: no cosign on PATH with a key or CI identity"
 
     @property
     def cosign(self) -> list[str]:
@@ -55,9 +52,8 @@ class Attest(Step):
                 ["attest", "--type", "cyclonedx", "--predicate", str(sbom)],
                 ["attest", "--type", "slsaprovenance1", "--predicate", str(predicate)],
             ):
-                done = run(
-                    [program, words[0], "--yes", *key, *words[1:], image.reference], timeout=600
-                )
+                argv = [program, words[0], "--yes", *key, *words[1:], image.reference]
+                done = run(argv, timeout=600)
                 if done.returncode:
                     raise EnvironmentTrouble(
                         f"cosign {words[0]} failed: {masked(last_line(done.stderr))}", "--resume"
