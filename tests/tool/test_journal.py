@@ -129,7 +129,7 @@ def test_what_another_version_wrote_is_taken_back_as_far_as_it_goes(
     "values", [{"plan": None}, {"plan__base": None}, {"plan__version": 1}, {"steps": []}]
 )
 def test_what_cannot_be_taken_back_is_said(values: dict[str, Any], journal: Journal) -> None:
-    with pytest.raises(InputError, match="lacks what --abort goes by"):
+    with pytest.raises(InputError, match="too little to take the release back"):
         changed(journal, **values)
 
 

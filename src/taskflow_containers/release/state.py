@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import re
-import urllib.parse
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -59,7 +60,7 @@ class Tool(_Part):
         if self.commit:
             return f"{DISTRIBUTION} @ git+{self.source}@{self.commit}"
         if self.source.startswith("file:"):
-            return urllib.parse.unquote(urllib.parse.urlsplit(self.source).path)
+            return url2pathname(urlsplit(self.source).path)
         return self.source or f"{DISTRIBUTION}=={self.version}" * (self.version[:1].isdigit())
 
 
@@ -237,7 +238,7 @@ def salvaged(path: Path, data: dict[str, Any]) -> tuple[State, list[str]]:
             loc = loc[:-1]
         if not loc:
             raise InputError(
-                f"{path} lacks what --abort goes by: {unread[-1]}",
+                f"{path} says too little to take the release back: it lacks {unread[-1]}",
                 f"go on with the tool that wrote it ({begun_by}), or take back by hand what it says "
                 "was done, and remove it",
             )
