@@ -13,11 +13,11 @@ import sys
 
 from invoke.main import program
 
-from taskflow_containers.release import registry
+from taskflow_containers.release import web
 from taskflow_containers.release.journal import Journal
 
 point, *words = sys.argv[1:]
-registry.BACKOFF = (0.1, 0.2, 0.3)
+web.BACKOFF = (0.1, 0.2, 0.3)
 _start, _finish = Journal.start, Journal.finish
 
 

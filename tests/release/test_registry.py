@@ -18,14 +18,9 @@ from taskflow_containers.machine.errors import (
     Refused,
     TaskflowError,
 )
-from taskflow_containers.release.registry import (
-    ACCEPTED,
-    DOCKER_HUB,
-    ImageRepository,
-    credentials,
-    retried,
-    send,
-)
+from taskflow_containers.release.logins import DOCKER_HUB, credentials
+from taskflow_containers.release.registry import ACCEPTED, ImageRepository
+from taskflow_containers.release.web import retried, send
 from tests.release.conftest import USER, Registry, identity, login
 
 pytestmark = pytest.mark.engine
@@ -246,7 +241,7 @@ def test_a_credential_helper_is_asked(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_patience_meets_trouble_and_not_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("taskflow_containers.release.registry.BACKOFF", (0.0, 0.0))
+    monkeypatch.setattr("taskflow_containers.release.web.BACKOFF", (0.0, 0.0))
     said: list[str] = []
     calls = 0
 

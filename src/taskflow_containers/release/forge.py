@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from taskflow_containers.machine.errors import EnvironmentTrouble, Refused
 from taskflow_containers.release.git import Repository
-from taskflow_containers.release.registry import send
+from taskflow_containers.release.web import send
 
 
 @dataclass(frozen=True, slots=True)

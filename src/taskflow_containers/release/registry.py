@@ -7,27 +7,19 @@ distribution API) with the credentials that `docker login` or `podman login` lef
 from __future__ import annotations
 
 import base64
-import hashlib
-import http.client
-import json
-import os
 import re
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.message import Message
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from taskflow_containers.engine.client import Engine
-from taskflow_containers.machine.errors import EnvironmentTrouble, InputError, Refused
-from taskflow_containers.machine.process import Say, last_line, masked, run
+from taskflow_containers.machine.errors import EnvironmentTrouble, Refused
+from taskflow_containers.machine.process import last_line, masked
 from taskflow_containers.project.values import names_host
+from taskflow_containers.release.logins import DOCKER_HUB, credentials
+from taskflow_containers.release.web import LOCAL, HttpAnswer, send
 
-DOCKER_HUB = "registry-1.docker.io"
 ACCEPTED = ", ".join(
     f"application/vnd.{kind}+json"
     for kind in (
@@ -35,53 +27,7 @@ ACCEPTED = ", ".join(
         *(f"oci.image.{part}.v1" for part in ("manifest", "index")),
     )
 )
-_LOCAL = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
-_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _NO_LOGIN = "denied|unauthorized|authentication required|no basic auth"
-BACKOFF = (1.0, 4.0, 10.0)  # seconds between attempts
-_Value = TypeVar("_Value")
-
-
-def retried(action: Callable[[], _Value], say: Say) -> _Value:
-    """The action's value; trouble on the way is met by patience, a refusal is final."""
-    for pause in BACKOFF:
-        try:
-            return action()
-        except EnvironmentTrouble as error:
-            say(f"{masked(error.message)}; once more in {pause:g} s")
-            time.sleep(pause)
-    return action()
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """What a registry or a forge answered; `headers` are found in whatever case they are asked for."""
-
-    host: str
-    status: int
-    headers: Message
-    body: bytes
-
-    @property
-    def digest(self) -> str:
-        """The digest of the body, by which a registry knows a manifest."""
-        return f"sha256:{hashlib.sha256(self.body).hexdigest()}"
-
-    @property
-    def troubled(self) -> bool:
-        """Whether the other side asks for patience: too many requests, or a fault of its own."""
-        return self.status == 429 or self.status >= 500
-
-    def json(self) -> dict[str, Any]:
-        """The body as a JSON object; raises EnvironmentTrouble for a proxy's page and the like."""
-        try:
-            return dict(json.loads(self.body))
-        except (ValueError, TypeError):
-            said = masked(" ".join(self.body.decode(errors="replace").split())[:80])
-            raise EnvironmentTrouble(
-                f"{self.host} answers {self.status} with something else than JSON: {said}",
-                "is there a proxy between? Try again",
-            ) from None
 
 
 @dataclass(slots=True)
@@ -224,7 +170,7 @@ class ImageRepository:
         """The registry's base URL; plain HTTP is tried on this machine alone."""
         if self._base:
             return self._base
-        local = _LOCAL.fullmatch(self.host)
+        local = LOCAL.fullmatch(self.host)
         for scheme in ("https", "http") if local else ("https",):
             try:
                 send("GET", f"{scheme}://{self.host}/v2/")
@@ -276,66 +222,3 @@ class ImageRepository:
             return ""
         data = answer.json()
         return f"Bearer {data.get('token') or data.get('access_token', '')}"
-
-
-def send(
-    method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-) -> HttpAnswer:
-    """One request; an error status is an answer too, only silence raises."""
-    request = urllib.request.Request(url, body, dict(headers or {}), method=method)
-    host = urllib.parse.urlsplit(url).netloc
-    try:
-        try:
-            # As for Docker itself: no proxy of the environment leads to this very machine.
-            ask = _DIRECTLY.open if _LOCAL.fullmatch(host) else urllib.request.urlopen
-            reply = ask(request, timeout=60)
-        except urllib.error.HTTPError as error:
-            reply = error
-        with reply:
-            return HttpAnswer(host, reply.status, reply.headers, reply.read())
-    # A body that is cut short is no OSError.
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise EnvironmentTrouble(
-            f"{host} cannot be reached: {masked(str(reason))}",
-            "check network, name and certificate (SSL_CERT_FILE) and try again",
-        ) from None
-
-
-def credentials(host: str) -> tuple[str, str] | None:
-    """User and secret that a login stored for a registry, from where Docker and Podman keep them."""
-    home, runtime = Path.home(), os.environ.get("XDG_RUNTIME_DIR", "")
-    files = [
-        Path(os.environ.get("REGISTRY_AUTH_FILE", "")),
-        Path(runtime, "containers", "auth.json") if runtime else Path(),
-        Path(os.environ.get("DOCKER_CONFIG", home / ".docker"), "config.json"),
-        home / ".config" / "containers" / "auth.json",
-    ]
-    names = ["https://index.docker.io/v1/", "docker.io"] if host == DOCKER_HUB else [host]
-    for file in files:
-        if not file.is_file():
-            continue
-        try:
-            for name in names:
-                if found := _stored(json.loads(file.read_text("utf-8") or "{}"), name):
-                    return found
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise InputError(
-                f"{file} (or the credential helper that it names) holds no logins that can be read",
-                "docker login (or podman login) writes it anew",
-            ) from None
-    return None
-
-
-def _stored(data: dict[str, Any], name: str) -> tuple[str, str] | None:
-    stored = data.get("auths", {}).get(name, {}).get("auth", "")
-    if stored:
-        user, _, secret = base64.b64decode(stored).decode().partition(":")
-        return user, secret
-    helper = data.get("credHelpers", {}).get(name) or data.get("credsStore", "")
-    if helper:
-        done = run([f"docker-credential-{helper}", "get"], stdin=name, timeout=60)
-        if done.returncode == 0:
-            found = json.loads(done.stdout)
-            return str(found["Username"]), str(found["Secret"])
-    return None

@@ -19,8 +19,9 @@ from taskflow_containers.machine.errors import TaskflowError
 from taskflow_containers.machine.process import Say
 from taskflow_containers.release.git import Repository
 from taskflow_containers.release.journal import Journal
-from taskflow_containers.release.registry import ImageRepository, retried
+from taskflow_containers.release.registry import ImageRepository
 from taskflow_containers.release.versions import Version
+from taskflow_containers.release.web import retried
 from taskflow_containers.report import REPORTS
 
 _Value = TypeVar("_Value")

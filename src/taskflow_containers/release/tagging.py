@@ -14,8 +14,9 @@ from taskflow_containers.machine.process import Say
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.model import Project
 from taskflow_containers.release.git import Repository, Revision, require_revision
-from taskflow_containers.release.registry import ImageRepository, retried
+from taskflow_containers.release.registry import ImageRepository
 from taskflow_containers.release.versions import Version, development, image_tags, legal
+from taskflow_containers.release.web import retried
 
 
 def tags(root: Path, project: Project) -> list[str]:
