@@ -217,7 +217,7 @@ def test_objects_that_name_another_container_and_are_else_the_same_are_judged_on
 ) -> None:
     first = {"name": "shop-web", "env": [{"value": "http://web:80"}]}
     groups = alike(["web", "web2"], [Distinct(item, Case({})) for item in (first, other)])
-    assert [group.first.object for group in groups] == [first, other][: len(groups)]
+    assert [group.object for group in groups] == [first, other][: len(groups)]
     assert [group.count for group in groups] == ([2] if together else [1, 1])
 
 

@@ -32,27 +32,20 @@ _NEVER = ("HIGH", "CRITICAL")
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """An object that one or more cases render alike, and the first of them."""
+    """An object that one or more cases render alike, and the first of them.
+
+    It stands for `count` objects that differ in nothing but which container they name. Neither a
+    schema nor a rule of trivy's asks for a container's name, so what is said of it holds for each.
+    """
 
     object: Object
     case: Case
+    count: int = 1
 
     def __str__(self) -> str:
         """Kind and name, as kubectl writes them, and the case in brackets."""
         name = (self.object.get("metadata") or {}).get("name")
         return f"{self.object.get('kind')}/{name} [{self.case.name}]"
-
-
-@dataclass(frozen=True, slots=True)
-class Alike:
-    """Distinct objects that differ in nothing but which container they name: one stands for all.
-
-    Neither a schema nor a rule of trivy's asks for a container's name, so that judging the first
-    is enough; what is said of it counts for each.
-    """
-
-    first: Distinct
-    count: int
 
 
 def check_chart(root: Path, project: Project, say: Say) -> list[Result]:
@@ -108,16 +101,17 @@ def _distinct(found: Iterable[Case]) -> list[Distinct]:
     return list(distinct.values())
 
 
-def alike(containers: Iterable[str], distinct: Iterable[Distinct]) -> list[Alike]:
+def alike(containers: Iterable[str], distinct: Iterable[Distinct]) -> list[Distinct]:
     """The objects, those together that differ in the containers' names alone."""
     names = "|".join(sorted(map(re.escape, containers), key=len, reverse=True))
     # A name in a value, alone or as a part of another one; keys are the API's.
     named = re.compile(rf'(?<![a-z0-9])(?:{names})(?![a-z0-9])(?=[^"]*"(?!:))')
-    groups: dict[str, list[Distinct]] = {}
+    groups: dict[str, Distinct] = {}
     for item in distinct:
-        text = json.dumps(item.object, default=str)
-        groups.setdefault(named.sub("*", text), []).append(item)
-    return [Alike(group[0], len(group)) for group in groups.values()]
+        text = named.sub("*", json.dumps(item.object, default=str))
+        known = groups.get(text)
+        groups[text] = replace(known, count=known.count + 1) if known else item
+    return list(groups.values())
 
 
 def _nothing(
@@ -172,20 +166,20 @@ def _rendered(found: list[Case], render: Render, distinct: int, started: float) 
     )
 
 
-def _validate(schemas: list[Schema], objects: list[Alike]) -> Result:
+def _validate(schemas: list[Schema], objects: list[Distinct]) -> Result:
     started = time.monotonic()
     wrong: dict[str, list[str]] = {}
     custom: Counter[str] = Counter()
     for item in objects:
-        rendered, versions = item.first.object, dict[str, list[str]]()
+        versions: dict[str, list[str]] = {}
         for schema in schemas:
-            for error in schema.errors(rendered):
+            for error in schema.errors(item.object):
                 versions.setdefault(error, []).append(schema.version)
         for error, those in versions.items():
             rule = f"{error} (Kubernetes {', '.join(those)})"
-            wrong.setdefault(rule, []).extend([f"in {item.first}"] * item.count)
-        if all(schema.custom(rendered) for schema in schemas):
-            custom[str(rendered.get("kind"))] += item.count
+            wrong.setdefault(rule, []).extend([f"in {item}"] * item.count)
+        if all(schema.custom(item.object) for schema in schemas):
+            custom[str(item.object.get("kind"))] += item.count
     unchecked = ", ".join(f"{number} {kind}" for kind, number in sorted(custom.items()))
     return _nothing(
         "chart.schema", "objects are valid Kubernetes", wrong,
@@ -221,7 +215,7 @@ def _contract(project: Project, found: list[Case], render: Render) -> Iterator[R
             yield judgements[0][1]
 
 
-def _scan(folder: Path, objects: list[Alike]) -> list[Result]:
+def _scan(folder: Path, objects: list[Distinct]) -> list[Result]:
     started = time.monotonic()
     waivers = folder / WAIVERS
     words: list[str | Path] = ["--ignorefile", waivers] if waivers.is_file() else []
@@ -230,7 +224,7 @@ def _scan(folder: Path, objects: list[Alike]) -> list[Result]:
         manifests.mkdir()
         for number, item in enumerate(objects):
             # JSON is YAML, and written much faster.
-            text = json.dumps(item.first.object, default=str)
+            text = json.dumps(item.object, default=str)
             (manifests / f"{number}.yaml").write_text(text, "utf-8")
         answer, error = trivy(
             ["filesystem", "--scanners", "misconfig", "--misconfig-scanners", "kubernetes",
@@ -261,7 +255,7 @@ def _scan(folder: Path, objects: list[Alike]) -> list[Result]:
                 justified.add(finding["ID"])
                 continue
             rule = f"{finding['Severity']} {finding['ID']} {finding['Title']}:"
-            places = [f"{item.first}: {finding['Message']}"] * item.count
+            places = [f"{item}: {finding['Message']}"] * item.count
             (grave if severe else unjustified).setdefault(rule, []).extend(places)
     return [
         _nothing(

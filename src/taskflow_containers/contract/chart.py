@@ -7,15 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from taskflow_containers.contract.level import Level, shown
-from taskflow_containers.contract.manifests import (
-    Manifests,
-    Object,
-    Pod,
-    Workload,
-    dig,
-    parse_quantity,
-    repository,
-)
+from taskflow_containers.contract.manifests import Manifests, Object, Pod, Workload, dig
 from taskflow_containers.contract.secret import SECRET_NAME
 from taskflow_containers.project.model import Access, Container, Project
 from taskflow_containers.project.values import megabytes
@@ -141,7 +133,7 @@ def _helpers(release: _Release) -> Result:
     for pod in (pod for pod in release.manifests.pods if pod.ends):
         found = [f"writes to {path}" for path in sorted(pod.writable() - folders)]
         for box in pod.boxes:
-            model = images.get(repository(box))
+            model = images.get(pod.repository(box))
             if not model:
                 found.append(f"image {box.get('image')}")
             elif pod.user(box) != model.user:
@@ -184,7 +176,7 @@ def _image(case: _Case) -> Judged:
     wanted = f"{release.image(name)}:{release.project.version}"
     # A digest says more than a tag, and a tag that was asked for is right.
     exact = bool(release.override(name, "image.tag")) or "@sha256:" in image
-    same = repository(case.workload.box) == release.image(name)
+    same = Pod.repository(case.workload.box) == release.image(name)
     return wanted, image, image == wanted or (same and exact)
 
 
@@ -246,17 +238,10 @@ def _start(case: _Case) -> Judged:
 
 
 def _memory(case: _Case) -> Judged:
-    stated, sizes = {}, {}
-    for key in ("limits", "requests"):
-        stated[key] = dig(case.workload.box, f"resources.{key}.memory", "none")
-        try:
-            sizes[key] = parse_quantity(stated[key])
-        except ValueError:
-            sizes[key] = 0
-    limit, request = sizes["limits"], sizes["requests"]
-    measured = megabytes(limit) if limit else str(stated["limits"])
+    (stated, limit), (asked, request) = map(case.workload.memory, ("limits", "requests"))
+    measured = megabytes(limit) if limit else stated
     if request > limit:
-        measured += f", less than the request of {stated['requests']}"
+        measured += f", less than the request of {asked}"
     return megabytes(case.model.memory), measured, request <= limit == case.model.memory
 
 

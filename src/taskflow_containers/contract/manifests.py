@@ -42,11 +42,6 @@ def parse_quantity(value: object) -> int:
     return int(size.to_integral_value(ROUND_CEILING))
 
 
-def repository(box: Object) -> str:
-    """A container's image without tag and digest."""
-    return re.sub(r"(:[\w.-]+)?(@sha256:[0-9a-f]+)?$", "", str(box.get("image")), flags=re.ASCII)
-
-
 @dataclass(frozen=True, slots=True)
 class Pod:
     """A pod, or the template of one, and the object that makes it."""
@@ -75,6 +70,12 @@ class Pod:
     def boxes(self) -> list[Object]:
         """Its containers; those that start it up included."""
         return [*self.spec.get("initContainers", ()), *self.spec.get("containers", ())]
+
+    @staticmethod
+    def repository(box: Object) -> str:
+        """The image of one of its containers, without tag and digest."""
+        tag = re.compile(r"(:[\w.-]+)?(@sha256:[0-9a-f]+)?$", re.ASCII)
+        return tag.sub("", str(box.get("image")))
 
     def context(self, box: Object) -> dict[str, Any]:
         """The security context of one of its containers; the container's own word counts first."""
@@ -174,6 +175,14 @@ class Workload:
         """A port's number, looked up where it is named."""
         named = {item.get("name"): item.get("containerPort") for item in self.box.get("ports", ())}
         return port if isinstance(port, int) else named.get(port, f"{port!r}, which is no port")
+
+    def memory(self, key: str) -> tuple[str, int]:
+        """What `limits` or `requests` say of memory, and the bytes; 0 where that cannot be read."""
+        stated = dig(self.box, f"resources.{key}.memory", "none")
+        try:
+            return str(stated), parse_quantity(stated)
+        except ValueError:
+            return str(stated), 0
 
     @cached_property
     def variables(self) -> dict[str, Variable]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from taskflow_containers.cluster.drills.autoscaling import autoscaling
 from taskflow_containers.cluster.drills.database import database
 from taskflow_containers.cluster.drills.memory import memory
 from taskflow_containers.cluster.drills.network import policy, test
+from taskflow_containers.cluster.drills.objects import autoscaling, uninstall
 from taskflow_containers.cluster.drills.replacement import drain, kill, upgrade
-from taskflow_containers.cluster.drills.uninstall import uninstall
 from taskflow_containers.cluster.namespace import Namespace
 from taskflow_containers.cluster.rollout import ReleaseTrouble
 from taskflow_containers.report.result import Result, judge, skip

@@ -1,4 +1,4 @@
-"""The HorizontalPodAutoscaler, beside a release that has none."""
+"""The objects of the release: an autoscaler that works, and none left after uninstalling."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from taskflow_containers.cluster.namespace import Namespace
 from taskflow_containers.report.result import Result, judge
 
 _SCALER = 45.0  # seconds; the controller looks every 15 s
+_LEFT = 20.0  # seconds that garbage collection may take
 
 
 def autoscaling(site: Namespace) -> Iterator[Result]:
@@ -34,3 +35,15 @@ def autoscaling(site: Namespace) -> Iterator[Result]:
 def _able(site: Namespace, scaler: Object) -> str:
     (found,) = site.kubectl.get("hpa", scaler["metadata"]["name"])
     return str(condition(found, "AbleToScale").get("status", ""))
+
+
+def uninstall(site: Namespace) -> Iterator[Result]:
+    """Nothing of the release is left in the namespace."""
+    site.release.call("uninstall", "--wait")
+    seconds = site.wait(_LEFT, lambda: not site.inventory() - site.empty)
+    left = sorted(site.inventory() - site.empty)
+    yield judge(
+        "cluster.uninstall", "uninstalled without a trace", not left,
+        expected="nothing left", measured=", ".join(left[:5]) or "nothing left",
+        fix="no resource-policy keep, and a delete policy for every hook", seconds=seconds,
+    )  # fmt: skip
