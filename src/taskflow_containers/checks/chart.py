@@ -243,8 +243,10 @@ def _scan(folder: Path, objects: list[Distinct]) -> list[Result]:
     grave: dict[str, list[str]] = {}
     unjustified: dict[str, list[str]] = {}
     justified = set()
-    for target in targets:
-        item = objects[int(Path(target["Target"]).stem)]
+    # By number, so that what is told first of a rule is the simplest case of it.
+    numbered = {int(Path(target["Target"]).stem): target for target in targets}
+    for number, target in sorted(numbered.items()):
+        item = objects[number]
         found = [(finding, "") for finding in target.get("Misconfigurations") or ()]
         for waived in target.get("ExperimentalModifiedFindings") or ():
             found.append((waived["Finding"], (waived.get("Statement") or "").strip()))
