@@ -40,8 +40,9 @@ VALUES: dict[str, tuple[dict[str, Any], list[str], set[str]]] = {
         ["policy"],
         {"cluster.policy.stranger"},
     ),
+    # Ready all the same: one that is not has no way in either, a moment later.
     "closed to its database": (
-        backend(database=False),
+        faulty("constant-health", database=False),
         ["policy"],
         {"cluster.policy.release"},
     ),
