@@ -163,16 +163,9 @@ def test_the_body_of_a_heredoc_is_no_instruction(run: str) -> None:
     assert (last.name, last.line) == ("EXPOSE", 3 + run.count("\n") + 1)
 
 
-def test_what_a_heredoc_holds() -> None:
-    copy = only("COPY <<A <<-B /x/\none\n\nA\n\ttwo\n\tB\nUSER 1:1").instructions[0]
-    assert (copy.text, copy.body, copy.endless) == ("<<A <<-B /x/", "one\n\n\ttwo", "")
-
-
-def test_a_heredoc_without_end() -> None:
+def test_a_heredoc_without_end_takes_the_rest() -> None:
     stage = only("RUN <<A <<B\nA\nUSER 1:1\nB2")
-    assert [(item.name, item.line, item.endless) for item in stage.instructions] == [
-        ("RUN", 2, "B")
-    ]
+    assert [(item.name, item.line) for item in stage.instructions] == [("RUN", 2)]
 
 
 @pytest.mark.parametrize(

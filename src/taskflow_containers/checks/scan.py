@@ -9,14 +9,13 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from taskflow_containers.checks import secrets
 from taskflow_containers.checks.build import Image
 from taskflow_containers.checks.trivy import call, database_made, trivy
 from taskflow_containers.engine import archive
-from taskflow_containers.engine.archive import SavedImage
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.machine import interruption
 from taskflow_containers.machine.errors import EnvironmentTrouble
@@ -25,7 +24,6 @@ from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Result, finds_nothing, judge, skip
 
 _SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
-_SECRET_CONFIG = Path(__file__).with_name("trivy-secret.yaml")
 _NO_DATABASE = re.compile(
     r"failed to download vulnerability DB|DB error|--skip-db-update", re.IGNORECASE
 )
@@ -88,7 +86,7 @@ def _sources(root: Path, gate: set[str]) -> list[Result]:
                 "--scanners",
                 "misconfig,secret",
                 "--secret-config",
-                _SECRET_CONFIG,
+                secrets.RULES,
                 "--skip-check-update",
                 *skipped,
                 root,
@@ -101,7 +99,7 @@ def _sources(root: Path, gate: set[str]) -> list[Result]:
         )
     seconds = time.monotonic() - started
     misconfigured = _findings(answer, "Misconfigurations", gate)
-    secrets = _findings(answer, "Secrets", gate)
+    leaked = _findings(answer, "Secrets", gate)
     return [
         finds_nothing(
             "scan.misconfiguration", "misconfiguration in the sources", misconfigured,
@@ -109,7 +107,7 @@ def _sources(root: Path, gate: set[str]) -> list[Result]:
             expected=_nothing(gate), seconds=seconds,
         ),
         finds_nothing(
-            "scan.secrets", "secrets in the sources", secrets,
+            "scan.secrets", "secrets in the sources", leaked,
             "take it out, and replace it where it is valid: whoever has the history has it",
         ),
     ]  # fmt: skip
@@ -174,19 +172,16 @@ def _image(
             vulnerability_error, offline = error, True
             answer, error = examine(scanners[:-1])
         layers = Path(folder, "layers")
-        _unpack(saved, layers, set(known))
-        files, files_error = trivy(
-            ["filesystem", "--scanners", "secret", "--secret-config", _SECRET_CONFIG, layers],
-            Path(folder, "layers.json"),
-        )
+        secrets.unpack(saved, layers, set(known))
+        files, files_error = secrets.search(layers, Path(folder, "layers.json"))
         error = error or files_error
         if error:
             raise EnvironmentTrouble(f"trivy failed on {image.tags[0]}: {last_line(error)}")
         for target in answer.get("Results") or []:
             target["Target"] = target["Target"].replace(str(layout), image.tags[0])
-        secrets = _findings(answer, "Secrets", gate) + _findings(files, "Secrets", gate)
+        leaked = _findings(files, "Secrets", gate)
         seconds = time.monotonic() - started
-        results = _judge_image(project, name, answer, secrets, gate, seconds)
+        results = _judge_image(project, name, answer, leaked, gate, seconds)
         results.append(
             _vulnerabilities(name, answer, gate, offline, vulnerability_error, set(known))
         )
@@ -194,36 +189,11 @@ def _image(
     return results
 
 
-def _unpack(image: SavedImage, folder: Path, known: set[str]) -> None:
-    """Unpack a saved image's config, and each layer but its base's into a folder of its own.
-
-    trivy guesses from an image's history which layers are its base's and leaves them out of the
-    search for secrets; where it guesses wrong it searches nothing. Files that a later layer
-    deletes are still in the image, so the layers stay apart.
-    """
-    folder.mkdir()
-    # The environment and the history are in the image as well.
-    (folder / "config.json").write_text(json.dumps(image.config, indent=1), encoding="utf-8")
-    for number, layer in enumerate(image.layers):
-        if layer.identity in known:
-            continue
-        target = folder / f"layer-{number}"
-        target.mkdir()
-        with image.files(layer) as (files, _):
-            for member in files:
-                path = target / member.name.lstrip("/")
-                # Nothing that an image holds is written outside of the folder.
-                if member.isfile() and ".." not in path.parts:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    with files.extractfile(member) or BytesIO() as source, path.open("wb") as file:
-                        shutil.copyfileobj(source, file)
-
-
 def _judge_image(
     project: Project,
     name: str,
     answer: Mapping[str, Any],
-    secrets: list[str],
+    leaked: list[str],
     gate: set[str],
     seconds: float,
 ) -> list[Result]:
@@ -231,7 +201,7 @@ def _judge_image(
     misconfigured = _findings(answer, "Misconfigurations", gate)
     return [
         finds_nothing(
-            "scan.image-secrets", "secrets in the image", secrets,
+            "scan.image-secrets", "secrets in the image", leaked,
             "keep it out of the build context and of ENV; replace it where it is valid",
             container=name, seconds=seconds,
         ),

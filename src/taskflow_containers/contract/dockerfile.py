@@ -1,4 +1,4 @@
-"""A Dockerfile against the model."""
+"""A Dockerfile against the model: what its text says for sure, before anything is built."""
 
 from __future__ import annotations
 
@@ -6,34 +6,21 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from taskflow_containers.contract import buildcontext
 from taskflow_containers.contract.container import (
     LABEL_PREFIX,
     LABELS,
-    asks_health,
     check_environment,
     full_name,
-    health_paths,
     line_of,
-    listens_elsewhere,
-    starts_program,
-    starts_shell,
 )
-from taskflow_containers.contract.instructions import Instruction, Stage, parse
+from taskflow_containers.contract.instructions import Instruction, Stage, exec_form, parse
 from taskflow_containers.contract.level import Level, not_text, shown
-from taskflow_containers.contract.secret import (
-    COMMAND_PASSWORD,
-    SECRET_NAME,
-    TOKEN,
-    is_secret,
-    redacted,
-)
 from taskflow_containers.project.model import Container, Project
 from taskflow_containers.report.result import Result
 
 
 def check_dockerfile(root: Path, project: Project, name: str) -> list[Result]:
-    """The final stage of a Dockerfile against its entry in the model."""
+    """The stages of a Dockerfile against its entry in the model."""
     container = project.containers[name]
     path = root / project.context(name) / "Dockerfile"
     relative = path.relative_to(root).as_posix()
@@ -49,33 +36,18 @@ def check_dockerfile(root: Path, project: Project, name: str) -> list[Result]:
     if not stages:
         fix = "start it with FROM ${BASE_IMAGE}"
         return [level.check("present", "Dockerfile has a stage", "FROM …", "no FROM", fix)]
-    for item in (item for stage in stages for item in stage.instructions if item.endless):
-        # The rest of the file is its text, so nothing else can be judged.
-        fix = f"write {item.endless} in a line of its own where it ends, without blanks around it"
-        measured = f"{written(item)} goes on to the end of the file"
-        title, wanted = "every heredoc ends", f"a line {item.endless}"
-        return [level.check("present", title, wanted, measured, fix, line=item.line)]
-    results = list(_dockerfile(level, container, stages, text))
-    absent = buildcontext.missing(path.parent, buildcontext.sources(stages))
-    results.append(
-        level.check(
-            "sources",
-            "what it copies is there",
-            "nothing missing",
-            shown([f"{redacted(source.path)} (of {written(source.item)})" for source in absent])
-            if absent
-            else "nothing missing",
-            f"correct the path, which starts at {path.parent.relative_to(root).as_posix()}/, or add "
-            "the file; what is built first belongs in a build stage, copied with --from",
-            line=absent[0].item.line if absent else 0,
-        )
-    )
-    return results
+    final = stages[-1]
+    return [
+        *_images(level, container, stages),
+        *_configuration(level, container, final),
+        *check_environment(level, container, final.environment, stages),
+        _labels(level, container, final),
+        _pulls(level, stages, text),
+    ]
 
 
-def _dockerfile(
-    level: Level, container: Container, stages: list[Stage], text: str
-) -> Iterator[Result]:
+def _images(level: Level, container: Container, stages: list[Stage]) -> Iterator[Result]:
+    """Which images it is made of."""
     final = stages[-1]
     yield level.check(
         "base",
@@ -104,6 +76,10 @@ def _dockerfile(
         passed=bool(taken) and not strangers and full_name(container.build_image) in builders,
         line=stages[0].line,
     )
+
+
+def _configuration(level: Level, container: Container, final: Stage) -> Iterator[Result]:
+    """What the final stage says of how the container runs."""
     user = final.last("USER")
     yield level.check(
         "user",
@@ -113,23 +89,39 @@ def _dockerfile(
         f"write USER {container.user} in the final stage; the kubelet refuses names",
         line=user.line if user else final.line,
     )
-    exposed = [word for item in final.all("EXPOSE") for word in item.text.split()]
-    ports = sorted({_port(word) for word in exposed})
-    started = [item for item in (final.last("ENTRYPOINT"), final.last("CMD")) if item]
-    elsewhere = listens_elsewhere(container, [w for item in started for w in item.exec_form or ()])
+    exposes = final.all("EXPOSE")
     yield level.check(
         "port",
         "exposed port",
         [str(container.port)],
-        [*ports, *elsewhere],
-        f"write EXPOSE {container.port}, and have the command listen there; or change `port` in taskflow.toml",
-        line=next(
-            (item.line for item in (started if elsewhere else final.all("EXPOSE"))), final.line
-        ),
+        sorted({_port(word) for item in exposes for word in item.text.split()}),
+        f"write EXPOSE {container.port}, or change `port` in taskflow.toml",
+        line=exposes[0].line if exposes else final.line,
     )
-    yield _command(level, final)
-    yield from _healthcheck(level, container, final)
-    yield from check_environment(level, container, final.environment, stages)
+    started = [item for item in (final.last("ENTRYPOINT"), final.last("CMD")) if item]
+    in_shell = [item for item in started if item.exec_form is None]
+    yield level.check(
+        "command",
+        "command in exec form",
+        'CMD ["program", "argument"]',
+        shown([_form(item.name, item.text) for item in in_shell or started]),
+        "write a JSON array that starts with the program: the shell form's shell, as process 1, "
+        "keeps SIGTERM from it",
+        passed=any(item.exec_form for item in started) and not in_shell,
+        line=(in_shell or started)[0].line if started else final.line,
+    )
+    health = final.last("HEALTHCHECK")
+    command = re.sub(r"(?i)^(--\S+\s+)*(CMD\s+)?", "", health.text) if health else ""
+    yield level.check(
+        "healthcheck",
+        "HEALTHCHECK in exec form",
+        'HEALTHCHECK CMD ["program", "argument"]',
+        _form("HEALTHCHECK", command) if health else "no HEALTHCHECK",
+        f'write HEALTHCHECK CMD ["{container.kind.interpreter[0]}", …, '
+        f'"http://127.0.0.1:{container.port}{container.health.live}"]: no shell, no curl',
+        passed=bool(exec_form(command)),
+        line=health.line if health else final.line,
+    )
     volumes = final.all("VOLUME")
     yield level.check(
         "volumes",
@@ -139,22 +131,15 @@ def _dockerfile(
         "remove VOLUME: it makes a nameless writable volume on every start",
         line=volumes[0].line if volumes else 0,
     )
-    baked = _baked_secrets(stages)
-    yield level.check(
-        "secrets",
-        "no secret written down",
-        "nothing",
-        shown([n for n, _ in baked]),
-        "pass secrets when the container runs, or to a RUN with --mount=type=secret; what is written "
-        "here stays in the image's history",
-        line=baked[0][1] if baked else 0,
-    )
+
+
+def _labels(level: Level, container: Container, final: Stage) -> Result:
     labels = {key: value for item in final.all("LABEL") for key, value in item.pairs.items()}
     missing = [label for label in LABELS if LABEL_PREFIX + label not in labels]
     stated = labels.get(f"{LABEL_PREFIX}base.name")
     if stated and full_name(stated) not in {full_name(container.base), full_name(final.base)}:
         missing.append(f"base.name {container.base}, for it says {stated}")
-    yield level.check(
+    return level.check(
         "labels",
         "OCI labels",
         "all present",
@@ -163,6 +148,9 @@ def _dockerfile(
         # Beside those that are there.
         line=line_of(final, "LABEL", labels),
     )
+
+
+def _pulls(level: Level, stages: list[Stage], text: str) -> Result:
     names = {stage.name for stage in stages}
     remote = {
         item.line: f"{item.name} from {source}"
@@ -172,7 +160,7 @@ def _dockerfile(
         if source.lower() not in names and not source.isdigit()
     }
     syntax = re.match(r"(?i)(?:\s*#\s*\w+\s*=[^\n]*\n)*?\s*#\s*syntax\s*=\s*(\S+)", text)
-    yield level.check(
+    return level.check(
         "pulls",
         "pulls nothing beside its bases",
         "nothing",
@@ -199,72 +187,21 @@ def _port(word: str) -> str:
 
 
 def _sources(item: Instruction) -> list[str]:
-    """The stages or images that a COPY, or a mount of a RUN, takes files from."""
+    """The stages or images that a COPY, or a mount of a RUN, takes files from; the URLs of an ADD."""
     if item.name == "COPY":
         return re.findall(r"(?:^|\s)--from=(\S+)", item.text)
     if item.name == "ADD":
-        return re.findall(
-            r"(?:^|\s)\[?\"?((?:https?|git|ssh)://[^\s\",]+|git@[^\s\",]+)", item.text
-        )
+        url = r"(?:^|\s)\[?\"?((?:https?|git|ssh)://[^\s\",]+|git@[^\s\",]+)"
+        return [re.sub(r"//[^/@]*@", "//…@", found) for found in re.findall(url, item.text)]
     if item.name == "RUN":
         mounts = re.findall(r"(?:^|\s)--mount=(\S+)", item.text)
         return [source for mount in mounts for source in re.findall(r"(?:^|,)from=([^,]+)", mount)]
     return []
 
 
-def _command(level: Level, final: Stage) -> Result:
-    found = [item for item in (final.last("ENTRYPOINT"), final.last("CMD")) if item]
-    shell = [item for item in found if item.exec_form is None or starts_shell(item.exec_form)]
-    return level.check(
-        "command",
-        "command in exec form",
-        'CMD ["program", "argument"]',
-        shown([redacted(f"{item.name} {item.text}") for item in shell or found]),
-        "write a JSON array that starts with the program: a shell as PID 1 swallows SIGTERM",
-        passed=starts_program([w for item in found for w in item.exec_form or ()]) and not shell,
-        line=(shell or found)[0].line if found else final.line,
-    )
-
-
-def _healthcheck(level: Level, container: Container, final: Stage) -> Iterator[Result]:
-    item = final.last("HEALTHCHECK")
-    wanted = f":{container.port} and {' or '.join(health_paths(container))}"
-    fix = (
-        "let the interpreter ask, in exec form: "
-        f'HEALTHCHECK CMD ["{container.kind.interpreter[0]}", …, '
-        f'"http://127.0.0.1:{container.port}{container.health.live}"]'
-    )
-    words: list[str] = []
-    if item:
-        command = re.sub(r"^(--\S+\s+)*(CMD\s+)?", "", item.text, flags=re.IGNORECASE)
-        words = Instruction(item.name, command, item.line).exec_form or []
-    yield level.check(
-        "healthcheck",
-        "HEALTHCHECK asks the service",
-        wanted,
-        redacted(item.text) if item else "no HEALTHCHECK",
-        fix,
-        passed=asks_health(container, words, final.environment),
-        line=item.line if item else final.line,
-    )
-
-
-def _baked_secrets(stages: list[Stage]) -> list[tuple[str, int]]:
-    """What holds a secret, without the secret itself: the variable, or the instruction."""
-    found: dict[tuple[str, int], None] = {}  # a stage holds what the stage it is built on does, too
-    for item in (item for stage in stages for item in stage.instructions):
-        for key, value in item.pairs.items():
-            if is_secret(key, value) or (
-                item.name == "ARG" and not value and SECRET_NAME.match(key)
-            ):
-                found[key, item.line] = None
-        command = "" if item.pairs else f"{item.text}\n{item.body}"
-        if TOKEN.search(command) or COMMAND_PASSWORD.search(command):
-            found[f"{item.name} in line {item.line}", item.line] = None
-    return list(found)
-
-
-def written(item: Instruction) -> str:
-    """An instruction as a report names it: short, and without what is secret."""
-    text = redacted(f"{item.name} {item.text}")
-    return text if len(text) <= 60 else f"{text[:59]}…"
+def _form(name: str, text: str) -> str:
+    """An instruction as a report names it: a command line may hold a secret."""
+    words = exec_form(text)
+    if words is None:
+        return f"{name} {text}" if text.upper() == "NONE" else f"{name} in shell form"
+    return f'{name} ["{words[0]}", …]' if words else f"{name} []"

@@ -22,8 +22,6 @@ class Pattern(NamedTuple):
 
     exception: bool
     expression: re.Pattern[str]
-    text: str
-    line: int
 
 
 def read(path: Path) -> list[Pattern]:
@@ -35,22 +33,20 @@ def read(path: Path) -> list[Pattern]:
     patterns = []
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         text = line.strip()
-        if not text or line.startswith("#"):
+        body = text.removeprefix("!").strip()
+        if not body or line.startswith("#"):
             continue
-        exception = text.startswith("!")
-        text = text.removeprefix("!").strip()
-        if text:
-            text = re.sub(r"(\*\*/)+", "**/", posixpath.normpath(text).lstrip("/"))
-            try:
-                if not _SYNTAX.fullmatch(text):
-                    raise re.error("a [ without its ], or a \\ at the end")
-                expression = re.compile(_expression(text))
-            except re.error as error:
-                raise InputError(
-                    f"{path.parent.name}/{path.name}:{number}: {line!r} is no pattern: {error}",
-                    "mend it: an engine refuses to build with it",
-                ) from None
-            patterns.append(Pattern(exception, expression, line.strip(), number))
+        body = re.sub(r"(\*\*/)+", "**/", posixpath.normpath(body).lstrip("/"))
+        try:
+            if not _SYNTAX.fullmatch(body):
+                raise re.error("a [ without its ], or a \\ at the end")
+            expression = re.compile(_expression(body))
+        except re.error as error:
+            raise InputError(
+                f"{path.parent.name}/{path.name}:{number}: {line!r} is no pattern: {error}",
+                "mend it: an engine refuses to build with it",
+            ) from None
+        patterns.append(Pattern(text.startswith("!"), expression))
     return patterns
 
 
@@ -68,14 +64,9 @@ def _expression(pattern: str) -> str:
 
 
 def excludes(patterns: list[Pattern], path: str) -> bool:
-    """Whether `path` (relative, with slashes) stays out."""
-    last = decisive(patterns, path)
+    """Whether `path` (relative, with slashes) stays out: the last pattern that matches decides."""
+    last = next((p for p in reversed(patterns) if p.expression.fullmatch(path)), None)
     return last is not None and not last.exception
-
-
-def decisive(patterns: list[Pattern], path: str) -> Pattern | None:
-    """The pattern that decides on `path`: the last one that matches."""
-    return next((p for p in reversed(patterns) if p.expression.fullmatch(path)), None)
 
 
 def context_files(folder: Path) -> Iterator[Path]:

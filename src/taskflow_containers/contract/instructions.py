@@ -22,25 +22,27 @@ _HEREDOC = re.compile(r"\d*<<(-?)([^<]+)", re.DOTALL)
 class Instruction:
     """One instruction: its name in capitals, its text (variables resolved) and its line.
 
-    `pairs` are the assignments of an ENV, LABEL or ARG; an ARG without a default has none there.
-    `body` is what its heredocs hold, `endless` the marker of one that does not end.
+    `pairs` are the assignments of an ENV, LABEL or ARG; an ARG without a default has "" there.
     """
 
     name: str
     text: str
     line: int
     pairs: Mapping[str, str] = field(default_factory=dict)
-    body: str = ""
-    endless: str = ""
 
     @property
     def exec_form(self) -> list[str] | None:
-        """The words of a JSON (exec) form, or None for the shell form."""
-        try:
-            words = json.loads(self.text)
-        except ValueError:
-            return None
-        return words if isinstance(words, list) and all(isinstance(w, str) for w in words) else None
+        """As `exec_form` reads its text."""
+        return exec_form(self.text)
+
+
+def exec_form(text: str) -> list[str] | None:
+    """The words of a JSON (exec) form, or None for the shell form."""
+    try:
+        words = json.loads(text)
+    except ValueError:
+        return None
+    return words if isinstance(words, list) and all(isinstance(w, str) for w in words) else None
 
 
 @dataclass(slots=True)
@@ -110,7 +112,7 @@ def _expand(text: str, variables: Mapping[str, str]) -> str:
 class _Heredoc(NamedTuple):
     word: str  # as it is written: <<-"EOF"
     marker: str
-    tabs: bool
+    tabs: bool  # whether tabs may stand before the marker
     first: int  # line of its body
     last: int  # line of its marker
 
@@ -118,29 +120,26 @@ class _Heredoc(NamedTuple):
 class _Logical(NamedTuple):
     line: int
     text: str
-    body: str
-    endless: str
     heredocs: list[_Heredoc]
 
 
 def _markers(instruction: str) -> Iterator[tuple[str, str, bool]]:
-    """The heredocs of an instruction: the word, the marker that ends it, whether tabs may stand before."""
+    """The heredocs of an instruction: word, marker, tabs."""
     if not re.match(r"(?i)(ONBUILD\s+)?(RUN|COPY|ADD)\s", instruction):
         return
     words = re.sub(r"^(?:\S+\s+)(?:--\S+\s+)*", "", instruction)
-    if Instruction("", words, 0).exec_form is not None:
+    if exec_form(words) is not None:
         return
     for word in _RAW_WORD.findall(instruction):
         if match := _HEREDOC.fullmatch(word):
             yield word, "".join(_words(match[2], {})), bool(match[1])
 
 
-def _logical_lines(text: str) -> list[_Logical]:
+def _logical_lines(text: str) -> Iterator[_Logical]:
     """The instructions with continuations joined, comments left out and heredocs apart."""
     directive = re.match(r"(?:#\s*\w+\s*=[^\n]*\n)*#\s*escape\s*=\s*`", text, re.IGNORECASE)
     escape = re.escape("`" if directive else "\\")
     continued = re.compile(rf"(?:^|(?<!{escape})){escape}\s*$")
-    joined: list[_Logical] = []
     lines = iter(enumerate(text.split("\n"), 1))
     for start, line in lines:
         if not line.strip() or line.lstrip().startswith("#"):
@@ -154,22 +153,15 @@ def _logical_lines(text: str) -> list[_Logical]:
                     apart = whole[-1:].isspace() or more[:1].isspace()
                     whole = whole.rstrip() + " " * apart + more.strip()
                     break
-        body: list[str] = []
-        endless = ""
         heredocs: list[_Heredoc] = []
         for word, marker, tabs in _markers(whole):
             first = 0
             for number, more in lines:
                 first = first or number
-                plain = more.rstrip("\r")
-                if (plain.lstrip("\t") if tabs else plain) == marker:
+                if more.rstrip("\r").lstrip("\t" if tabs else "") == marker:
                     heredocs.append(_Heredoc(word, marker, tabs, first, number))
                     break
-                body.append(plain)
-            else:
-                endless = endless or marker
-        joined.append(_Logical(start, whole.strip(), "\n".join(body), endless, heredocs))
-    return joined
+        yield _Logical(start, whole.strip(), heredocs)
 
 
 def with_plain_heredocs(text: str) -> tuple[str, list[int]]:
@@ -180,8 +172,8 @@ def with_plain_heredocs(text: str) -> tuple[str, list[int]]:
     """
     lines = text.split("\n")
     numbers = [*range(1, len(lines) + 1)]
-    for found in reversed(_logical_lines(text)):
-        if not found.heredocs or found.endless:
+    for found in reversed([*_logical_lines(text)]):
+        if not found.heredocs:
             continue
         start, end = found.line - 1, found.heredocs[0].first - 1
         head = re.sub(r"(?i)^(\s*(?:ONBUILD\s+)?)ADD\b", r"\1COPY", "\n".join(lines[start:end]))
@@ -209,7 +201,7 @@ def parse(text: str) -> list[Stage]:
     stages: list[Stage] = []
     preamble: list[Instruction] = []
     global_arguments: dict[str, str] = {}
-    for line, whole, body, endless, _ in _logical_lines(text):
+    for line, whole, _ in _logical_lines(text):
         name, _, rest = re.sub(r"\s", " ", whole, count=1).partition(" ")
         name, rest = name.upper(), rest.strip()
         if name == "FROM":
@@ -234,7 +226,7 @@ def parse(text: str) -> list[Stage]:
         pairs = {key: value or "" for key, value in found.items()}
         quoted = name in {"USER", "EXPOSE"}  # of these the builder takes quotes away
         plain = " ".join(_words(rest, known)) if quoted else _expand(rest, known)
-        item = Instruction(name, rest if shell else plain, line, pairs, body, endless)
+        item = Instruction(name, rest if shell else plain, line, pairs)
         if not stages:
             global_arguments |= pairs
             preamble.append(item)

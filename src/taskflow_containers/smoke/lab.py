@@ -95,8 +95,8 @@ class Lab:
 
     def migrate(self, name: str, *options: str, **how: Any) -> None:
         """Make the tables of a container's database, where it has a migration."""
-        if self.project.containers[name].migrate:
-            done = self.stack.migrate(name, self.images[name], *options, **how)
+        if command := self.project.containers[name].migrate:
+            done = self.stack.once(name, self.images[name], command, *options, **how)
             self.migrated.setdefault(name, done)
 
     @contextmanager

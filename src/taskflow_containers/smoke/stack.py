@@ -9,7 +9,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -389,20 +389,20 @@ class Stack:
             raise self.engine.failure(done, *words)
         return running
 
-    def migrate(
+    def once(
         self,
         name: str,
         image: str,
+        command: Sequence[str],
         *options: str,
         environment: Mapping[str, str | None] | None = None,
     ) -> Completed:
-        """Run a container's migration to its end, with the image and the environment that it has."""
+        """Run a command to its end, with the image, the environment and the limits of a container."""
         model = self.project.containers[name]
-        program, *rest = model.migrate
         values = self._environment(model, environment)
-        words = ["run", "--rm", "--entrypoint", program, *self._options(model, values), *options]
+        words = ["run", "--rm", "--entrypoint", command[0], *self._options(model, values), *options]
         done = self.engine.call(
-            *words, image, *rest, check=False, env=values, timeout=MIGRATION_SECONDS
+            *words, image, *command[1:], check=False, env=values, timeout=MIGRATION_SECONDS
         )
         if done.returncode == _NOT_RUN:
             raise self.engine.failure(done, *words)

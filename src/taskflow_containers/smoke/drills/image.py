@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taskflow_containers.contract.image import check_image
-from taskflow_containers.contract.secret import SECRET_NAME, URL_PASSWORD, is_secret
 from taskflow_containers.engine import archive
 from taskflow_containers.engine.archive import SavedImage
 from taskflow_containers.engine.client import Engine, substitutes
@@ -24,9 +23,7 @@ from taskflow_containers.smoke.lab import Lab, checks
 
 MOST_LAYERS = 20
 _SHOWN = 5  # findings named in a message
-_ELF = b"\x7fELF"  # what programs and shared objects start with
 _CAPABILITY = "SCHILY.xattr.security.capability"  # as tar (PAX) keeps a file's capabilities
-_LARGEST = 64 * 10**6  # bytes; larger files are data, and not searched for secrets
 # By the folder's place or, as any folder can be named as the cache, by what a package manager writes into it.
 _CACHES = re.compile(
     r"^(root|home/[^/]+)/(\.cache|\.npm|\.yarn|\.bun)/.|^var/cache/(apk|dnf|yum|pip|uv)/.|^etc/apk/cache/."
@@ -39,37 +36,6 @@ _PRIVATE_PATH = re.compile(
     r"(^|/)(\.git(/|$)|\.env(\.(?!example$|sample$|template$|development$)[\w.-]+)?$"
     r"|id_(rsa|dsa|ecdsa|ed25519)$|\.netrc$|\.pgpass$|\.pypirc$|\.aws/credentials$|\.docker/config\.json$)"
 )
-_KEY = b"PRIVATE KEY"
-# What makes a search worth while → what is a secret indeed.
-_SECRETS = {
-    _KEY: rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\n)+"
-    rb"(?:[\w-]+: [^\r\n]*\s+)*[A-Za-z0-9+/=]{40}",
-    **{b"gh%c_" % kind: rb"\bgh%c_[A-Za-z0-9]{36}\b" % kind for kind in b"pousr"},
-    b"github_pat_": rb"\bgithub_pat_\w{60,}\b",
-    b"glpat-": rb"\bglpat-[\w-]{20}\b",
-    b"npm_": rb"\bnpm_[A-Za-z0-9]{36}\b",
-    b"_authToken": rb"_authToken\s*=\s*[A-Za-z0-9_-]{20,}",
-    b"pypi-": rb"\bpypi-AgEIcHlwaS5vcmc[\w-]{50,}",
-    b"dckr_pat_": rb"\bdckr_pat_[\w-]{27}\b",
-    b"AKIA": rb"\bAKIA[A-Z0-9]{16}\b(?<!EXAMPLE)",
-    b"ASIA": rb"\bASIA[A-Z0-9]{16}\b(?<!EXAMPLE)",
-    b"aws_secret_access_key": rb"(?i)\baws_secret_access_key\s*[=:]\s*[\"']?[A-Za-z0-9/+]{40}(?![\w/+])(?<!EXAMPLEKEY)",
-    b"AIza": rb"\bAIza[\w-]{35}\b",
-    b"sk_live_": rb"\b[sr]k_live_[A-Za-z0-9]{24,}\b",
-    b"SG.": rb"\bSG\.[\w-]{22}\.[\w-]{43}\b",
-    b"xox": rb"\bxox[abprs]-[A-Za-z0-9]{10,}-[A-Za-z0-9-]{10,}",
-    b"sk-or-v1-": rb"\bsk-or-v1-[0-9a-f]{64}\b",
-    b"sk-ant-": rb"\bsk-ant-[\w-]{40,}",
-    b"sk-proj-": rb"\bsk-proj-[\w-]{40,}",
-    b"hf_": rb"\bhf_[A-Za-z]{34}\b",
-    b"npg_": rb"://\w+:npg_[A-Za-z0-9]{12,}@",
-}
-# ARG and ENV as the builders note them, or the build arguments that they write in front of a RUN.
-_STATED = re.compile(
-    r"(?:/bin/sh -c #\(nop\)\s+)?(?:ARG|ENV)\s+(\w+[= ]\S.*)|(?:RUN )?\|\d+ (.+?)(?: /bin/\w*sh |$)",
-    re.DOTALL,
-)
-_ARGUMENT = re.compile(r"(?:^|\s)(\w+)=(\S+)")
 _DEVELOPMENT = re.compile(
     r"/(?:(?:site-packages|dist-packages)/(?:(pytest|mypy|ruff|black|flake8|pylint|coverage|pre_commit|debugpy|tox|nox)/)"
     r"|(pytest(?:_\w+)?|mypy|ruff|black|flake8|pylint|pyright|isort|bandit|coverage|hypothesis|pre_commit|ipython"
@@ -100,7 +66,7 @@ def walk(image: SavedImage) -> Contents:
     for number, layer in enumerate(image.layers, 1):
         with image.files(layer) as (files, plain):
             for member in files:
-                _take(found, files, member, number)
+                _take(found, member, number)
             found.sizes[layer.identity] = plain.drain()
     return found
 
@@ -110,7 +76,7 @@ def _within(name: str) -> str:
     return posixpath.normpath(f"/{name}").lstrip("/")
 
 
-def _take(found: Contents, layer: tarfile.TarFile, member: tarfile.TarInfo, number: int) -> None:
+def _take(found: Contents, member: tarfile.TarInfo, number: int) -> None:
     path = _within(member.name)
     folder, _, name = path.rpartition("/")
     if name.startswith(".wh."):
@@ -136,20 +102,6 @@ def _take(found: Contents, layer: tarfile.TarFile, member: tarfile.TarInfo, numb
         found.caches.append(where)
     if _PRIVATE_PATH.search(path):
         found.private.append(where)
-    elif member.isreg() and 16 <= member.size <= _LARGEST:
-        stream = layer.extractfile(member)
-        if stream and (what := _secret(stream.read())):
-            found.private.append(f"{where}: {what}")
-
-
-def _secret(data: bytes) -> str:
-    for hint, pattern in _SECRETS.items():
-        if hint is _KEY and data.startswith(_ELF):
-            continue  # the keys that a library tests itself with
-        # Looking for the hint alone is as fast as reading.
-        if hint in data and re.search(pattern, data):
-            return "a private key" if hint is _KEY else f"a token ({hint.decode()}…)"
-    return ""
 
 
 def _writable(path: str, info: tarfile.TarInfo, model: Container) -> bool:
@@ -189,14 +141,14 @@ def image(lab: Lab, name: str) -> Iterator[Result]:
     )
     try:
         with archive.saved(lab.engine, lab.images[name]) as saved:
-            found, document = walk(saved), saved.config
+            found = walk(saved)
     except archive.UnreadableImage as error:
         for id in ("image.size", *FILE_CHECKS):
             yield unmeasurable(id, name, error.message)
         return
     yield _size(lab, name, config, found.sizes)
     base = base_layers(lab.engine, lab.project.containers[name], config)
-    yield from files(name, lab.project.containers[name], found, document, len(base))
+    yield from files(name, lab.project.containers[name], found, len(base))
 
 
 def base_layers(engine: Engine, model: Container, config: Mapping[str, Any]) -> list[str]:
@@ -206,10 +158,8 @@ def base_layers(engine: Engine, model: Container, config: Mapping[str, Any]) -> 
     return layers if own[: len(layers)] == layers else []
 
 
-def files(
-    name: str, model: Container, found: Contents, document: dict[str, Any], base: int
-) -> Iterator[Result]:
-    """Judge what a walk found, and the history and ENV of the config document.
+def files(name: str, model: Container, found: Contents, base: int) -> Iterator[Result]:
+    """Judge what a walk found.
 
     `base` is the number of layers that are the base image's. Its set-id files lend nobody anything, as each
     container runs with no new privileges (`privileges` proves it); a shell-less base could not be rid of them.
@@ -228,43 +178,9 @@ def files(
     ]  # fmt: skip
     yield verdict("image.writable", name, not writable, measured=_listed(writable))
     yield verdict("image.caches", name, not found.caches, measured=_listed(found.caches))
-    private = found.private + _told_by(document)
-    yield verdict("image.private", name, not private, measured=_listed(private))
+    yield verdict("image.private", name, not found.private, measured=_listed(found.private))
     development = sorted(found.development)
     yield verdict("image.development", name, not development, measured=_listed(development))
-
-
-def _told_by(document: dict[str, Any]) -> list[str]:
-    """What the config document gives away, by place: a report must not repeat the secret.
-
-    A variable that is named like a secret and still set is the affair of image.secrets.
-    """
-    config = document.get("config") or {}
-    steps = [str(step.get("created_by", "")) for step in document.get("history") or ()]
-    environment = dict(str(item).partition("=")[::2] for item in config.get("Env") or ())
-    named = {key for key, value in environment.items() if value and SECRET_NAME.match(key)}
-    places = {
-        f"history, step {number}": step
-        for number, step in enumerate(steps, 1)
-        if not named & {key for key, _ in _stated(step)}
-    }
-    places |= {f"ENV {key}": value for key, value in environment.items() if key not in named}
-    places |= {f"LABEL {key}": str(value) for key, value in (config.get("Labels") or {}).items()}
-    places |= {key: " ".join(map(str, config.get(key) or ())) for key in ("Entrypoint", "Cmd")}
-    found = []
-    for place, text in places.items():
-        if secret := _secret(text.encode()) or ("a password" if URL_PASSWORD.search(text) else ""):
-            found.append(f"{place}: {secret}")
-    stated = {key for step in steps for key, value in _stated(step) if is_secret(key, value)}
-    return found + [f"history: build argument or ENV {key}" for key in sorted(stated - named)]
-
-
-def _stated(step: str) -> Iterator[tuple[str, str]]:
-    """The names and values that a step of the history states: ARG, ENV, build arguments of a RUN."""
-    if match := _STATED.match(step):
-        words = match[1] or match[2]
-        name, _, value = words.partition(" ")
-        yield from _ARGUMENT.findall(words) if "=" in name else [(name, value.strip())]
 
 
 def _size(lab: Lab, name: str, config: dict[str, Any], known: dict[str, int]) -> Result:
