@@ -21,7 +21,6 @@ from tests.release.conftest import _programs, make_registry, registry  # noqa: F
 
 # The same in each run of this clone, for the build cache; another's in another clone.
 NAME = f"sample-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
-BROKEN = Path(__file__).parent / "broken"
 Edit = Callable[[Path], None]
 
 

@@ -1,4 +1,4 @@
-"""Each folder of broken/ is an image with one defect, caught by the check that it is named after."""
+"""Each image with one defect is caught by the check that the defect is named after, and by no other."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result, Status
 from taskflow_containers.smoke.runner import STEPS
 from tests.conftest import SERVICE
-from tests.containers.conftest import BROKEN, failed, left_over, replace
+from tests.containers.conftest import failed, left_over, replace
+from tests.containers.defects import DEFECTS, DEFECTS_OF_SAMPLE
 
 pytestmark = pytest.mark.engine
 
+HERE = Path(__file__).parent
 # What the engine, not the image, is to blame for → what it makes of a word of its command line.
 ENGINES_FAULT = {
     "capabilities": "--cap-drop=ALL)",
@@ -29,10 +31,6 @@ ENGINES_FAULT = {
     "swap": "--memory-swap=*)",
     "user": '--cap-drop=ALL) set -- "$@" "$word" --user=1001:0',
 }
-# They need a real driver and pool, so they break the sample's backend: test_sample.py.
-ELSEWHERE = {"database.cut", "neon"}
-CASES = sorted(path.parent.name for path in BROKEN.glob("*/Dockerfile"))
-ON_PAGE = {name for name in CASES if "# On: page" in (BROKEN / name / "Dockerfile").read_text()}
 ON_EACH_ENGINE = {
     "image.private",
     "image.user",
@@ -51,8 +49,8 @@ class Family:
         self.engine = engine
         self.folder = folder
         shutil.copytree(SERVICE / "backend", folder / "backend")
-        shutil.copytree(BROKEN.parent / "page", folder / "frontend")
-        shutil.copy(BROKEN / "taskflow.toml", folder)
+        shutil.copytree(HERE / "page", folder / "frontend")
+        shutil.copy(HERE / "broken.toml", folder / "taskflow.toml")
         replace("taskflow.toml", '"broken"', f'"broken-{uuid.uuid4().hex[:8]}"')(folder)
         replace("Dockerfile", "PYTHONPATH=/app/src", "NEEDS_DATABASE=1 PYTHONPATH=/app/src")(
             folder / "backend"
@@ -66,13 +64,13 @@ class Family:
 
     def break_(self, case: str, name: str) -> build.Image:
         """The image of a case, on top of the one in order."""
-        tag = f"{self.project.image(name)}:{case}"
+        defect = DEFECTS[case]
+        tag = f"{self.project.image(name)}:{re.sub(r'[^a-z.-]+', '-', case)}"
         self.tags.append(tag)
-        stated = (BROKEN / case / "Dockerfile").read_text("utf-8")
         built = builder.build(
-            self.engine, BROKEN / case, tags=[tag], arguments={"BASE_IMAGE": self.images[name].tags[0]},
-            labels={}, on_step=print,
-            needs=builder.Needs(platforms=re.findall(r"^# Platform: (\S+)", stated, re.MULTILINE)),
+            self.engine, defect.write(self.folder / "broken"), tags=[tag],
+            arguments={"BASE_IMAGE": self.images[name].tags[0]}, labels={}, on_step=print,
+            needs=builder.Needs(platforms=[defect.platform] if defect.platform else []),
         )  # fmt: skip
         return build.Image(name, built.image, (tag,))
 
@@ -100,11 +98,11 @@ def family(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator
 
 
 def assert_caught(family: Family, case: str) -> None:
-    name = "frontend" if case in ON_PAGE else "backend"
+    name, check = DEFECTS[case].container, case.partition(":")[0]
     images = [family.break_(case, name)]
     images += [family.images["backend"]] if name == "frontend" else []
-    results = family.smoke(images, case)
-    assert_only(results, case)
+    results = family.smoke(images, check)
+    assert_only(results, check)
 
 
 def assert_only(results: list[Result], case: str) -> None:
@@ -120,7 +118,7 @@ def assert_only(results: list[Result], case: str) -> None:
     "case",
     [
         pytest.param(case, marks=[pytest.mark.each_engine] if case in ON_EACH_ENGINE else [])
-        for case in sorted(set(CASES) - ELSEWHERE)
+        for case in DEFECTS
     ],
 )
 def test_it_is_caught(family: Family, case: str) -> None:
@@ -146,4 +144,5 @@ def test_an_engine_that_runs_it_otherwise_is_caught(
 
 
 def test_every_check_has_a_broken_image() -> None:
-    assert {check.id for check in smoke.CHECKS} == {*CASES, *ENGINES_FAULT}
+    broken = {case.partition(":")[0] for case in (*DEFECTS, *DEFECTS_OF_SAMPLE)}
+    assert {check.id for check in smoke.CHECKS} == {*broken, *ENGINES_FAULT}

@@ -22,7 +22,8 @@ from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.stack import Stack
 from tests.conftest import ROOT, Render
-from tests.containers.conftest import BROKEN, NAME, failed, left_over, replace
+from tests.containers.conftest import NAME, failed, left_over, replace
+from tests.containers.defects import DEFECTS_OF_SAMPLE
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 
@@ -60,13 +61,15 @@ def test_each_command_passes_and_reports(own: Path, engine: Engine, words: list[
     assert left_over(engine, load(own / "taskflow.toml")) == ""
 
 
-@pytest.mark.parametrize("case", ["database.cut", "neon"])
-def test_a_broken_pool_or_probe_is_caught(own: Path, engine: Engine, case: str) -> None:
+@pytest.mark.parametrize("case", DEFECTS_OF_SAMPLE)
+def test_a_broken_pool_or_probe_is_caught(
+    own: Path, engine: Engine, case: str, tmp_path: Path
+) -> None:
     project = load(own / "taskflow.toml")
     (good,) = build.build(own, project, engine, ["backend"], print)
     tag = f"{project.image('backend')}:{case}"
     built = builder.build(
-        engine, BROKEN / case, tags=[tag], arguments={"BASE_IMAGE": good.tags[0]}, labels={},
+        engine, DEFECTS_OF_SAMPLE[case].write(tmp_path), tags=[tag], arguments={"BASE_IMAGE": good.tags[0]}, labels={},
         on_step=print,
     )  # fmt: skip
     image = build.Image("backend", built.image, (tag,))
