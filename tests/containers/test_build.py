@@ -57,6 +57,29 @@ def test_a_failing_step_is_named_with_its_output(service: Service) -> None:
     assert "out of luck" in result.detail
 
 
+@pytest.mark.parametrize(
+    ("instruction", "ignored", "named"),
+    [
+        ("COPY no/such.txt /x", "", "such.txt"),
+        ("ADD --chmod=444 nosuch.tar.gz /x", "", "nosuch.tar.gz"),
+        ("COPY ../taskflow.toml /x", "", "taskflow.toml"),
+        ("COPY App.py /x", "", "App.py"),
+        ("RUN --mount=type=bind,source=nosuch,target=/b true", "", "nosuch"),
+        ("COPY app.py /x", "app.py", "app.py"),
+        ("RUN <<EOF-1\ntrue\nEOF", "", "unterminated heredoc"),
+    ],
+)
+def test_a_source_that_the_build_does_not_get_is_named(
+    service: Service, instruction: str, ignored: str, named: str
+) -> None:
+    """It is not there, or .dockerignore keeps it out."""
+    replace("Dockerfile", "USER 1001:1001", f"{instruction}\nUSER 1001:1001")(service.folder)
+    (service.sources / ".dockerignore").write_text(f"{ignored}\n", encoding="utf-8")
+    image = service.build()
+    assert failed(image.results) == {"build.image"}
+    assert named in image.results[0].measured + image.results[0].detail
+
+
 @pytest.mark.each_engine
 def test_a_steps_own_words_are_not_the_engines(service: Service) -> None:
     """A port that is taken within a step is no port of this machine; a disk that is full is."""
@@ -88,9 +111,12 @@ def test_the_legacy_builders_words_are_told_from_a_steps(service: Service) -> No
         ("USER 1001:1001", "USER 0:0", "contract.image.user"),
         ("EXPOSE 8000", "EXPOSE 8000 9000", "contract.image.port"),
         ('CMD ["python", "-u", "/app/app.py"]', "CMD python /app/app.py", "contract.image.command"),
-        ("8000/api/health/live", "8000/", "contract.image.healthcheck"),
+        (
+            "HEALTHCHECK --interval=30s --timeout=3s",
+            "HEALTHCHECK NONE\n#",
+            "contract.image.healthcheck",
+        ),
         ("PYTHONPATH=/app/src", "PYTHONPATH=/srv", "contract.image.environment"),
-        ("ENV PYTHONPATH", "ENV API_TOKEN=abc PYTHONPATH", "contract.image.secrets"),
         ('image.version="${VERSION}"', 'image.version=""', "contract.image.labels"),
         ("USER 1001", "VOLUME /app/data\nUSER 1001", "contract.image.volumes"),
     ],

@@ -11,7 +11,7 @@ def only(text: str) -> Stage:
 
 
 def said(stage: Stage) -> list[tuple[str, str, int]]:
-    return [(item.name, item.text, item.line) for item in stage.instructions]
+    return [(item.name, " ".join(item.text.split()), item.line) for item in stage.instructions]
 
 
 def test_continued_lines_count_from_the_first() -> None:

@@ -34,13 +34,11 @@ def check_environment(
     fixed = listens | container.environment.fixed
     measured = {key: environment.get(key, "not set") for key in fixed}
     yield level.check(
-        "environment",
-        "fixed environment",
-        [f"{key}={value}" for key, value in fixed.items()],
+        "environment", "fixed environment", [f"{key}={value}" for key, value in fixed.items()],
         [f"{key}={value}" for key, value in measured.items()],
         "set each in the final stage with ENV, or change environment.fixed, or port, in taskflow.toml",
         line=line_of(stage, "ENV", [key for key in fixed if fixed[key] != measured[key]]),
-    )
+    )  # fmt: skip
     open_names = (*container.environment.required, *container.environment.optional)
     baked = [key for key in open_names if environment.get(key)]
     # What a build stage is given, a frontend's build may write into its pages.
@@ -54,13 +52,11 @@ def check_environment(
     }
     baked += sorted(given.keys() - set(baked))
     yield level.check(
-        "run-time-environment",
-        "run-time variables left open",
-        "nothing baked in",
+        "run-time-environment", "run-time variables left open", "nothing baked in",
         shown(baked) if baked else "nothing baked in",
         "remove the ENV or ARG: one image serves every environment",
         line=next((given[key] for key in baked if key in given), stage.line if stage else 0),
-    )
+    )  # fmt: skip
 
 
 def line_of(stage: Stage | None, name: str, keys: Iterable[str]) -> int:

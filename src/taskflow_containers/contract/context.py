@@ -39,19 +39,13 @@ def check_dockerignore(root: Path, project: Project, name: str) -> list[Result]:
     let_in = [p for p in _MUST_IGNORE[container.kind] if not dockerignore.excludes(patterns, p)]
     return [
         level.check(
-            "alone",
-            "no other ignore file beside it",
-            path.name,
-            shown([path.name, *others]),
+            "alone", "no other ignore file beside it", path.name, shown([path.name, *others]),
             f"move its patterns to {path.name} and remove it: some engines read it instead, others do not",
-            passed=not others,
         ),
         level.check(
-            "excludes",
-            "kept out of the build context",
-            "nothing let in",
+            "excludes", "kept out of the build context", "nothing let in",
             f"let in: {shown(let_in)}" if let_in else "nothing let in",
             "add a line for each below the exceptions, or take its exception away: history, secrets and "
             "local installs do not belong in a context",
         ),
-    ]
+    ]  # fmt: skip

@@ -50,14 +50,10 @@ def _images(level: Level, container: Container, stages: list[Stage]) -> Iterator
     """Which images it is made of."""
     final = stages[-1]
     yield level.check(
-        "base",
-        "base image",
-        container.base,
-        final.base,
+        "base", "base image", container.base, final.base,
         "make both agree: `base` in taskflow.toml and ARG BASE_IMAGE in the Dockerfile",
-        passed=full_name(final.base) == full_name(container.base),
-        line=final.line,
-    )
+        passed=full_name(final.base) == full_name(container.base), line=final.line,
+    )  # fmt: skip
     external = {stage.base for stage in stages} - {"scratch"}
     # The final stage's own image is judged above.
     known = {full_name(i) for i in (container.base, container.build_image, final.base)}
@@ -66,8 +62,7 @@ def _images(level: Level, container: Container, stages: list[Stage]) -> Iterator
     own = _own_stages(stages)
     taken = [s for item in final.instructions for s in _sources(item) if s.lower() not in own]
     yield level.check(
-        "stages",
-        "multi-stage build from the declared images only",
+        "stages", "multi-stage build from the declared images only",
         f"2 or more stages from {shown(sorted({container.base, container.build_image}))}",
         f"{len(stages)} from {shown(sorted(external))}"
         + ("" if taken else ", and the last takes nothing from another"),
@@ -75,62 +70,49 @@ def _images(level: Level, container: Container, stages: list[Stage]) -> Iterator
         "stage what it needs: COPY --from",
         passed=bool(taken) and not strangers and full_name(container.build_image) in builders,
         line=stages[0].line,
-    )
+    )  # fmt: skip
 
 
 def _configuration(level: Level, container: Container, final: Stage) -> Iterator[Result]:
     """What the final stage says of how the container runs."""
     user = final.last("USER")
     yield level.check(
-        "user",
-        "numeric runtime user",
-        container.user,
-        user.text if user else "root (no USER)",
+        "user", "numeric runtime user", container.user, user.text if user else "root (no USER)",
         f"write USER {container.user} in the final stage; the kubelet refuses names",
         line=user.line if user else final.line,
-    )
+    )  # fmt: skip
     exposes = final.all("EXPOSE")
     yield level.check(
-        "port",
-        "exposed port",
-        [str(container.port)],
+        "port", "exposed port", [str(container.port)],
         sorted({_port(word) for item in exposes for word in item.text.split()}),
         f"write EXPOSE {container.port}, or change `port` in taskflow.toml",
         line=exposes[0].line if exposes else final.line,
-    )
+    )  # fmt: skip
     started = [item for item in (final.last("ENTRYPOINT"), final.last("CMD")) if item]
     in_shell = [item for item in started if item.exec_form is None]
     yield level.check(
-        "command",
-        "command in exec form",
-        'CMD ["program", "argument"]',
+        "command", "command in exec form", 'CMD ["program", "argument"]',
         shown([_form(item.name, item.text) for item in in_shell or started]),
         "write a JSON array that starts with the program: the shell form's shell, as process 1, "
         "keeps SIGTERM from it",
         passed=any(item.exec_form for item in started) and not in_shell,
         line=(in_shell or started)[0].line if started else final.line,
-    )
+    )  # fmt: skip
     health = final.last("HEALTHCHECK")
     command = re.sub(r"(?i)^(--\S+\s+)*(CMD\s+)?", "", health.text) if health else ""
     yield level.check(
-        "healthcheck",
-        "HEALTHCHECK in exec form",
-        'HEALTHCHECK CMD ["program", "argument"]',
+        "healthcheck", "HEALTHCHECK in exec form", 'HEALTHCHECK CMD ["program", "argument"]',
         _form("HEALTHCHECK", command) if health else "no HEALTHCHECK",
         f'write HEALTHCHECK CMD ["{container.kind.interpreter[0]}", …, '
         f'"http://127.0.0.1:{container.port}{container.health.live}"]: no shell, no curl',
-        passed=bool(exec_form(command)),
-        line=health.line if health else final.line,
-    )
+        passed=bool(exec_form(command)), line=health.line if health else final.line,
+    )  # fmt: skip
     volumes = final.all("VOLUME")
     yield level.check(
-        "volumes",
-        "no anonymous volume",
-        "nothing",
-        shown([item.text for item in volumes]),
+        "volumes", "no anonymous volume", "nothing", shown([item.text for item in volumes]),
         "remove VOLUME: it makes a nameless writable volume on every start",
         line=volumes[0].line if volumes else 0,
-    )
+    )  # fmt: skip
 
 
 def _labels(level: Level, container: Container, final: Stage) -> Result:
@@ -161,13 +143,11 @@ def _pulls(level: Level, stages: list[Stage], text: str) -> Result:
     }
     syntax = re.match(r"(?i)(?:\s*#\s*\w+\s*=[^\n]*\n)*?\s*#\s*syntax\s*=\s*(\S+)", text)
     return level.check(
-        "pulls",
-        "pulls nothing beside its bases",
-        "nothing",
+        "pulls", "pulls nothing beside its bases", "nothing",
         shown([*remote.values(), *([f"# syntax={syntax[1]}"] if syntax else [])]),
         "take it from a package in the build stage: a mirror or an air gap has only the bases",
         line=min(remote, default=1),
-    )
+    )  # fmt: skip
 
 
 def _own_stages(stages: list[Stage]) -> set[str]:

@@ -31,59 +31,42 @@ def _platform(level: Level, project: Project, config: Mapping[str, Any], native:
     wanted = project.build.platforms or ((native,) if native else ())
     measured = str(config.get("Platform") or "")
     return level.check(
-        "platform",
-        "image platform",
-        " or ".join(wanted) or "any",
-        measured,
+        "platform", "image platform", " or ".join(wanted) or "any", measured,
         "build it for that platform, or name the other one in taskflow.toml: "
         f'[build] platforms = ["{measured}"]',
         passed=not wanted or measured in wanted,
-    )
+    )  # fmt: skip
 
 
 def _image(level: Level, container: Container, config: Mapping[str, Any]) -> Iterator[Result]:
     rebuild = "mend the Dockerfile and build again"
     yield level.check("user", "image user", container.user, config.get("User") or "root", rebuild)
     yield level.check(
-        "port",
-        "image port",
-        [f"{container.port}/tcp"],
-        sorted(config.get("ExposedPorts") or {}),
+        "port", "image port", [f"{container.port}/tcp"], sorted(config.get("ExposedPorts") or {}),
         rebuild,
-    )
+    )  # fmt: skip
     shell = config.get("Shell") or ["/bin/sh", "-c"]
     started = {key: config[key] for key in ("Entrypoint", "Cmd") if config.get(key)}
     in_shell = [key for key, words in started.items() if words[: len(shell)] == shell]
     yield level.check(
-        "command",
-        "image command in exec form",
-        "a program",
+        "command", "image command in exec form", "a program",
         f"{shown(in_shell)} in shell form" if in_shell else "a program" if started else "nothing",
         rebuild,
-    )
+    )  # fmt: skip
     test = (config.get("Healthcheck") or {}).get("Test") or []
     yield level.check(
-        "healthcheck",
-        "image health check in exec form",
-        "CMD",
-        test[0] if test else "none",
+        "healthcheck", "image health check in exec form", "CMD", test[0] if test else "none",
         rebuild,
-    )
+    )  # fmt: skip
     environment = dict(str(item).partition("=")[::2] for item in config.get("Env") or [])
     yield from check_environment(level, container, environment)
     labels = config.get("Labels") or {}
     missing = [label for label in LABELS if not labels.get(LABEL_PREFIX + label)]
     yield level.check(
-        "labels",
-        "image labels",
-        "all set",
-        f"empty: {shown(missing)}" if missing else "all set",
+        "labels", "image labels", "all set", f"empty: {shown(missing)}" if missing else "all set",
         "`nox -s build` sets them; the Dockerfile must declare them",
-    )
+    )  # fmt: skip
     yield level.check(
-        "volumes",
-        "no anonymous volume",
-        "nothing",
-        shown(sorted(config.get("Volumes") or {})),
+        "volumes", "no anonymous volume", "nothing", shown(sorted(config.get("Volumes") or {})),
         "remove VOLUME: it makes a nameless writable volume on every start",
-    )
+    )  # fmt: skip

@@ -32,7 +32,7 @@ class Instruction:
 
     @property
     def exec_form(self) -> list[str] | None:
-        """As `exec_form` reads its text."""
+        """The words of its JSON (exec) form, or None for the shell form."""
         return exec_form(self.text)
 
 
@@ -146,13 +146,9 @@ def _logical_lines(text: str) -> Iterator[_Logical]:
             continue
         whole = line.strip()
         while continued.search(whole):
-            whole = continued.sub("", whole)
-            for _, more in lines:
-                if more.strip() and not more.lstrip().startswith("#"):
-                    # A word may go on in the next line, if neither side has a blank.
-                    apart = whole[-1:].isspace() or more[:1].isspace()
-                    whole = whole.rstrip() + " " * apart + more.strip()
-                    break
+            more = next((m for _, m in lines if m.strip() and m.lstrip()[0] != "#"), "")
+            # A word may go on in the next line, so nothing comes between them.
+            whole = continued.sub("", whole) + more.rstrip()
         heredocs: list[_Heredoc] = []
         for word, marker, tabs in _markers(whole):
             first = 0
