@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-# A case is named after the check that finds it; behind a colon, another way to break the same.
+# A case is named after the checks that find it; behind a colon, another way to break the same.
 DOCKERFILE = """\
 ARG BASE_IMAGE
 FROM {option}${{BASE_IMAGE}} AS good
@@ -40,6 +40,11 @@ class Defect(NamedTuple):
         text = DOCKERFILE.format(option=option, lines=self.lines)
         (folder / "Dockerfile").write_text(text, encoding="utf-8")
         return folder
+
+
+def found_by(case: str) -> list[str]:
+    """The checks that find a case."""
+    return case.partition(":")[0].split(", ")
 
 
 def backend(fault: str) -> Defect:
@@ -119,7 +124,7 @@ DEFECTS = {
     "start: on another port": as_root("sed -i 's/8000/9000/' /app/app.py"),
     "start: for itself alone": as_root("sed -i 's/\"\", 8000/\"127.0.0.1\", 8000/' /app/app.py"),
     "stop": backend("waits-for-idle"),
-    "stop: a shell in front": Defect('CMD ["sh", "-c", "python -u /app/app.py; true"]'),
+    "stop, stop.busy: a shell in front": Defect('CMD ["sh", "-c", "python -u /app/app.py; true"]'),
     "stop.busy": backend("hangs-up"),
     "stop.busy: a shell behind an init": Defect(
         'CMD ["python", "-c", "import signal, subprocess as s; p = s.Popen([\'sh\', \'-c\', \'python -u /app/app.py; true\']);'

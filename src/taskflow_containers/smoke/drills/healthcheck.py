@@ -21,12 +21,15 @@ asked = []
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         asked.append(self.path)
-        self.send_error(503)
+        self.send_response(503)
+        self.send_header('Content-Length', '0')
+        self.end_headers()
     do_HEAD = do_GET
     def log_message(self, *words): pass
 class Server(ThreadingTCPServer):
     address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
     daemon_threads = True
+    def handle_error(self, *words): pass
 server = Server(('', int(port)), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 try: done = subprocess.run(command, timeout=int(patience), stdout=2)
