@@ -132,7 +132,7 @@ def test_secrets_in_the_config_are_found_and_not_repeated(tmp_path: Path) -> Non
     assert not [word for word in ("zebra", TOKEN, GOOGLE) if word in words]
 
 
-def test_a_password_in_a_dockerfile_is_found(tmp_path: Path) -> None:
+def test_a_password_in_the_sources_is_found(tmp_path: Path) -> None:
     """Of a build stage nothing but its text is left."""
     for name, line in {
         "a/Dockerfile": "RUN pip install -i https://me:zebra@pypi.example/simple x",
@@ -143,12 +143,16 @@ def test_a_password_in_a_dockerfile_is_found(tmp_path: Path) -> None:
         "taskflow.toml": 'arguments = { INDEX = "https://me:zebra@pypi.example/simple" }',
         "compose.yaml": "DATABASE_URL: postgresql://app:app@database:5432/app",
         "compose.override.yaml": f"TOKEN: {TOKEN}",
+        "docker-compose.yml": "REPORTS: ${REPORTS:-postgresql://app:zebra@reports.example/app}",
+        "chart/values.yaml": 'REPORTS: "postgresql://app:zebra@reports.example/app"',
+        "chart/values-local.yaml": 'REPORTS: "postgresql://app:$PASSWORD@reports.example/app"',
     }.items():
         (tmp_path / "sources" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "sources" / name).write_text(f"{line}\n")
     said = found(tmp_path / "sources", tmp_path / "found.json")
     assert said.keys() == {
-        "a/Dockerfile", "b/Dockerfile", "c/Dockerfile", "taskflow.toml", "compose.override.yaml"
+        "a/Dockerfile", "b/Dockerfile", "c/Dockerfile", "taskflow.toml", "compose.override.yaml",
+        "docker-compose.yml", "chart/values.yaml",
     }  # fmt: skip
     assert "zebra" not in "".join(said.values())
 
