@@ -23,7 +23,7 @@ from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
 from taskflow_containers.project.model import Project
 from taskflow_containers.project.pin import require_own_tool
-from taskflow_containers.report import REPORTS, reporting
+from taskflow_containers.report import REPORTS, reporting, waivers
 from taskflow_containers.report.failures import in_plain_words
 from taskflow_containers.report.progress import Progress
 from taskflow_containers.report.result import Report, judge
@@ -162,7 +162,11 @@ def _report(root: Path, options: argparse.Namespace, run: Callable[[_Run], objec
     report = Report(options.command)
     try:
         with Progress(console, options.command) as progress:
-            run(_Run(root, options, report, progress))
+            under_way = _Run(root, options, report, progress)
+            run(under_way)
+        waivers.apply(
+            report, under_way.project, under_way.names, root / FILE_NAME, whole=_whole(options)
+        )
         report.close()
     except UsageError:
         raise
@@ -174,6 +178,12 @@ def _report(root: Path, options: argparse.Namespace, run: Callable[[_Run], objec
     # Shown before it is written: a full disk must not take a verdict of minutes along.
     done = [_show(report, console), _write(report, root)]
     return report.exit_code if all(done) else report.exit_code or ExitCode.ENVIRONMENT
+
+
+def _whole(options: argparse.Namespace) -> bool:
+    """Whether no option leaves a check out."""
+    chosen = getattr(options, "only", []) or getattr(options, "drill", [])
+    return not chosen and getattr(options, "full", True)
 
 
 def _console() -> Console:

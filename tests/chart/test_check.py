@@ -19,8 +19,10 @@ from taskflow_containers.checks.chart import Distinct, alike, check_chart
 from taskflow_containers.checks.matrix import Case, cases, merge
 from taskflow_containers.checks.schemas import newest
 from taskflow_containers.machine.errors import InputError
+from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
-from taskflow_containers.report.result import Result, Status
+from taskflow_containers.report import waivers
+from taskflow_containers.report.result import Report, Result, Status
 from tests.conftest import Render
 
 # A small matrix is enough to show that a mistake is found, and where.
@@ -31,6 +33,9 @@ frontend:
 autoscaling:
   off: {}
   on: {defaults: {autoscaling: {enabled: true}}}
+waived:
+  off: {}
+  on: {defaults: {environment: {LOG_LEVEL: DEBUG}, image: {registry: mirror.example.com}}}
 """
 ROLE = """
 apiVersion: rbac.authorization.k8s.io/v1
@@ -70,9 +75,10 @@ FAULTS = {
     "an unknown field": Fault("chart.schema", "templates/more.yaml", END, CONFIG % "five" + "number: 5\n", "^its top: .*'number' was unexpected"),
     "a version that does not exist": Fault("chart.schema", "templates/more.yaml", END, "apiVersion: autoscaling/v9\nkind: HorizontalPodAutoscaler\nmetadata: {name: more}\n", "^there is no HorizontalPodAutoscaler in autoscaling/v9"),
     "a group that does not exist": Fault("chart.schema", "templates/more.yaml", END, "apiVersion: config/v1\nkind: ConfigMap\nmetadata: {name: more}\n", "^there is no ConfigMap in config/v1"),
-    "a grave misconfiguration": Fault("chart.misconfiguration", "templates/more.yaml", END, ROLE, r"^(HIGH|CRITICAL) KSV-\d+ .*Role/all \[the defaults\]"),
-    "a waiver without a reason": Fault("chart.findings", ".trivyignore.yaml", r"(?s).*", "misconfigurations: [{id: KSV-0011}, {id: KSV-0020, statement: as the model}, {id: KSV-0021, statement: as the model}, {id: KSV-0125, statement: x}]", r"^LOW KSV-0011 .*Deployment/taskflow-backend \[the defaults\].* \(and \d+ more\)$"),
-    "no waiver": Fault("chart.findings", ".trivyignore.yaml", "(?m)^  - id: KSV-0020", "  - id: KSV-9999", "^LOW KSV-0020 "),
+    "a grave misconfiguration": Fault("chart.misconfiguration", "templates/more.yaml", END, ROLE, r"^KSV-\d+: (HIGH|CRITICAL) .*Role/all \[the defaults\]"),
+    "no waiver": Fault("chart.findings", "../taskflow.toml", r"(?s)\[\[waivers\]\][^[]*KSV-0011.*?\n\n", "", r"^KSV-0011: LOW .*Deployment/taskflow-backend \[the defaults\].* \(and \d+ more\)$"),
+    "a waiver of what nobody found": Fault("project.waivers", "../taskflow.toml", END, '\n[[waivers]]\ncheck = "chart.findings"\ncovers = "KSV-9999"\nreason = "there is no such rule"\nexpires = 2999-01-31\n', "^$"),
+    "a waiver of what is grave": Fault("project.waivers", "../taskflow.toml", END, '\n[[waivers]]\ncheck = "chart.misconfiguration"\ncovers = "KSV-0001"\nreason = "it is not that grave"\nexpires = 2999-01-31\n', "^$"),
     "another version": Fault("contract.chart.version", "Chart.yaml", r"(?m)^version:.*", "version: 0.2.0", ""),
     "another memory limit": Fault("contract.chart.memory", "values.yaml", "memory: 300M", "memory: 300Mi", "with the defaults"),
     "a choice that breaks the contract": Fault("contract.chart.memory", "matrix.yaml", END, "more: {off: {}, on: {containers: {backend: {resources: {limits: {memory: 1G}}}}}}", r"with more=on \(and \d more\)"),
@@ -86,7 +92,11 @@ def helm_on_path(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check(root: Path) -> list[Result]:
-    return check_chart(root, load(root / "taskflow.toml"), lambda _: None)
+    """The verdicts of the chart's checks, with the project's waivers."""
+    project, report = load(root / FILE_NAME), Report("chart")
+    report.add(check_chart(root, project, lambda _: None))
+    waivers.apply(report, project, project.containers, root / FILE_NAME, whole=True)
+    return report.results
 
 
 def failures(results: Iterable[Result]) -> dict[str, Result]:
@@ -99,8 +109,12 @@ def failures(results: Iterable[Result]) -> dict[str, Result]:
         {},
         {"containers": "backend", "database": False, "registry": "ghcr.io/acme"},
         {"containers": "frontend", "project_name": "Shop 24", "registry": "localhost:5000/a/b"},
+        {"registry": "europe-docker.pkg.dev/acme/shop"},
+        {"registry": "gcr.io/acme"},
+        {"registry": "123456789012.dkr.ecr.eu-central-1.amazonaws.com"},
+        {"registry": "acme.azurecr.io"},
     ],
-    ids=["both", "backend", "frontend"],
+    ids=["both", "backend", "frontend", "google", "gcr", "amazon", "azure"],
 )
 def test_the_chart_passes_whole(answers: dict[str, object], render: Render) -> None:
     results = check(render(**answers))
@@ -175,7 +189,6 @@ def test_no_chart_is_said_and_nothing_else(project: Path) -> None:
         ("matrix.yaml", "a: {on: 1}", "chart/matrix.yaml: a is not a mapping of choices to values"),
         ("Chart.yaml", None, "chart/Chart.yaml: cannot be read: No such file"),
         ("values-dev.yaml", "a: [", r"chart/values-dev.yaml:\d: cannot be read"),
-        (".trivyignore.yaml", "a: [", r"chart/.trivyignore.yaml:\d: cannot be read"),
     ],
 )
 def test_a_file_nobody_can_read_is_one_message(

@@ -125,16 +125,16 @@ def test_what_follows_a_heredoc_is_linted_in_its_line(
     text = f"{before}{HEREDOCS[case]}WORKDIR here\n{HEREDOCS[case]}"
     change("backend/Dockerfile", text)
     (result,) = [r for r in checked(linted, "backend") if r.id == "lint.hadolint"]
-    found = [line.split()[:2] for line in result.detail.splitlines()]
+    found = [line.split()[:2] for line in result.findings or ()]
     line = before.count("\n") + HEREDOCS[case].count("\n") + 1
-    assert found == [[f"backend/Dockerfile:{line}", "DL3000"]]
+    assert found == [["DL3000", f"backend/Dockerfile:{line}:"]]
 
 
 def test_a_fault_within_a_heredoc_is_found_where_it_is(linted: Path, change: Change) -> None:
     script = "RUN <<-EOF\n\tset -e\n\tapt-get install --no-install-recommends -y curl\n\tEOF\n"
     change("backend/Dockerfile", f"FROM python:3.13-slim\n{script}")
     (result,) = [r for r in checked(linted, "backend") if r.id == "lint.hadolint"]
-    assert "Dockerfile:2 DL3008" in result.detail
+    assert "DL3008 backend/Dockerfile:2: " in result.detail
 
 
 def test_hadolints_own_threshold_and_waivers_hold(linted: Path, change: Change) -> None:

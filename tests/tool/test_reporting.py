@@ -17,6 +17,8 @@ from taskflow_containers.machine.errors import (
     NoEngineError,
     TaskflowError,
 )
+from taskflow_containers.project import FILE_NAME
+from taskflow_containers.project.load import load
 from taskflow_containers.report import reporting
 from taskflow_containers.report.result import Report, Result, Status, judge, skip
 from taskflow_containers.smoke import earlier, page
@@ -70,6 +72,11 @@ PASSED = judge(
 SKIPPED = skip("lint.two", "two", "no engine answers", container="frontend")
 UNMEASURABLE = Result(
     "lint.four", "four", Status.UNMEASURABLE, container="backend", detail="no swap accounting"
+)
+WAIVED = replace(
+    failed(title="five", measured="one left open"),
+    status=Status.WAIVED,
+    waived=("DL3003 Dockerfile:3 until 2027-01-31: the image of a test",),
 )
 FAILED = failed(title="three", expected="8000", measured="8080", fix="mend it", location="f:3")
 
@@ -213,7 +220,7 @@ def test_an_empty_report_has_failed(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_nobody_judged_has_not_passed(
-    results: list[Result], said: str, tmp_path: Path
+    results: list[Result], said: str, sample: Path, tmp_path: Path
 ) -> None:
     made = report(*results, command="smoke")
     made.pages["smoke.html"] = lambda closed: page.render(closed, Timeline(), whole=True)
@@ -231,7 +238,7 @@ def test_what_nobody_judged_has_not_passed(
     assert said.capitalize() in html
     assert "Fit for production" not in html
     again = report(command="smoke")
-    assert not earlier.recall(again, tmp_path), "it is not told again as a pass"
+    assert not earlier.recall(again, tmp_path, load(sample / FILE_NAME)), "it is told as no pass"
 
 
 def test_the_summary_has_the_order_of_the_run(tmp_path: Path) -> None:
@@ -296,8 +303,8 @@ def test_an_interrupted_write_leaves_the_old_report(
 
 
 def test_statuses_each_have_a_mark() -> None:
-    text = shown(report(PASSED, FAILED, SKIPPED, UNMEASURABLE))
-    assert [mark in text for mark in "✓✗–○"] == [True] * len(Status)
+    text = shown(report(PASSED, FAILED, WAIVED, SKIPPED, UNMEASURABLE))
+    assert [mark in text for mark in "✓✗!–○"] == [True] * len(Status)
 
 
 def test_what_cannot_be_measured_is_no_pass(tmp_path: Path) -> None:
@@ -308,9 +315,28 @@ def test_what_cannot_be_measured_is_no_pass(tmp_path: Path) -> None:
     reporting.write(made, tmp_path)
     assert words in (tmp_path / "lint.md").read_text(encoding="utf-8")
     data = json.loads((tmp_path / "lint.json").read_text(encoding="utf-8"))
-    assert data["counts"] == {"passed": 1, "failed": 0, "skipped": 0, "not measurable": 1}
+    assert data["counts"] == {
+        "passed": 1, "failed": 0, "waived": 0, "skipped": 0, "not measurable": 1,
+    }  # fmt: skip
     suite = ElementTree.parse(tmp_path / "lint.xml").getroot()[0]
     assert suite.get("skipped") == "1"
     skipped = suite.find("testcase/skipped")
     assert skipped is not None
     assert skipped.get("message") == words
+
+
+def test_what_is_waived_is_told_everywhere_and_fails_nothing(tmp_path: Path) -> None:
+    made = report(PASSED, WAIVED, command="smoke")
+    made.pages["smoke.html"] = lambda closed: page.render(closed, Timeline(), whole=True)
+    assert made.exit_code == ExitCode.OK
+    assert reporting.verdict(made).startswith("smoke: 1 passed, 1 waived in ")
+    words = "until 2027-01-31: the image of a test"
+    assert words in shown(made)
+    reporting.write(made, tmp_path)
+    for name in ("smoke.json", "smoke.md", "smoke.xml", "smoke.html"):
+        assert words in (tmp_path / name).read_text(encoding="utf-8"), name
+    suite = ElementTree.parse(tmp_path / "smoke.xml").getroot()[0]
+    assert (suite.get("failures"), suite.get("skipped")) == ("0", "1")
+    skipped = suite.find("testcase/skipped")
+    assert skipped is not None
+    assert words in str(skipped.get("message"))

@@ -84,6 +84,16 @@ def test_no_configuration_file_does(config: str, sources: Path, all_of_it: set[s
     assert [line.split()[0] for line in trivy.unheeded(sources)] == ["trivy.yaml"]
 
 
+@pytest.mark.parametrize("file", [".trivyignore", ".trivyignore.yaml"])
+def test_no_file_of_waivers_does(file: str, sources: Path, all_of_it: set[str]) -> None:
+    lines = "github-pat\nDS-0002\n"
+    if file.endswith("yaml"):
+        lines = "misconfigurations: [{id: DS-0002}]\nsecrets: [{id: github-pat}]\n"
+    (sources / file).write_text(lines)
+    assert found(sources, sources / "answer.json") == all_of_it
+    assert [line.split()[0] for line in trivy.unheeded(sources)] == [file]
+
+
 def test_where_its_databases_come_from_is_heeded(
     sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,8 +25,7 @@ from taskflow_containers.machine.process import Say, last_line
 from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Result, finds_nothing, skip
 
-WAIVERS = ".trivyignore.yaml"
-# Findings of these are never accepted; lesser ones are, with a written reason.
+# Findings of these are never accepted; lesser ones are where a waiver says why.
 _NEVER = ("HIGH", "CRITICAL")
 
 
@@ -59,9 +58,6 @@ def check_chart(root: Path, project: Project, say: Say) -> list[Result]:
     if not folder.is_dir():
         return [skip("chart.present", "Helm chart", f"there is no {CHART}/ here")]
     metadata, found = read(folder / "Chart.yaml"), cases(folder)
-    waivers = folder / WAIVERS
-    if waivers.exists():
-        read(waivers)
     program = helm.find(root)
     schemas = newest()
     version = f"{schemas[-1].version}.0"
@@ -82,7 +78,7 @@ def check_chart(root: Path, project: Project, say: Say) -> list[Result]:
         say(f"checking {len(distinct)} distinct objects")
         # trivy's rules look at one field each, and single choices show all that a field can be.
         simple = alike(project.containers, (item for item in distinct if item.case.simple))
-        scanned = pool.submit(_scan, folder, simple)
+        scanned = pool.submit(_scan, simple)
         return [
             linted.result(),
             _rendered(found, render, len(distinct), started),
@@ -215,10 +211,8 @@ def _contract(project: Project, found: list[Case], render: Render) -> Iterator[R
             yield judgements[0][1]
 
 
-def _scan(folder: Path, objects: list[Distinct]) -> list[Result]:
+def _scan(objects: list[Distinct]) -> list[Result]:
     started = time.monotonic()
-    waivers = folder / WAIVERS
-    words: list[str | Path] = ["--ignorefile", waivers] if waivers.is_file() else []
     with tempfile.TemporaryDirectory() as temporary:
         manifests = Path(temporary, "manifests")
         manifests.mkdir()
@@ -228,7 +222,7 @@ def _scan(folder: Path, objects: list[Distinct]) -> list[Result]:
             (manifests / f"{number}.yaml").write_text(text, "utf-8")
         answer, error = trivy(
             ["filesystem", "--scanners", "misconfig", "--misconfig-scanners", "kubernetes",
-             "--skip-check-update", "--show-suppressed", *words, manifests],
+             "--skip-check-update", manifests],
             Path(temporary, "answer.json"),
             # It ends soon: less time for garbage.
             env={"GOGC": "400"},
@@ -241,24 +235,16 @@ def _scan(folder: Path, objects: list[Distinct]) -> list[Result]:
     if len(targets) != len(objects):
         raise EnvironmentTrouble(f"trivy looked at {len(targets)} of {len(objects)} manifests")
     grave: dict[str, list[str]] = {}
-    unjustified: dict[str, list[str]] = {}
-    justified = set()
+    lesser: dict[str, list[str]] = {}
     # By number, so that what is told first of a rule is the simplest case of it.
     numbered = {int(Path(target["Target"]).stem): target for target in targets}
     for number, target in sorted(numbered.items()):
         item = objects[number]
-        found = [(finding, "") for finding in target.get("Misconfigurations") or ()]
-        for waived in target.get("ExperimentalModifiedFindings") or ():
-            found.append((waived["Finding"], (waived.get("Statement") or "").strip()))
-        # Of what a waiver takes out, trivy lists the passed checks too.
-        for finding, reason in (pair for pair in found if pair[0]["Status"] == "FAIL"):
-            severe = finding["Severity"] in _NEVER
-            if reason and not severe:
-                justified.add(finding["ID"])
-                continue
-            rule = f"{finding['Severity']} {finding['ID']} {finding['Title']}:"
+        for finding in target.get("Misconfigurations") or ():
+            rule = f"{finding['ID']}: {finding['Severity']} {finding['Title']}:"
             places = [f"{item}: {finding['Message']}"] * item.count
-            (grave if severe else unjustified).setdefault(rule, []).extend(places)
+            severe = finding["Severity"] in _NEVER
+            (grave if severe else lesser).setdefault(rule, []).extend(places)
     return [
         _nothing(
             "chart.misconfiguration", "no grave misconfiguration", grave,
@@ -268,9 +254,9 @@ def _scan(folder: Path, objects: list[Distinct]) -> list[Result]:
             started=started,
         ),
         _nothing(
-            "chart.findings", "every lesser finding has a reason", unjustified,
-            f"set what each line says, or write why not as `statement` in {CHART}/{WAIVERS}",
-            expected="nothing without a reason",
-            passed=f"nothing; with a reason: {', '.join(sorted(justified)) or 'nothing'}",
+            "chart.findings", "every lesser finding has a reason", lesser,
+            "set what each line says, or write why not in a [[waivers]] of taskflow.toml: "
+            'check = "chart.findings", covers = "KSV-…"',
+            expected="nothing without a waiver",
         ),
     ]  # fmt: skip

@@ -143,7 +143,7 @@ def _hadolint(root: Path, project: Project, name: str) -> list[Result]:
             {"code": "hadolint", "line": 1, "message": done.stderr.strip().partition("\n")[0]}
         ]
     lines = [
-        f"{relative}:{numbers[min(f['line'], len(numbers)) - 1]} {f['code']} {f['message']}"
+        f"{f['code']} {relative}:{numbers[min(f['line'], len(numbers)) - 1]}: {f['message']}"
         for f in findings
     ]
     minor = " below the failure threshold" if passed else ""
@@ -156,9 +156,10 @@ def _hadolint(root: Path, project: Project, name: str) -> list[Result]:
             expected="no finding",
             measured=f"{len(lines)} findings{minor}" if lines else "no finding",
             detail="\n".join(lines[:_SHOWN_LINES]),
-            location=lines[0].split(" ")[0] if lines else "",
+            location=lines[0].split(" ")[1].removesuffix(":") if lines else "",
             fix="each rule is explained in hadolint's wiki under its code",
             seconds=time.monotonic() - started,
+            findings=lines,
         )
     ]
 

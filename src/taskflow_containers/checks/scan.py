@@ -119,7 +119,7 @@ def _nothing(gate: set[str]) -> str:
 
 
 def _findings(answer: Mapping[str, Any], kind: str, gate: set[str]) -> list[str]:
-    """One line for each finding of a kind; secrets count at any severity."""
+    """A line for each finding of a kind, "RULE PLACE: text"; secrets count at any severity."""
     lines = []
     for target in answer.get("Results") or []:
         for item in target.get(kind) or []:
@@ -127,19 +127,17 @@ def _findings(answer: Mapping[str, Any], kind: str, gate: set[str]) -> list[str]
                 continue
             if kind == "Misconfigurations":
                 line = (item.get("CauseMetadata") or {}).get("StartLine", 1)
-                text = f"{item['ID']} {item['Message']}"
+                rule, text = item["ID"], item["Message"]
             elif kind == "Secrets":
-                line, text = item["StartLine"], f"{item['RuleID']} ({item['Title']})"
+                line, rule, text = item["StartLine"], item["RuleID"], item["Title"]
             elif kind == "Vulnerabilities":
-                line = 0
-                text = (
-                    f"{item['VulnerabilityID']} {item['PkgName']} {item['InstalledVersion']}, "
-                    f"fixed in {item.get('FixedVersion') or 'no release yet'}"
-                )
+                line, rule = 0, f"{item['VulnerabilityID']} {item['PkgName']}"
+                fixed = item.get("FixedVersion") or "no release yet"
+                text = f"{item['InstalledVersion']}, fixed in {fixed}"
             else:
-                line, text = 0, f"{item['PkgName']}: {item['Name']} ({item['Category']})"
+                line, rule, text = 0, f"{item['Name']} {item['PkgName']}", item["Category"]
             where = f"{target['Target']}:{line}" if line else str(target["Target"])
-            lines.append(f"{item['Severity']} {where}: {text}")
+            lines.append(f"{rule} {where}: {item['Severity']} {text}")
     return sorted(set(lines))
 
 
@@ -267,6 +265,7 @@ def _vulnerabilities(
             expected=_nothing(gate),
             measured="not scanned: the vulnerability database cannot be had",
             detail=last_line(error)[:300],
+            findings=(),  # nothing of it can be waived
             fix="check the network or name a mirror (TRIVY_DB_REPOSITORY); "
             "`nox -s scan -- --offline` leaves this scan out and says so",
         )
@@ -285,6 +284,7 @@ def _vulnerabilities(
         expected=f"{_nothing(gate)} with a fix",
         measured=f"{len(mendable)} with a fix, {len(found) - len(mendable)} without{aside}",
         detail="\n".join([*mendable, *(f"in the base image: {line}" for line in idle)]),
+        findings=mendable,
         fix="update the package, or ask for a newer base image: `nox -s build -- --pull`; then scan again",
     )
 

@@ -22,13 +22,14 @@ _HEEDED = {
         "CACERT", "INSECURE", "USERNAME", "PASSWORD", "REGISTRY_TOKEN", "TIMEOUT",
     )
 }  # fmt: skip
-_CONFIG = "trivy.yaml"
+# Files that would decide what it finds, or what of it counts: waivers are in taskflow.toml.
+_FILES = ("trivy.yaml", ".trivyignore", ".trivyignore.yaml", "chart/.trivyignore.yaml")
 
 
 def unheeded(root: Path) -> list[str]:
-    """A line about each variable, and the file, of trivy's that are there and decide nothing."""
+    """A line about each variable and file of trivy's that is there and decides nothing."""
     found = [name for name in sorted(os.environ) if _is_left_out(name)]
-    found += [_CONFIG] if (root / _CONFIG).exists() else []
+    found += [name for name in _FILES if (root / name).exists()]
     return [f"{name} is not heeded: taskflow.toml says what counts" for name in found]
 
 
@@ -41,8 +42,9 @@ def trivy(
         EnvironmentTrouble: what it wrote cannot be read.
     """
     said = call(
-        [*words, "--exit-code=0", "--skip-version-check", "--format=json"], output, env, 900
-    )
+        [*words, "--exit-code=0", "--skip-version-check", "--format=json",
+         f"--ignorefile={os.devnull}"], output, env, 900,
+    )  # fmt: skip
     if said:
         return {}, said
     try:

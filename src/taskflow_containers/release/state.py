@@ -153,11 +153,12 @@ class ReleasedImage(_Part):
 
 
 class GateVerdict(_Part):
-    """What a command of the gate came to: how many checks passed, which were left out and why."""
+    """What a command of the gate came to: how many checks passed, which were left out or waived, and why."""
 
     verdict: str
     passed: int
     skipped: list[str] = []
+    waived: list[str] = []
 
 
 class WrittenFile(_Part):

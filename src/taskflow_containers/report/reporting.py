@@ -18,19 +18,19 @@ from rich.table import Table
 from taskflow_containers.report.result import Report, Result, Status, Verdict
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
-_COMMANDS = (
-    "lint",
-    "build",
-    "scan",
-    "smoke",
-    "chart",
-    "cluster",
-    "release",
-)  # in the order of a summary
-MARK = {Status.PASSED: "✓", Status.FAILED: "✗", Status.SKIPPED: "–", Status.UNMEASURABLE: "○"}
+# In the order of a summary.
+_COMMANDS = ("lint", "build", "scan", "smoke", "chart", "cluster", "release")
+MARK = {
+    Status.PASSED: "✓",
+    Status.FAILED: "✗",
+    Status.WAIVED: "!",
+    Status.SKIPPED: "–",
+    Status.UNMEASURABLE: "○",
+}
 _STYLE = {
     Status.PASSED: "green",
     Status.FAILED: "bold red",
+    Status.WAIVED: "bold yellow",
     Status.SKIPPED: "yellow",
     Status.UNMEASURABLE: "yellow",
 }
@@ -55,6 +55,8 @@ def found(result: Result) -> str:
             return result.detail
         case Status.UNMEASURABLE:
             return f"not measurable here because {result.detail}"
+        case Status.WAIVED:
+            return f"{result.measured}; waived"
     return result.measured
 
 
@@ -81,7 +83,7 @@ def unjudged(report: Report) -> str:
 
 
 def show(report: Report, console: Console) -> None:
-    """Print the report: notes, a table, and for each failed check what to do."""
+    """Print the report: notes, a table, what is waived, and for each failed check what to do."""
     for note in report.notes:
         console.print(f"[dim]{escape(_plain(note))}[/dim]", highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
@@ -102,13 +104,12 @@ def show(report: Report, console: Console) -> None:
             ),
         )
     console.print(table)
-    for result in report.results:
-        if result.failed:
-            heading = escape(_plain(_heading(result)))
-            console.print(f"\n[bold red]✗ {heading}[/bold red]", highlight=False)
-            for label, text in _explanation(result):
-                text = escape(_plain(text))
-                console.print(f"  {label}: {text}", highlight=False, soft_wrap=True)
+    for result in _explained(report):
+        style, heading = _STYLE[result.status], escape(_plain(_heading(result)))
+        console.print(f"\n[{style}]{MARK[result.status]} {heading}[/{style}]", highlight=False)
+        for label, text in _explanation(result):
+            text = escape(_plain(text))
+            console.print(f"  {label}: {text}", highlight=False, soft_wrap=True)
     _, style = HEAD[report.verdict]
     line = f"\n[{style}]{escape(verdict(report))}[/{style}]"
     console.print(line, highlight=False, soft_wrap=True)
@@ -119,6 +120,12 @@ def width() -> int | None:
     given = os.environ.get("COLUMNS", "")
     columns = max(40, int(given)) if given.isascii() and given.isdigit() else 140
     return None if sys.stdout.isatty() else columns
+
+
+def _explained(report: Report) -> list[Result]:
+    """What a report says more of than a line in its table: first what is waived, then what failed."""
+    shown = (Status.WAIVED, Status.FAILED)
+    return [result for status in shown for result in report.results if result.status is status]
 
 
 def _heading(result: Result) -> str:
@@ -132,7 +139,8 @@ def _explanation(result: Result) -> list[tuple[str, str]]:
         ("limit", result.limit),
         ("measured", result.measured),
         ("detail", result.detail),
-        ("to do", result.fix),
+        ("waived", "\n".join(result.waived)),
+        ("to do", result.fix if result.failed else ""),
     ]
     return [(label, text) for label, text in parts if text]
 
@@ -194,8 +202,8 @@ def _junit(report: Report) -> str:
         timestamp=report.started,
         tests=str(len(report.results) + len(unseen)),
         failures=str(report.count(Status.FAILED)),
-        # JUnit knows no other word for what could not be measured; its message tells them apart.
-        skipped=str(report.count(Status.SKIPPED) + report.count(Status.UNMEASURABLE)),
+        # JUnit has one word for all that neither passed nor failed; the message tells them apart.
+        skipped=str(sum(r.status not in {Status.PASSED, Status.FAILED} for r in report.results)),
         errors=str(len(unseen) if report.results else 1),
         time=f"{report.seconds:.3f}",
     )
@@ -218,7 +226,8 @@ def _junit(report: Report) -> str:
             message = _plain(result.measured or result.detail)
             ElementTree.SubElement(case, "failure", message=message).text = text
         elif result.status is not Status.PASSED:
-            ElementTree.SubElement(case, "skipped", message=_plain(found(result)))
+            message = _plain("; ".join([found(result), *result.waived]))
+            ElementTree.SubElement(case, "skipped", message=message)
     for name in unseen:
         # A reader of JUnit takes what is skipped for a pass.
         where = _plain(".".join(filter(None, (report.command, name))))
@@ -247,8 +256,7 @@ def _markdown(report: Report) -> str:
         title = f"{result.group}: {result.title}" if result.group else result.title
         row = (title, result.container, promised(result), found(result))
         lines.append(f"| {MARK[result.status]} | {' | '.join(map(_cell, row))} |")
-    for result in report.results:
-        if result.failed:
-            lines += ["", f"### ✗ {_cell(_heading(result))}", ""]
-            lines += [f"- {label}: {_cell(text)}" for label, text in _explanation(result)]
+    for result in _explained(report):
+        lines += ["", f"### {MARK[result.status]} {_cell(_heading(result))}", ""]
+        lines += [f"- {label}: {_cell(text)}" for label, text in _explanation(result)]
     return "\n".join(lines) + "\n"

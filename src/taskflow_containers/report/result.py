@@ -16,6 +16,7 @@ class Status(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
+    WAIVED = "waived"
     SKIPPED = "skipped"
     UNMEASURABLE = "not measurable"
 
@@ -36,9 +37,14 @@ AT_REST = "image"  # the group of checks that need no container
 class Result:
     """One check: what was expected, what was measured and, when it failed, what to do.
 
+    `id` is stable ("contract.dockerfile.user"); `container` is empty for the whole project;
+    `location` is "file:line" where a file is at fault; `seconds` is how long the check took;
     `limit` is the bound that `measured` is held to, where there is one beside the expectation;
-    `group` is the heading a report puts the check under; `id` is stable ("contract.dockerfile.user"); `container` is empty for the whole project;
-    `location` is "file:line" where a file is at fault; `seconds` is how long the check took.
+    `group` is the heading a report puts the check under.
+
+    `findings` is for a check that may fail for several things: each as "RULE PLACE: text", so that
+    one of them can be waived; None for a check that fails as a whole. `waived` says which findings
+    are waived, until when and why.
     """
 
     id: str
@@ -53,6 +59,8 @@ class Result:
     seconds: float = 0.0
     limit: str = ""
     group: str = ""
+    findings: tuple[str, ...] | None = None
+    waived: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -74,6 +82,7 @@ def judge(
     seconds: float = 0.0,
     limit: str = "",
     group: str = "",
+    findings: Sequence[str] | None = None,
 ) -> Result:
     """A Result from a verdict; `fix` and `location` are kept only where it failed."""
     return Result(
@@ -89,6 +98,7 @@ def judge(
         seconds=seconds,
         limit=limit,
         group=group,
+        findings=None if findings is None else tuple(findings),
     )
 
 
@@ -96,7 +106,7 @@ def finds_nothing(
     id: str, title: str, findings: Sequence[str], fix: str, *, container: str = "",
     expected: str = "nothing", passed: str = "nothing", seconds: float = 0.0,
 ) -> Result:  # fmt: skip
-    """A check that passes when nothing was found; each finding is a line."""
+    """A check that passes when nothing was found; each finding is a line: "RULE PLACE: text"."""
     return judge(
         id,
         title,
@@ -107,6 +117,7 @@ def finds_nothing(
         detail="\n".join(findings),
         fix=fix,
         seconds=seconds,
+        findings=findings,
     )
 
 

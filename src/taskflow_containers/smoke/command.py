@@ -167,7 +167,7 @@ def judge_images(
     """Run as often as asked and fill the report."""
     if wanted.repeat == 1:
         report.inputs = earlier.digest(root, project, engine, images, wanted.options)
-    if wanted.if_changed and earlier.recall(report, root / REPORTS):
+    if wanted.if_changed and earlier.recall(report, root / REPORTS, project):
         return
     runs: list[list[Result]] = []
     if not wanted.options.full and {c.id for c in CHECKS if c.full} & wanted.options.only:

@@ -13,7 +13,8 @@ from taskflow_containers.checks.build import Image
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.model import Project
-from taskflow_containers.report.result import Report, Result, Status
+from taskflow_containers.report.result import Report, Result
+from taskflow_containers.report.waivers import expired, unwaived
 from taskflow_containers.smoke.lab import Options
 
 _FILES = (FILE_NAME, "chart/values.yaml")
@@ -54,13 +55,19 @@ def _parts(
         yield path.read_bytes() if path.is_file() else b"-"
 
 
-def recall(report: Report, folder: Path) -> bool:
-    """Fill in what `folder` keeps of a run that passed on the very same; whether there was one."""
+def recall(report: Report, folder: Path, project: Project) -> bool:
+    """Fill in what `folder` keeps of a run that passed on the very same; whether there was one.
+
+    What was waived then comes back as it failed, for the waivers of today to judge; once one of
+    them has expired, no earlier verdict stands.
+    """
+    if any(map(expired, project.waivers)):
+        return False
     try:
         kept = json.loads((folder / "smoke.json").read_text(encoding="utf-8"))
         if kept["inputs"] != report.inputs or kept["verdict"] != "passed":
             return False
-        results = [Result(**{**one, "status": Status(one["status"])}) for one in kept["results"]]
+        results = [unwaived(Result(**one)) for one in kept["results"]]
         started, seconds = str(kept["started"]), float(kept["seconds"])
     except (OSError, ValueError, TypeError, KeyError):
         return False

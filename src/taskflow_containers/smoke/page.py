@@ -59,7 +59,6 @@ def render(report: Report, timeline: Timeline, *, whole: bool) -> str:
 
 
 def _page(report: Report, timeline: Timeline, whole: bool) -> Iterator[str]:
-    failed = [result for result in report.results if result.failed]
     passed = "Fit for production" if whole else "The chosen checks passed"
     mark, _ = HEAD[report.verdict]
     title, style = {
@@ -80,9 +79,13 @@ def _page(report: Report, timeline: Timeline, whole: bool) -> Iterator[str]:
     yield "</ul>"
     containers = list(dict.fromkeys(result.container for result in report.results))
     yield from _counts(report.results, containers)
-    if failed:
-        yield '<h2 class="failed">What failed</h2>'
-        yield from (_failure(result) for result in failed)
+    for status, style, heading in (
+        (Status.FAILED, "failed", "What failed"),
+        (Status.WAIVED, "other", "What is waived"),
+    ):
+        if shown := [result for result in report.results if result.status is status]:
+            yield f'<h2 class="{style}">{heading}</h2>'
+            yield from (_explanation(result) for result in shown)
     for name in containers:
         yield f"<h2>{escape(name)}</h2>"
         for series in timeline.series.values():
@@ -114,9 +117,10 @@ def _counts(results: Sequence[Result], containers: Sequence[str]) -> Iterator[st
     yield "</table>"
 
 
-def _failure(result: Result) -> str:
+def _explanation(result: Result) -> str:
     parts = (("expected", promised(result)), ("measured", result.measured),
-             ("detail", result.detail), ("to do", result.fix))  # fmt: skip
+             ("detail", result.detail), ("waived", "; ".join(result.waived)),
+             ("to do", result.fix if result.failed else ""))  # fmt: skip
     said = "".join(f"<div><b>{label}</b> {escape(text)}</div>" for label, text in parts if text)
     return (
         f"<h3>{escape(result.container)}: {escape(result.title)}</h3><div class='why'>{said}</div>"

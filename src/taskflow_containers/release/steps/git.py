@@ -150,7 +150,8 @@ def _verdict(report: dict[str, Any]) -> GateVerdict:
     results = report["results"]
     left_out = [f"{r['title']}: {r['detail']}" for r in results if r["status"] == "skipped"]
     passed = sum(result["status"] == "passed" for result in results)
-    return GateVerdict(verdict=report["verdict"], passed=passed, skipped=left_out)
+    waived = [f"{r['title']}: {text}" for r in results for text in r.get("waived", ())]
+    return GateVerdict(verdict=report["verdict"], passed=passed, skipped=left_out, waived=waived)
 
 
 class Branch(Step):
