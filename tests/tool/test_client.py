@@ -201,10 +201,10 @@ def test_the_choice_is_by_option_then_by_environment(
 
 CANNOT_RUN = {
     "not executable": ("#!/bin/sh\n", 0o644, "cannot be run: it is not executable"),
-    "no program": ("\0\1", 0o755, "cannot be run: it is no program for this machine"),
-    "no interpreter": ("#!/nope/sh\n", 0o755, "or its interpreter, is not there"),
+    "no program": ("\0\1", 0o755, "cannot be run: it is not a program for this machine"),
+    "no interpreter": ("#!/nope/sh\n", 0o755, "or its interpreter, does not exist"),
     "a folder": ("", 0, "cannot be run: it is a folder"),
-    "a link to nowhere": ("", 1, "what it leads to"),
+    "a link to nowhere": ("", 1, "the file that it links to"),
     "another program": ("#!/bin/sh\necho hello\n", 0o755, "no engine answers behind"),
     "another program's JSON": ("#!/bin/sh\necho '[1]'\n", 0o755, "no engine answers behind"),
     "JSON of another kind": ("#!/bin/sh\necho '{\"Server\":{\"Components\":5}}'\n", 0o755, "no engine answers"),

