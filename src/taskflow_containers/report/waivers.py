@@ -68,26 +68,25 @@ def apply(
     report.results = [_judged(result, project, used) for result in report.results]
     everywhere = {*names} >= {*project.containers}
     complete = whole and everywhere and not report.count(Status.FAILED)
-    lines = file.read_text(encoding="utf-8-sig")
+
+    def place(number: int, key: str) -> str:
+        return (
+            f"{file.name}:{line_of(file.read_text(encoding='utf-8-sig'), ['waivers', number, key])}"
+        )
+
     for number, waiver in enumerate(project.waivers):
-        place = f"{file.name}:{line_of(lines, ['waivers', number])}"
+        title = " ".join(filter(None, ("waiver of", waiver.check, waiver.container, waiver.covers)))
         looked = _looked(waiver, report, complete=complete, everywhere=everywhere)
         if wrong := _wrong(waiver, used=number in used, looked=looked):
             expected, measured, fix, key = wrong
-            place = f"{file.name}:{line_of(lines, ['waivers', number, key])}"
-            title = f"waiver of {_name(waiver)}"
-            report.add(
-                [judge("project.waivers", title, False, expected=expected, measured=measured,
-                       fix=fix, location=place)]
+            fault = judge(
+                "project.waivers", title, False, expected=expected, measured=measured, fix=fix,
+                location=place(number, key),
             )  # fmt: skip
+            report.add([fault])
         elif number in used and (left := (waiver.expires - today()).days) <= _SOON:
-            report.notes.append(
-                f"{place}: the waiver of {_name(waiver)} expires in {left} days, on {waiver.expires}"
-            )
-
-
-def _name(waiver: Waiver) -> str:
-    return " ".join(filter(None, (waiver.check, waiver.container, waiver.covers)))
+            when = f"expires in {left} days, on {waiver.expires}"
+            report.notes.append(f"{place(number, 'expires')}: {title} {when}")
 
 
 def _judged(result: Result, project: Project, used: set[int]) -> Result:
