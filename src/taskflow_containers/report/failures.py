@@ -1,4 +1,4 @@
-"""What broke a run off, in words for a person; of a fault of the tool itself the details too."""
+"""What broke a run off, in words for a person, and a file with details of a fault of the tool."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from taskflow_containers.project import FILE_NAME
 def in_plain_words(error: BaseException, command: str, reports: Path) -> TaskflowError:
     """The error to show; the traceback of one that nobody foresaw goes to a file.
 
-    `reports` is the folder for that file; where it cannot be written, the temporary one serves.
+    That file is in `reports`, or in the temporary folder where `reports` cannot be written.
     """
     match error:
         case TaskflowError():
@@ -36,7 +36,7 @@ def in_plain_words(error: BaseException, command: str, reports: Path) -> Taskflo
         case UnicodeDecodeError():
             line = error.object.count(b"\n", 0, error.start) + 1
             return InputError(
-                f"a file of this project is no UTF-8 text, see its line {line}", "save it as UTF-8"
+                f"a file of this project is not UTF-8 text, see its line {line}", "save it as UTF-8"
             )
         case OSError():
             where = error.filename or f"somewhere below {tempfile.gettempdir()}"
@@ -53,7 +53,7 @@ def in_plain_words(error: BaseException, command: str, reports: Path) -> Taskflo
 
 
 def forget(command: str, reports: Path) -> None:
-    """Remove the details of an earlier run's error, which must not be taken for this one's."""
+    """Remove the details of an earlier run's error: they are not of this run."""
     with suppress(OSError):
         _details(command, reports).unlink()
 
@@ -63,7 +63,7 @@ def _details(command: str, reports: Path) -> Path:
 
 
 def _keep(error: BaseException, command: str, reports: Path) -> str:
-    """Write the traceback down; where to, or "" where that cannot be done."""
+    """Write the traceback to a file; the file's path, or "" where no file can be written."""
     text = masked("".join(traceback.format_exception(error)))
     text = f"{command}, Python {platform.python_version()} on {platform.platform()}\n\n{text}"
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Says what goes on: a moving display in a terminal, plain lines elsewhere."""
+"""Show what is going on: a moving display in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Progress:
         self._last = line
 
     def expect(self, checks: Mapping[str, int]) -> None:
-        """So many checks of each container are to come."""
+        """Say how many checks of each container there will be."""
         for name, total in checks.items():
             self._failed[name] = 0
             if name in self._tasks:
@@ -64,7 +64,7 @@ class Progress:
                 self._tasks[name] = self._bars.add_task(name, total=total, failed="")
 
     def seen(self, result: Result) -> None:
-        """Count one check; a failed one is named at once."""
+        """Count one check, and name it at once if it failed."""
         if result.container in self._tasks:
             self._failed[result.container] += result.failed
             failed = self._failed[result.container]
@@ -74,6 +74,6 @@ class Progress:
             self._print(f"✗ {result.container}: {result.title}: {result.measured}")
 
     def _print(self, line: str) -> None:
-        # Where nothing can be shown any more, the check goes on: its report is written to files.
+        # Output may be closed; the checks go on, and their report is written to files.
         with suppress(OSError):
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -34,7 +34,7 @@ _STYLE = {
     Status.SKIPPED: "yellow",
     Status.UNMEASURABLE: "yellow",
 }
-# Of a whole report: its mark, and its style in a terminal.
+# The mark of a whole report, and its style in a terminal.
 HEAD = {
     Verdict.PASSED: (MARK[Status.PASSED], "bold green"),
     Verdict.FAILED: (MARK[Status.FAILED], "bold red"),
@@ -77,7 +77,7 @@ def verdict(report: Report) -> str:
 
 
 def unjudged(report: Report) -> str:
-    """Of whom nothing could be judged, and what that means."""
+    """Which containers could not be judged, and what that means."""
     names = " and ".join(report.unjudged)
     return f"nothing was judged{f' of {names}' if names else ''}: no pass"
 
@@ -116,7 +116,7 @@ def show(report: Report, console: Console) -> None:
 
 
 def width() -> int | None:
-    """Columns for a log that is no terminal; None, which is to ask it, where there is one."""
+    """The columns of a log; None for a terminal, which is asked."""
     given = os.environ.get("COLUMNS", "")
     columns = max(40, int(given)) if given.isascii() and given.isdigit() else 140
     return None if sys.stdout.isatty() else columns
@@ -170,7 +170,7 @@ def tell_ci(report: Report) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write whole or not at all, so that an interrupted run leaves no half a report."""
+    """Write the whole file or nothing, so that an interrupted run leaves no half report."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -229,7 +229,7 @@ def _junit(report: Report) -> str:
             message = _plain("; ".join([found(result), *result.waived]))
             ElementTree.SubElement(case, "skipped", message=message)
     for name in unseen:
-        # A reader of JUnit takes what is skipped for a pass.
+        # Readers of JUnit take what is skipped for a pass.
         where = _plain(".".join(filter(None, (report.command, name))))
         case = ElementTree.SubElement(suite, "testcase", classname=where, name="a check was made")
         ElementTree.SubElement(case, "error", message="nothing was judged: no pass")
@@ -246,7 +246,7 @@ def _cell(text: str) -> str:
 
 def _markdown(report: Report) -> str:
     mark, _ = HEAD[report.verdict]
-    # The summary joins the reports of different days.
+    # The summary may join reports of different days.
     at = "" if report.earlier else f", {report.started}"
     lines = [f"## {mark} {verdict(report)}{at}"]
     lines += ["", *(f"- {_cell(note)}" for note in report.notes)]

@@ -128,17 +128,17 @@ def skip(id: str, title: str, reason: str, *, container: str = "") -> Result:
 
 @dataclass(slots=True)
 class Report:
-    """What one command found out, where (engine, stand-ins) and about which images (name → ID).
+    """The results of one command, with notes (engine, stand-ins) and the images judged (name → ID).
 
-    `inputs` is a digest of all that the verdict depends on, where somebody may ask for it again;
-    `earlier` marks the verdict of a run before this one.
+    `inputs` is a digest of all that the verdict depends on, so that it can be reused while nothing
+    changes; `earlier` marks a verdict that was reused.
     """
 
     command: str
     notes: list[str] = field(default_factory=list)
     images: dict[str, str] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
-    # Files beside the usual ones (name → what writes it), written once the report is closed.
+    # Further files (name → function that makes their text), written once the report is closed.
     pages: dict[str, Callable[[Report], str]] = field(default_factory=dict, repr=False)
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     _clock: float = field(default_factory=time.monotonic)
@@ -147,11 +147,11 @@ class Report:
     earlier: bool = False
 
     def add(self, results: Iterable[Result]) -> None:
-        """Take results in, in the order they came."""
+        """Append results."""
         self.results.extend(results)
 
     def close(self) -> None:
-        """Fix the duration."""
+        """Set the duration; a reused verdict keeps its own."""
         if self.earlier:
             return
         self.seconds = round(time.monotonic() - self._clock, 3)
@@ -164,8 +164,8 @@ class Report:
     def unjudged(self) -> list[str]:
         """The containers of which nothing passed or failed; [""] where nothing at all did.
 
-        What an image is at rest says nothing of one that was to run. Beside others that were judged,
-        one whose checks were all skipped was left out on purpose.
+        Checks of an image at rest do not count for a container that was to run. A container whose
+        checks were all skipped was left out on purpose, if others were judged.
         """
         unseen: list[str] = []
         found = {r.status for r in self.results}
@@ -180,8 +180,8 @@ class Report:
     def verdict(self) -> Verdict:
         """FAILED when anything failed or nothing was checked at all.
 
-        UNJUDGED when of a container, or of everything, nothing could be judged: what nobody looked
-        at has not passed.
+        UNJUDGED when nothing could be judged of a container, or of any: what was not looked at has
+        not passed.
         """
         if not self.results or self.count(Status.FAILED):
             return Verdict.FAILED
