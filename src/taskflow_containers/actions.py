@@ -13,6 +13,7 @@ from taskflow_containers.contract.composefile import NoComposeError
 from taskflow_containers.engine import compose
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.engine.find import find
+from taskflow_containers.engine.leftovers import remove_kept, sweep
 from taskflow_containers.machine.errors import ExitCode, InputError, NoEngineError
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
@@ -149,7 +150,6 @@ def deploy(root: Path, options: argparse.Namespace) -> int:
 def clean(root: Path, options: argparse.Namespace) -> int:
     """`invoke clean`."""
     from taskflow_containers.release.journal import Journal
-    from taskflow_containers.smoke import stack
 
     if Journal.unfinished(root / REPORTS):
         raise InputError(
@@ -171,8 +171,8 @@ def clean(root: Path, options: argparse.Namespace) -> int:
     if engine is None:
         return ExitCode.OK
     project = _project(root)
-    stack.sweep(engine, print)
-    for name in stack.remove_kept(engine, project):
+    sweep(engine, print)
+    for name in remove_kept(engine, project):
         print(f"removed the smoke test's stack {name}")
     for name in [f"{project.image(name)}:dev" for name in project.containers if options.images]:
         if engine.image_config(name) is not None:

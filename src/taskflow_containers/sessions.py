@@ -27,6 +27,7 @@ from taskflow_containers.report import REPORTS, reporting, waivers
 from taskflow_containers.report.failures import in_plain_words
 from taskflow_containers.report.progress import Progress
 from taskflow_containers.report.result import Report, judge
+from taskflow_containers.workspace import Workspace
 
 
 class _Console(Console):
@@ -56,6 +57,11 @@ class _Run:
         bases = [image for one in containers for image in (one.base, one.build_image)]
         self.report.notes += [engine.description, *substitution_notes([*bases, *used])]
         return engine
+
+    def workspace(self, *used: str) -> Workspace:
+        """The project with its engine, as `engine` finds it, and the report that takes the notes."""
+        notes = self.report.notes
+        return Workspace(self.root, self.project, self.engine(*used), self.say, notes.append)
 
     def built(self, engine: Engine, *, pull: bool = False, export: bool = False) -> list[Image]:
         """Build the images; empty, and the report says why, when one of them cannot be used.
@@ -115,16 +121,14 @@ def smoke(root: Path, options: argparse.Namespace) -> int:
 
     def run_smoke(run: _Run) -> None:
         wanted = command.plan(run.project, run.names, options)
-        engine = run.engine(*(service.image for service in run.project.services.values()))
+        workspace = run.workspace(*(service.image for service in run.project.services.values()))
         if wanted.images:
-            images = command.fetch(engine, wanted.images, run.progress)
+            images = command.fetch(workspace, wanted.images)
             run.report.images = {image.tags[0]: image.id for image in images}
         else:
-            images = run.built(engine)
+            images = run.built(workspace.engine)
         if images:
-            command.judge_images(
-                root, run.project, engine, images, wanted, run.report, run.progress
-            )
+            command.judge_images(workspace, images, wanted, run.report, run.progress)
 
     if options.list:
         return command.list_checks(options, _console())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from taskflow_containers.engine.client import Engine
 from taskflow_containers.project.load import load
 from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Result
+from taskflow_containers.workspace import Workspace
 from tests.conftest import ROOT, SERVICE, Render, git
 from tests.release.conftest import _programs, make_registry, registry  # noqa: F401
 
@@ -57,6 +58,14 @@ def private(folder: Path) -> None:
         path.chmod(path.stat().st_mode & 0o700)
 
 
+def smoked(
+    workspace: Workspace, images: Iterable[build.Image], options: smoke.Options | None = None
+) -> list[Result]:
+    """Smoke-test these images of a project."""
+    targets = [workspace.target(image.container, image.id) for image in images]
+    return smoke.smoke(workspace, targets, options)
+
+
 class Service:
     """A private copy of the service, built and judged."""
 
@@ -75,6 +84,11 @@ class Service:
         """The model as it reads now."""
         return load(self.folder / "taskflow.toml")
 
+    @property
+    def workspace(self) -> Workspace:
+        """It and its engine, as they are now."""
+        return Workspace(self.folder, self.project, self.engine)
+
     def build(self) -> build.Image:
         """Build the one image."""
         return build.build(self.folder, self.project, self.engine, ["backend"], print)[0]
@@ -84,7 +98,7 @@ class Service:
         image = self.build()
         assert image.usable, image.results
         options = smoke.Options(smoke.select(only))
-        return smoke.smoke(self.project, self.engine, [image], print, options)
+        return smoked(self.workspace, [image], options)
 
     def remove(self) -> None:
         """Remove the image; not its layers, which another test may be building on."""

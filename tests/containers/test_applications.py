@@ -14,6 +14,8 @@ from taskflow_containers.checks import build
 from taskflow_containers.engine import build as builder
 from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result, Status
+from taskflow_containers.workspace import Workspace
+from tests.containers.conftest import smoked
 from tests.containers.test_broken import Family, family  # noqa: F401
 
 pytestmark = pytest.mark.engine
@@ -45,7 +47,7 @@ def judge(family: Family, tmp_path: Path) -> Judge:  # noqa: F811
             images.append(build.Image(name, built.image, (tag,)))
         options = smoke.Options(smoke.select(only))
         project = load(tmp_path / "taskflow.toml")
-        results = smoke.smoke(project, family.engine, images, print, options)
+        results = smoked(Workspace(tmp_path, project, family.engine), images, options)
         name = "frontend" if page or "frontend" in stated else "backend"
         return {r.id.removeprefix("smoke."): r for r in results if r.container == name}
 

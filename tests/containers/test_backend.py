@@ -15,8 +15,9 @@ from taskflow_containers.checks import build
 from taskflow_containers.engine import build as builder
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.project.load import load
+from taskflow_containers.workspace import Workspace
 from tests.conftest import Render
-from tests.containers.conftest import NAME, failed, replace
+from tests.containers.conftest import NAME, failed, replace, smoked
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 
@@ -45,7 +46,7 @@ def test_a_base_without_a_shell(render: Render, engine: Engine, tmp_path: Path) 
     project = load(folder / "taskflow.toml")
     (image,) = build.build(folder, project, engine, ["backend"], print)
     assert image.usable, image.results
-    results = smoke.smoke(project, engine, [image], print, smoke.Options(smoke.select(())))
+    results = smoked(Workspace(folder, project, engine), [image])
     assert not failed(results), results
     assert asked_by_ipv6(engine, image.tags[0]) == 0
     trusts = "import os, ssl; ssl.create_default_context(cafile=os.environ['SSL_CERT_FILE'])"
@@ -124,7 +125,7 @@ def test_lock_files(kind: str, plain: Path, engine: Engine, tmp_path: Path) -> N
         assert f"and has {lying}: keep the one" in image.results[0].detail, image.results
         return
     assert image.usable, image.results
-    checks = ["readiness", "image.development", "image.caches"]
-    results = smoke.smoke(project, engine, [image], print, smoke.Options(smoke.select(checks)))
+    options = smoke.Options(smoke.select(["readiness", "image.development", "image.caches"]))
+    results = smoked(Workspace(folder, project, engine), [image], options)
     assert not failed(results), results
     engine.call("image", "rm", "--force", "--no-prune", *image.tags, check=False)

@@ -17,8 +17,9 @@ from taskflow_containers.engine.client import Engine
 from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result, Status
 from taskflow_containers.smoke.runner import STEPS
+from taskflow_containers.workspace import Workspace
 from tests.conftest import SERVICE
-from tests.containers.conftest import failed, left_over, replace
+from tests.containers.conftest import failed, left_over, replace, smoked
 from tests.containers.defects import DEFECTS, DEFECTS_OF_SAMPLE, found_by
 
 pytestmark = pytest.mark.engine
@@ -81,7 +82,8 @@ class Family:
         full = next(check.full for check in smoke.CHECKS if check.id == case)
         together = next((ids for step in STEPS if case in (ids := step.ids)), (case,))  # type: ignore[attr-defined]
         options = smoke.Options(smoke.select(together), full)
-        found = smoke.smoke(self.project, engine or self.engine, images, print, options)
+        workspace = Workspace(self.folder, self.project, engine or self.engine)
+        found = smoked(workspace, images, options)
         assert left_over(self.engine, self.project) == ""
         return found
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from taskflow_containers import smoke
 from taskflow_containers.checks import build
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.machine import tools as toolenv
 from taskflow_containers.project.load import load
 from taskflow_containers.smoke.stack import Stack
-from tests.containers.conftest import NAME, failed, replace
+from taskflow_containers.workspace import Workspace
+from tests.containers.conftest import NAME, failed, replace, smoked
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("frontends")]
 
@@ -94,7 +94,7 @@ def plain(own: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stack(plain: Path, engine: Engine) -> Iterator[Stack]:
-    with Stack(engine, load(plain / "taskflow.toml"), print) as made:
+    with Stack(Workspace(plain, load(plain / "taskflow.toml"), engine)) as made:
         yield made
 
 
@@ -116,8 +116,10 @@ def test_each_lock_file_is_installed_by(
     (image,) = build.build(plain, stack.project, engine, ["frontend"], print)
     assert image.usable, image.results
     instance = manager.replace(" ", "")
-    running = stack.launch("frontend", image.id, instance=instance, environment=ENVIRONMENT)
-    stack.wait(running)
+    running = stack.launch(
+        stack.workspace.target("frontend", image.id), instance=instance, environment=ENVIRONMENT
+    )
+    running.wait()
     assert b"plain" in running.get("/", 10).body
     stack.discard(running)
 
@@ -150,8 +152,10 @@ def image(plain: Path, stack: Stack, engine: Engine) -> str:
 def test_health_waits_for_the_applications_own_preparations(
     stack: Stack, image: str, engine: Engine
 ) -> None:
-    running = stack.launch("frontend", image, instance="prepared", environment=ENVIRONMENT)
-    stack.wait(running)
+    running = stack.launch(
+        stack.workspace.target("frontend", image), instance="prepared", environment=ENVIRONMENT
+    )
+    running.wait()
     said = engine.call("logs", running.handle).stdout
     assert '"message":"prepared"' in said, said
     # What the application opens besides answers for itself.
@@ -159,7 +163,9 @@ def test_health_waits_for_the_applications_own_preparations(
     stack.discard(running)
 
     broken = stack.launch(
-        "frontend", image, instance="broken", environment={**ENVIRONMENT, "BROKEN": "1"}
+        stack.workspace.target("frontend", image),
+        instance="broken",
+        environment={**ENVIRONMENT, "BROKEN": "1"},
     )
     statuses = set()
     while broken.alive():
@@ -197,9 +203,12 @@ def test_it_listens_by_both_families_and_no_application_sees_the_difference(
     }
     for name, (options, environment) in cases.items():
         running = stack.launch(
-            "frontend", image, *options, instance=name, environment=ENVIRONMENT | environment
+            stack.workspace.target("frontend", image),
+            *options,
+            instance=name,
+            environment=ENVIRONMENT | environment,
         )
-        stack.wait(running)
+        running.wait()
         seen[name] = running.evaluate(asking("http://127.0.0.1:3000/address"))
         if name == "both":
             assert running.evaluate(asking("http://[::1]:3000/health"))[0] == 200
@@ -234,7 +243,7 @@ def test_a_base_with_nothing_but_node_passes_the_smoke_test(
     project = load(folder / "taskflow.toml")
     images = build.build(folder, project, engine, ["frontend"], print)
     assert images[0].usable, images[0].results
-    results = smoke.smoke(project, engine, images, print, smoke.Options(smoke.select([])))
+    results = smoked(Workspace(folder, project, engine), images)
     engine.call("image", "rm", "--no-prune", bare)
     assert failed(results) == set(), [r for r in results if r.failed]
     assert {r.group for r in results} > {"image", "identity", "health", "relations", "stop"}

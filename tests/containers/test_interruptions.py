@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from taskflow_containers import smoke
+from taskflow_containers.engine.leftovers import sweep
 from taskflow_containers.machine.errors import ExitCode
-from taskflow_containers.smoke.stack import Stack, sweep
+from taskflow_containers.smoke.stack import Stack
 from tests.conftest import ROOT
-from tests.containers.conftest import Service, failed, left_over, replace, with_database
+from tests.containers.conftest import Service, failed, left_over, replace, smoked, with_database
 
 pytestmark = pytest.mark.engine
 
@@ -151,7 +151,7 @@ def test_a_killed_run_is_cleaned_up_by_the_next(service: Service) -> None:
 
 def test_a_volume_without_a_label_is_removed_too(service: Service) -> None:
     """As the engine makes one for a container that starts while its run is being removed."""
-    with Stack(service.engine, service.project, print) as stack:
+    with Stack(service.workspace) as stack:
         service.engine.call("volume", "create", f"{stack.id}-backend-late-0")
     assert left_over(service.engine, service.project) == ""
 
@@ -161,7 +161,7 @@ def test_two_runs_at_once_do_not_meet(service: Service) -> None:
     first = start(service.folder)
     wait_for(first, "starting backend")
     image = service.build()
-    results = smoke.smoke(service.project, service.engine, [image], print)
+    results = smoked(service.workspace, [image])
     output, errors = first.communicate(timeout=120)
     assert failed(results) == set(), [result for result in results if result.failed]
     assert first.returncode == ExitCode.OK, output + errors

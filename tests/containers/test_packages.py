@@ -12,7 +12,9 @@ import pytest
 from taskflow_containers.checks import build
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.project.load import load
-from taskflow_containers.smoke.stack import Running, Stack
+from taskflow_containers.smoke.running import Running
+from taskflow_containers.smoke.stack import Stack
+from taskflow_containers.workspace import Workspace
 from tests.conftest import Render
 from tests.containers.conftest import NAME, private, replace
 
@@ -91,10 +93,9 @@ class Added:
 
     def start(self, name: str, instance: str = "", **environment: str) -> Running:
         """Start one and wait for it."""
-        running = self.stack.launch(
-            name, self.images[name], instance=instance, environment=environment
-        )
-        self.stack.wait(running)
+        target = self.stack.workspace.target(name, self.images[name])
+        running = self.stack.launch(target, instance=instance, environment=environment)
+        running.wait()
         return running
 
 
@@ -119,7 +120,7 @@ def added(
     private(sources)
     project = load(folder / "taskflow.toml")
     images = build.build(folder, project, engine, project.containers, print)
-    with Stack(engine, project, print) as stack:
+    with Stack(Workspace(folder, project, engine)) as stack:
         stack.start_service("database")
         yield Added(stack, images)
     tags = [tag for image in images for tag in image.tags]

@@ -15,7 +15,7 @@ from taskflow_containers.engine import build as builder
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.engine.layersizes import LayerSizes
 from tests.conftest import lacking
-from tests.containers.conftest import Service, failed
+from tests.containers.conftest import Service, failed, smoked
 
 pytestmark = pytest.mark.engine
 
@@ -54,7 +54,7 @@ def test_the_verdict_is_the_same_whatever_packs_the_layers(
     above = {r.measured for one in (plain, image) for r in one.results if r.id == "build.size"}
     assert len(above) == 1, above
     options = smoke.Options(smoke.select(["image"]))
-    results = smoke.smoke(service.project, service.engine, [image], print, options)
+    results = smoked(service.workspace, [image], options)
     assert {r.status.value for r in results} == {"passed"}, [
         (r.id, r.measured, r.detail) for r in results if r.status.value != "passed"
     ]
@@ -87,7 +87,7 @@ def test_an_image_with_attestations_is_judged_by_what_runs(service: Service) -> 
             assert [layer.identity for layer in saved.layers] == config["Layers"]
         attested = build.Image("backend", config["Id"], (tag,))
         options = smoke.Options(smoke.select(["image", "identity"]))
-        assert failed(smoke.smoke(service.project, engine, [attested], print, options)) == set()
+        assert failed(smoked(service.workspace, [attested], options)) == set()
     finally:
         engine.call("image", "rm", "--force", tag, check=False)
 
@@ -114,7 +114,8 @@ def test_the_size_is_that_of_the_plain_layers(service: Service) -> None:
         # Each layer: a header and an end of archive beside the file, and what the mounts leave.
         assert 4_000_000 < above < 4_100_000
         with archive.saved(service.engine, built.image) as saved:
-            total = sum(saved.size(layer) for layer in saved.layers)
+            measured = saved.measure()
+            total = sum(measured[layer.identity] for layer in saved.layers)
         assert total == sizes.total(service.engine, config)
         assert LayerSizes(service.folder).total(service.engine, config) == total
     finally:

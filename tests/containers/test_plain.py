@@ -15,7 +15,9 @@ import pytest
 from taskflow_containers.checks import build
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.project.load import load
-from taskflow_containers.smoke.stack import Running, Stack
+from taskflow_containers.smoke.running import Running
+from taskflow_containers.smoke.stack import Stack
+from taskflow_containers.workspace import Workspace
 from tests.containers.conftest import private, replace
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
@@ -132,7 +134,7 @@ def install(frontend: Path) -> None:
 
 @pytest.fixture(scope="module")
 def stack(application: Path, engine: Engine) -> Iterator[Stack]:
-    with Stack(engine, load(application / "taskflow.toml"), print) as made:
+    with Stack(Workspace(application, load(application / "taskflow.toml"), engine)) as made:
         yield made
 
 
@@ -141,8 +143,10 @@ def start(stack: Stack, application: Path, engine: Engine, instance: str) -> Run
     (image,) = build.build(application, stack.project, engine, ["frontend"], print)
     assert image.usable, image.results
     environment = {"API_URL": "http://127.0.0.1:9", "LICENCE": "given"}
-    running = stack.launch("frontend", image.id, instance=instance, environment=environment)
-    stack.wait(running)
+    running = stack.launch(
+        stack.workspace.target("frontend", image.id), instance=instance, environment=environment
+    )
+    running.wait()
     return running
 
 
@@ -194,7 +198,7 @@ def test_what_routes_read_import_and_declare_is_in_the_image(
     assert connection.getresponse().status == 200
     assert connection.sock is opened
     # And is no reason to stop late.
-    seconds, code = stack.stop(frontend, 20)
+    seconds, code = frontend.stop(20)
     assert code in {0, 143}
     assert seconds < 5
     stack.discard(frontend)

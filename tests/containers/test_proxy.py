@@ -15,7 +15,9 @@ import pytest
 from taskflow_containers.checks import build
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.project.load import load
-from taskflow_containers.smoke.stack import Running, Stack
+from taskflow_containers.smoke.running import Running
+from taskflow_containers.smoke.stack import Stack
+from taskflow_containers.workspace import Workspace
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
 
@@ -77,7 +79,7 @@ def stack(own: Path, engine: Engine) -> Iterator[Stack]:
     """A network with that backend on it, called `fake`."""
     project = load(own / "taskflow.toml")
     base = project.containers["backend"].base
-    with Stack(engine, project, print) as made:
+    with Stack(Workspace(own, project, engine)) as made:
         name = f"{made.id}-fake"
         network = ["--network", made.id, "--network-alias", "fake"]
         image = substitutes().get(base, base)
@@ -94,8 +96,9 @@ def start(stack: Stack, own: Path, engine: Engine, instance: str, **more: str) -
     url = {
         "API_URL": f"http://fake:8000/{instance}".removesuffix("/proxy").removesuffix("/strict")
     } | more
-    running = stack.launch("frontend", image.id, instance=instance, environment=url)
-    stack.wait(running)
+    target = stack.workspace.target("frontend", image.id)
+    running = stack.launch(target, instance=instance, environment=url)
+    running.wait()
     return running
 
 
@@ -252,6 +255,6 @@ def test_a_connection_without_a_request_does_not_hold_up_the_stop(
     frontend = start(stack, own, engine, "opened")
     with socket.create_connection((engine.host, frontend.port)):
         assert frontend.get("/health").status == 200
-        seconds, code = stack.stop(frontend, 20)
+        seconds, code = frontend.stop(20)
     assert code in {0, 143}
     assert seconds < 5, "STOP_SECONDS is 7: it waited for a request that nobody sent"

@@ -21,8 +21,9 @@ from taskflow_containers.machine.errors import ExitCode
 from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.stack import Stack
+from taskflow_containers.workspace import Workspace
 from tests.conftest import ROOT, Render
-from tests.containers.conftest import NAME, failed, left_over, replace
+from tests.containers.conftest import NAME, failed, left_over, replace, smoked
 from tests.containers.defects import DEFECTS_OF_SAMPLE
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("sample")]
@@ -74,7 +75,7 @@ def test_a_broken_pool_or_probe_is_caught(
     )  # fmt: skip
     image = build.Image("backend", built.image, (tag,))
     options = smoke.Options(smoke.select(["database", "neon"]))
-    results = smoke.smoke(project, engine, [image], print, options)
+    results = smoked(Workspace(own, project, engine), [image], options)
     assert failed(results) == {f"smoke.{case}"}, [r for r in results if r.failed]
 
 
@@ -111,12 +112,13 @@ def test_one_frontend_image_serves_two_backends(own: Path, engine: Engine) -> No
     images = {i.container: i for i in build.build(own, project, engine, project.containers, print)}
     answers = []
     for target in ("backend", "http://nobody.invalid:8000"):
-        with Stack(engine, project, print) as stack:
+        with Stack(Workspace(own, project, engine)) as stack:
             stack.start_service("database")
-            stack.start("backend", images["backend"].id)
+            targets = {name: stack.workspace.target(name, i.id) for name, i in images.items()}
+            stack.start(targets["backend"])
             if target != "backend":
                 stack.urls["backend"] = target
-            frontend = stack.start("frontend", images["frontend"].id)
+            frontend = stack.start(targets["frontend"])
             page, proxied = frontend.get("/", 10), frontend.get("/api/health", 10)
             answers.append((page.status, proxied.status, frontend.get("/health").status))
             assert b"nobody.invalid" not in page.body + proxied.body
@@ -127,8 +129,8 @@ def test_the_frontend_answers_health_itself(own: Path, engine: Engine) -> None:
     """Whatever the method."""
     project = load(own / "taskflow.toml")
     (image,) = build.build(own, project, engine, ["frontend"], print)
-    with Stack(engine, project, print) as stack:
-        frontend = stack.start("frontend", image.id)
+    with Stack(Workspace(own, project, engine)) as stack:
+        frontend = stack.start(stack.workspace.target("frontend", image.id))
         answers = {}
         for method, path in (
             ("GET", "/health?x"),
@@ -188,7 +190,7 @@ def test_a_second_backend_is_an_entry_and_a_folder(
     (folder / "taskflow.toml").write_text(text[:end] + second + text[end:], encoding="utf-8")
     project = load(folder / "taskflow.toml")
     images = build.build(folder, project, engine, project.containers, print)
-    results: list[Result] = smoke.smoke(project, engine, images, print)
+    results: list[Result] = smoked(Workspace(folder, project, engine), images)
     assert failed(results) == set()
     assert {result.container for result in results} == {"backend", "reports-api"}
 

@@ -15,11 +15,20 @@ import pytest
 
 from taskflow_containers import smoke
 from taskflow_containers.engine.client import Engine
+from taskflow_containers.engine.leftovers import remove_kept, sweep
 from taskflow_containers.machine.errors import ExitCode
 from taskflow_containers.report.result import Status, judge
 from taskflow_containers.smoke.command import merged
-from taskflow_containers.smoke.stack import Stack, remove_kept, sweep
-from tests.containers.conftest import Service, failed, fault, left_over, replace, with_database
+from taskflow_containers.smoke.stack import Stack
+from tests.containers.conftest import (
+    Service,
+    failed,
+    fault,
+    left_over,
+    replace,
+    smoked,
+    with_database,
+)
 from tests.release.conftest import Registry
 
 pytestmark = pytest.mark.engine
@@ -41,7 +50,7 @@ def test_a_service_in_order_passes_every_check(service: Service) -> None:
     quick = {
         f"smoke.{c.id}"
         for c in smoke.CHECKS
-        if not c.full and c.concerns(service.project, "backend")
+        if not c.full and c.concerns(service.project, service.project.containers["backend"])
     }
     assert {result.id for result in results} == quick
     for result in results:
@@ -86,7 +95,9 @@ def test_a_program_that_is_not_there_is_the_images_fault(service: Service) -> No
 def test_what_did_not_start_is_not_passed_over_in_silence(service: Service) -> None:
     fault("crash")(service.folder)
     results = {result.id.removeprefix("smoke."): result for result in service.smoke()}
-    made = {c.id for c in smoke.CHECKS if not c.full and c.concerns(service.project, "backend")}
+    project = service.project
+    backend = project.containers["backend"]
+    made = {c.id for c in smoke.CHECKS if not c.full and c.concerns(project, backend)}
     assert set(results) == made
     assert results["load"].status is Status.UNMEASURABLE
     assert results["load"].detail == "it did not start"
@@ -166,7 +177,7 @@ def test_another_kernels_process_ids_are_nobodys_here(service: Service, tmp_path
     )  # fmt: skip
     with_database(service.folder)
     options = smoke.Options(smoke.select(["start", "load", "stop", "environment", "data"]))
-    results = smoke.smoke(service.project, stranger, [service.build()], print, options)
+    results = smoked(with_(service.workspace, engine=stranger), [service.build()], options)
     assert failed(results) == set(), [(r.id, r.measured) for r in results if r.failed]
     found = {result.id.removeprefix("smoke."): result for result in results}
     for id in ("stop.starting", "growth"):
@@ -191,10 +202,10 @@ def test_no_value_is_in_a_command_line(
     secret = "-----BEGIN KEY-----\nMIIE 'quoted' \"twice\" $HOME\n-----END KEY-----"
     monkeypatch.setenv("SIGNING_KEY", secret)
     image = service.build()
-    with Stack(watched, service.project, print) as stack:
+    with Stack(with_(service.workspace, engine=watched)) as stack:
         database = stack.start_service("database")
         database.add_role("another")
-        running = stack.start("backend", image.id)
+        running = stack.start(stack.workspace.target("backend", image.id))
         assert running.seconds_to_healthy is not None, running.last_words()
         given = (watched.inspect("container", running.handle) or {})["Config"]["Env"]
         assert f"SIGNING_KEY={secret}" in given

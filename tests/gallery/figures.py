@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.__main__ import above_base, memory
-from taskflow_containers.smoke.stack import Running
+from taskflow_containers.smoke.running import Running
 from tests.gallery import application, places
 from tests.gallery.pair import Pair, Side
 

@@ -17,7 +17,10 @@ from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.project.load import load
 from taskflow_containers.project.model import Container
 from taskflow_containers.report.result import Result
-from taskflow_containers.smoke.stack import NO_ANSWER, Running, Stack, restrictions
+from taskflow_containers.smoke.answer import NO_ANSWER
+from taskflow_containers.smoke.running import Running
+from taskflow_containers.smoke.stack import Stack, restrictions
+from taskflow_containers.workspace import Target, Workspace
 from tests.gallery import exchange, places
 from tests.gallery.application import Application, Refused
 
@@ -96,17 +99,17 @@ class Side:
     def launch(self, name: str, environment: Mapping[str, str]) -> Running:
         """Start the service, without waiting for it."""
         if self.options:
-            kind, given = self.folder.name, dict(environment)
-            return self.stack.launch(kind, self.image, instance=name, environment=given)
-        running = Running(self.name, self.model, self.stack.handle(name), self.stack.engine)
+            target = self.stack.workspace.target(self.folder.name, self.image)
+            return self.stack.launch(target, instance=name, environment=dict(environment))
+        target = Target(self.name, self.model, self.folder, self.image)
+        running = Running(target, self.stack.handle(name), self.stack.engine)
         running.launched = time.monotonic()
         self.run(name, environment)
         return running
 
     def said(self, handle: str) -> str:
         """All that a container wrote."""
-        done = self.stack.engine.call("logs", handle, check=False)
-        return done.stdout + done.stderr
+        return self.stack.engine.logs(handle)
 
 
 class Pair:
@@ -139,7 +142,7 @@ class Pair:
         for name in ("first", "second")[: 1 + several]:
             running = side.launch(name, environment)
             side.running.append(running)
-            side.stack.wait(running, self.application.load, beyond=_READY)
+            running.wait(self.application.load, beyond=_READY)
             assert running.seconds_to_healthy is not None, (
                 f"{side.name} does not answer {self.application.load}: {side.said(running.handle)}"
             )
@@ -192,7 +195,7 @@ class Pair:
             running = side.launch(f"refused-{uuid.uuid4().hex[:6]}", environment)
             stack.callback(side.stack.discard, running)
             # Any answer ends the wait: a server that starts may still refuse each request.
-            side.stack.wait(running, self.application.load, beyond=_READY, healthy=False)
+            running.wait(self.application.load, beyond=_READY, healthy=False)
             status = 0
             if running.seconds_to_healthy is not None:
                 with suppress(*NO_ANSWER):
@@ -224,7 +227,8 @@ def paired(application: Application, project: Path, engine: Engine) -> Iterator[
     model = load(project / "taskflow.toml")
     container = model.containers[application.kind]
     tags = [f"{model.image(application.kind)}:dev", f"{model.image('reference')}:dev"]
-    with Stack(engine, model, print) as first, Stack(engine, model, print) as second:
+    workspace = Workspace(project, model, engine)
+    with Stack(workspace) as first, Stack(workspace) as second:
         ours = Side("ours", folder, tags[0], first, container, restrictions(container))
         reference = Side("the reference", other, tags[1], second, container)
         pair = Pair(application, ours, reference)

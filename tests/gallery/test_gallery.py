@@ -7,6 +7,8 @@ import pytest
 from taskflow_containers import smoke
 from taskflow_containers.checks.build import Image
 from taskflow_containers.project.load import load
+from taskflow_containers.workspace import Workspace
+from tests.containers.conftest import smoked
 from tests.gallery import figures
 from tests.gallery.application import Refused
 from tests.gallery.pair import Pair
@@ -59,8 +61,9 @@ def test_smoke(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     project = load(ours.folder.parent / "taskflow.toml")
     image = Image(ours.folder.name, ours.image, (ours.tag,))
     # How it speaks of a variable that is missing is the application's affair, and compared above.
+    workspace = Workspace(ours.folder.parent, project, ours.stack.engine)
     options = smoke.Options(smoke.select(()) - {"environment", *pair.application.unjudged})
-    results = smoke.smoke(project, ours.stack.engine, [image], print, options)
+    results = smoked(workspace, [image], options)
     assert not [
         f"{result.id}: {result.measured} {result.detail}" for result in results if result.failed
     ]

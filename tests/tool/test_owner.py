@@ -9,10 +9,9 @@ import sys
 
 import pytest
 
-from taskflow_containers.smoke import stack
-from taskflow_containers.smoke.stack import abandoned, owner, rebooted
+from taskflow_containers.machine.owner import _HOSTS_NAMESPACE, abandoned, owner, rebooted
 
-WHO = "import sys; from taskflow_containers.smoke.stack import owner; print(owner(), flush=True); sys.stdin.read()"
+WHO = "import sys; from taskflow_containers.machine.owner import owner; print(owner(), flush=True); sys.stdin.read()"
 
 
 def other(*around: str) -> tuple[subprocess.Popen[str], str]:
@@ -54,7 +53,7 @@ def test_who_may_not_be_seen_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(stack, "proc_stat", lambda _: [])
+    monkeypatch.setattr("taskflow_containers.machine.owner.proc_stat", lambda _: [])
     monkeypatch.setattr(os, "kill", refuse)
     assert not abandoned(f"{place}:{pid}:{start}")
 
@@ -66,8 +65,10 @@ def test_what_nobody_here_wrote_is_nobodys_to_remove(written: str) -> None:
 
 
 def test_a_run_before_the_host_was_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "_place", lambda: f"now:{stack._HOSTS_NAMESPACE}:box")
-    before = f"before:{stack._HOSTS_NAMESPACE}:box:7:1"
+    monkeypatch.setattr(
+        "taskflow_containers.machine.owner._place", lambda: f"now:{_HOSTS_NAMESPACE}:box"
+    )
+    before = f"before:{_HOSTS_NAMESPACE}:box:7:1"
     assert rebooted(before)
     assert not abandoned(before)
     assert not rebooted(before.replace("box", "other"))

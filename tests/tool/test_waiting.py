@@ -13,7 +13,7 @@ import pytest
 from taskflow_containers.machine import cgroup
 from taskflow_containers.machine.cgroup import Process
 from taskflow_containers.machine.waiting import Connection, Starved, Watch
-from taskflow_containers.smoke.stack import NO_ANSWER
+from taskflow_containers.smoke.answer import NO_ANSWER
 
 
 class Waiting(Process):

@@ -20,9 +20,9 @@ from taskflow_containers.cluster.neighbours import ENTRY, ROLE, STRANGER, postgr
 from taskflow_containers.cluster.rollout import ChartRelease, ReleaseTrouble
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.machine.errors import EnvironmentTrouble, TaskflowError
+from taskflow_containers.machine.owner import abandoned, owner
 from taskflow_containers.machine.process import Say, last_line, run
 from taskflow_containers.project.model import Container, Project
-from taskflow_containers.smoke.stack import abandoned, owner
 
 OWNER = "io.taskflow.cluster"  # a label that marks what is ours, an annotation that says whose
 _SERVICE_TIMEOUT = 90.0  # seconds

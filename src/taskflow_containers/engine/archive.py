@@ -15,7 +15,7 @@ import sys
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +76,35 @@ class Layer:
     member: str
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file, folder or link of a layer; `number` counts the layers from 1 on."""
+
+    number: int
+    info: tarfile.TarInfo
+    _tar: tarfile.TarFile
+
+    def read(self) -> bytes:
+        """A file's content.
+
+        Raises:
+            UnreadableImage: the layer is damaged.
+        """
+        with _readable():
+            stream = self._tar.extractfile(self.info)
+            return stream.read() if stream else b""
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGED as error:
+        raise UnreadableImage(
+            f"a layer of the saved image cannot be read: {error}", "build or pull it again"
+        ) from error
+
+
 class SavedImage:
     """An image in an archive; `config` is its config document."""
 
@@ -97,6 +126,7 @@ class SavedImage:
                 "build or pull the image again",
             )
         self.layers = tuple(map(Layer, identities, members))
+        self.sizes: dict[str, int] = {}  # bytes of the plain layers that were read, by diff ID
 
     def _stream(self, member: str) -> IO[bytes]:
         # A layer that another one equals may be a link to it.
@@ -130,7 +160,7 @@ class SavedImage:
         Raises:
             UnreadableImage: it is damaged, or packed by something that the OCI specification does not name.
         """
-        try:
+        with _readable():
             stream = self._stream(layer.member)
             magic = stream.read(4)
             stream.seek(0)
@@ -142,10 +172,6 @@ class SavedImage:
                     yield Unpacked(plain)
             else:
                 yield Unpacked(stream)
-        except _DAMAGED as error:
-            raise UnreadableImage(
-                f"a layer of the saved image cannot be read: {error}", "build or pull it again"
-            ) from error
 
     @contextmanager
     def files(self, layer: Layer) -> Iterator[tuple[tarfile.TarFile, Unpacked]]:
@@ -160,10 +186,29 @@ class SavedImage:
         ):
             yield tar, plain
 
-    def size(self, layer: Layer) -> int:
-        """Bytes of a layer's plain tar."""
-        with self.open(layer) as plain:
-            return plain.drain()
+    def walk(self, but: Collection[str] = ()) -> Iterator[Entry]:
+        """What the layers hold, in order, without those that have the diff IDs of `but`.
+
+        To be read as it comes; `sizes` then has the layers that were walked.
+
+        Raises:
+            UnreadableImage: as `open` does.
+        """
+        for number, layer in enumerate(self.layers, 1):
+            if layer.identity in but:
+                continue
+            with self.files(layer) as (tar, plain):
+                for member in tar:
+                    yield Entry(number, member, tar)
+                self.sizes[layer.identity] = plain.drain()
+
+    def measure(self, but: Collection[str] = ()) -> dict[str, int]:
+        """Bytes of the plain layers, by diff ID, without those of `but`."""
+        for layer in self.layers:
+            if layer.identity not in {*but, *self.sizes}:
+                with self.open(layer) as plain:
+                    self.sizes[layer.identity] = plain.drain()
+        return self.sizes
 
     def write_layout(self, folder: Path) -> None:
         """Write the image as an OCI image layout whose layers are plain, each blob named by its digest.

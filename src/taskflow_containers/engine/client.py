@@ -252,9 +252,16 @@ class Engine:
         done = self.call("unpause", container, check=False)
         if done.returncode and self.state(container).get("Paused"):
             said = last_line(done.stderr)
-            raise MachineTrouble(
-                f"{self.name} cannot unpause {container}: {said}", "run the command again"
-            )
+            raise MachineTrouble(f"{self.name} cannot unpause {container}: {said}")
+
+    def logs(self, container: str) -> str:
+        """All that a container wrote, its errors last."""
+        done = self.call("logs", container, check=False)
+        return done.stdout + done.stderr
+
+    def remove(self, container: str) -> None:
+        """Remove a container and its nameless volumes; one that is gone already is no fault."""
+        self.call("rm", "--force", "--volumes", container, check=False)
 
     def state(self, container: str) -> dict[str, Any]:
         """A container's State: Running, ExitCode, OOMKilled, Pid and more; empty where there is none."""

@@ -55,11 +55,5 @@ class LayerSizes:
         layers: list[str] = config["Layers"]
         if not self._known.keys() >= set(layers):
             with archive.saved(engine, config["Id"]) as image:
-                self.learn(
-                    {
-                        layer.identity: image.size(layer)
-                        for layer in image.layers
-                        if layer.identity not in self._known
-                    }
-                )
+                self.learn(image.measure(but=self._known))
         return sum(self._known[layer] for layer in layers)

@@ -88,6 +88,9 @@ class RegistryTrouble(EnvironmentTrouble):
 class MachineTrouble(EnvironmentTrouble):
     """The engine, or a helper that runs beside the container, failed; the container did not."""
 
+    def __init__(self, message: str, hint: str = "run the command again") -> None:
+        super().__init__(message, hint)
+
 
 class Refused(TaskflowError):
     """The answer was no; trying again changes nothing."""

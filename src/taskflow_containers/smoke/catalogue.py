@@ -42,9 +42,8 @@ class Check:
     full: bool = False
     needs: str = ""
 
-    def concerns(self, project: Project, name: str) -> bool:
+    def concerns(self, project: Project, container: Container) -> bool:
         """Whether it is a check of this container."""
-        container = project.containers[name]
         return container.kind in self.kinds and (
             not self.needs or _HAS[self.needs](project, container)
         )

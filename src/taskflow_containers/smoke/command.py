@@ -6,12 +6,10 @@ import argparse
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from rich.console import Console
 
 from taskflow_containers.checks.build import Image
-from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine import switches
 from taskflow_containers.machine.errors import EngineGone, EnvironmentTrouble, ExitCode, UsageError
 from taskflow_containers.project.model import Project
@@ -23,6 +21,7 @@ from taskflow_containers.smoke.catalogue import BY_ID, CHECKS, GROUPS, PREFIX, s
 from taskflow_containers.smoke.lab import Options
 from taskflow_containers.smoke.runner import smoke
 from taskflow_containers.smoke.timeline import Timeline
+from taskflow_containers.workspace import Workspace
 
 
 def listing() -> Iterator[str]:
@@ -79,7 +78,8 @@ def plan(project: Project, names: Sequence[str], given: argparse.Namespace) -> P
     options = Options(select(only), given.full, given.keep)
     images = _images(project, names, given.image)
     judged = list(images) or names
-    if not any(options.make(check, project, name) for check in CHECKS for name in judged):
+    containers = [project.containers[name] for name in judged]
+    if not any(options.make(check, project, one) for check in CHECKS for one in containers):
         slow = all(BY_ID[id].full for id in options.only)
         raise UsageError(
             f"none of these checks is made of {', '.join(judged)}: {', '.join(only)}",
@@ -133,12 +133,12 @@ def _images(project: Project, names: Sequence[str], given: Iterable[str]) -> dic
     return found
 
 
-def fetch(engine: Engine, images: dict[str, str], progress: Progress) -> list[Image]:
+def fetch(workspace: Workspace, images: dict[str, str]) -> list[Image]:
     """The given images, pulled where they are not on this machine yet."""
-    found = []
+    engine, found = workspace.engine, []
     for container, reference in images.items():
         try:
-            config = engine.provide(reference, progress.say)
+            config = engine.provide(reference, workspace.say)
         except EngineGone:
             raise
         except EnvironmentTrouble:
@@ -156,45 +156,31 @@ def fetch(engine: Engine, images: dict[str, str], progress: Progress) -> list[Im
 
 
 def judge_images(
-    root: Path,
-    project: Project,
-    engine: Engine,
-    images: Sequence[Image],
-    wanted: Plan,
-    report: Report,
-    progress: Progress,
+    workspace: Workspace, images: Sequence[Image], wanted: Plan, report: Report, progress: Progress
 ) -> None:
     """Run as often as asked and fill the report."""
+    options, project = wanted.options, workspace.project
+    targets = [workspace.target(image.container, image.id) for image in images]
     if wanted.repeat == 1:
-        report.inputs = earlier.digest(root, project, engine, images, wanted.options)
-    if wanted.if_changed and earlier.recall(report, root / REPORTS, project):
+        report.inputs = earlier.digest(workspace, targets, options)
+    if wanted.if_changed and earlier.recall(report, workspace.root / REPORTS, project):
         return
     runs: list[list[Result]] = []
-    if not wanted.options.full and {c.id for c in CHECKS if c.full} & wanted.options.only:
-        report.notes.append("the slow drills were left out: --full makes them")
-    timeline = Timeline()
+    if not options.full and {c.id for c in CHECKS if c.full} & options.only:
+        workspace.note("the slow drills were left out: --full makes them")
+    made = {t.name: sum(options.make(c, project, t.container) for c in CHECKS) for t in targets}
     for number in range(1, wanted.repeat + 1):
         if wanted.repeat > 1:
-            progress.say(f"run {number} of {wanted.repeat}")
-        progress.expect(
-            {
-                image.container: sum(
-                    wanted.options.make(check, project, image.container) for check in CHECKS
-                )
-                for image in images
-            }
-        )
+            workspace.say(f"run {number} of {wanted.repeat}")
+        progress.expect(made)
         timeline = Timeline()
-        runs.append(
-            smoke(project, engine, images, progress.say, wanted.options,
-                  seen=progress.seen, note=report.notes.append, timeline=timeline)
-        )  # fmt: skip
+        runs.append(smoke(workspace, targets, options, seen=progress.seen, timeline=timeline))
     report.add(runs[0] if len(runs) == 1 else merged(runs))
     if len(runs) > 1:
-        report.notes.append(_flakiness(runs))
-    whole = wanted.options.only == select(())
+        workspace.note(_flakiness(runs))
+    whole = options.only == select(())
     if not whole:
-        report.notes.append("only the checks chosen by --only were made")
+        workspace.note("only the checks chosen by --only were made")
     report.pages["smoke.html"] = lambda closed: page.render(closed, timeline, whole=whole)
 
 

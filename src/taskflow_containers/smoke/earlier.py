@@ -9,37 +9,33 @@ import platform
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from taskflow_containers.checks.build import Image
-from taskflow_containers.engine.client import Engine, substitutes
+from taskflow_containers.engine.client import substitutes
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Report, Result
 from taskflow_containers.report.waivers import expired, unwaived
 from taskflow_containers.smoke.lab import Options
+from taskflow_containers.workspace import Target, Workspace
 
 _FILES = (FILE_NAME, "chart/values.yaml")
 _PAGE = "smoke.html"
 
 
-def digest(
-    root: Path, project: Project, engine: Engine, images: Iterable[Image], options: Options
-) -> str:
+def digest(workspace: Workspace, targets: Iterable[Target], options: Options) -> str:
     """SHA-256 of all that a verdict depends on, but for what else the machine is doing."""
     found = hashlib.sha256()
-    for part in _parts(root, project, engine, images, options):
+    for part in _parts(workspace, targets, options):
         # Each with its length, so that no two lists of parts read the same.
         found.update(b"%d:%s" % (len(part), part))
     return found.hexdigest()
 
 
-def _parts(
-    root: Path, project: Project, engine: Engine, images: Iterable[Image], options: Options
-) -> Iterator[bytes]:
-    instead = substitutes()
-    names = []
-    for image in images:
-        container = project.containers[image.container]
-        yield f"{image.container} {image.id}".encode()
+def _parts(workspace: Workspace, targets: Iterable[Target], options: Options) -> Iterator[bytes]:
+    engine, project = workspace.engine, workspace.project
+    instead, names = substitutes(), []
+    for target in targets:
+        container = target.container
+        yield f"{target.name} {target.image}".encode()
         names.append(container.base)
         for variable in container.environment.required:
             if variable not in container.connects:
@@ -51,7 +47,7 @@ def _parts(
     yield f"{engine.description} on {platform.platform()}".encode()
     yield f"{sorted(options.only)} {options.full}".encode()
     own = Path(__file__).parents[1]
-    for path in [*(root / name for name in _FILES), *sorted(own.rglob("*.py"))]:
+    for path in [*(workspace.root / name for name in _FILES), *sorted(own.rglob("*.py"))]:
         yield path.read_bytes() if path.is_file() else b"-"
 
 

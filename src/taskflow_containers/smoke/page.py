@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import groupby
+from pathlib import Path
 
 from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.reporting import HEAD, MARK, found, promised, unjudged
@@ -13,42 +14,7 @@ from taskflow_containers.report.result import Report, Result, Status, Verdict
 from taskflow_containers.smoke.catalogue import GROUPS
 from taskflow_containers.smoke.timeline import Mark, Series, Timeline
 
-_STYLE = """
-:root{color-scheme:light dark;--bg:#fff;--text:#1c2128;--soft:#5b6573;--line:#d8dee6;--card:#f6f8fa;
---pass:#1a7f37;--fail:#c8252c;--warn:#8a6100;--memory:#2563c9;--latency:#8250df;--band:#d9770633}
-@media(prefers-color-scheme:dark){:root{--bg:#0f1318;--text:#e4e9ef;--soft:#9aa5b3;--line:#303945;
---card:#171d24;--pass:#4cc46a;--fail:#ff7b72;--warn:#e3b341;--memory:#6ea8fe;--latency:#c297ff;--band:#f0883e40}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:1100px;padding:24px 16px 48px;background:var(--bg);color:var(--text);
-font:15px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
-h1{font-size:26px;line-height:1.2;margin:0 0 4px}h2{font-size:20px;margin:36px 0 8px;padding-top:12px;
-border-top:2px solid var(--line)}h3{font-size:15px;margin:20px 0 4px}
-.soft{color:var(--soft)}.passed{color:var(--pass)}.failed{color:var(--fail)}.other{color:var(--warn)}
-code{font:13px/1.4 ui-monospace,monospace}ul{padding-left:20px;margin:8px 0}
-.verdict{border-left:6px solid currentColor;padding:10px 16px;background:var(--card);border-radius:4px}
-.verdict p{margin:0;color:var(--text)}
-table{width:100%;border-collapse:collapse;table-layout:fixed}
-th,td{text-align:left;vertical-align:top;padding:5px 10px 5px 0;border-bottom:1px solid var(--line)}
-th{font-size:13px;color:var(--soft);font-weight:600}
-col.mark{width:26px}col.title{width:26%}col.expected{width:36%}
-.counts td:not(:first-child),.counts th:not(:first-child){text-align:right;width:18%}
-.why{margin:4px 0 2px;padding:6px 10px;background:var(--card);border-left:3px solid var(--fail)}
-.plot{margin:10px 0 4px}.frame{position:relative;height:150px;margin:20px 0 24px 62px;
-border-left:1px solid var(--line);border-bottom:1px solid var(--line)}
-.frame svg{width:100%;height:100%;display:block;overflow:visible}
-.frame span{position:absolute;font-size:12px;line-height:1;color:var(--soft);white-space:nowrap}
-.frame .y{right:calc(100% + 6px);transform:translateY(50%)}.frame .x{top:calc(100% + 6px);transform:translateX(-50%)}
-.frame .x:last-child{transform:translateX(-100%)}.frame .n{bottom:calc(100% + 3px);transform:translateX(-50%);color:var(--text);font-weight:700}
-.frame .limit{right:4px;color:var(--fail)}
-path,line{fill:none;stroke-width:1.6;vector-effect:non-scaling-stroke}rect{fill:var(--band)}.away{fill:var(--fail)}
-.legend{display:flex;flex-wrap:wrap;gap:2px 18px;margin:0;padding:0;list-style:none;font-size:13px}
-@media(max-width:700px){col{width:auto!important}.checks,.checks tbody{display:block}
-.checks thead{display:none}.checks tr{display:grid;
-grid-template-columns:26px 1fr;border-bottom:1px solid var(--line);padding:6px 0}.checks td{border:0;padding:0}
-.checks td:nth-child(n+3){grid-column:2;font-size:14px}.checks td:nth-child(3){color:var(--soft)}
-.checks td[colspan]{grid-column:1/-1}.frame{margin-left:54px}.counts td,.counts th{padding-right:4px}
-.counts td:not(:first-child),.counts th:not(:first-child){width:28%}}
-"""
+_STYLE = Path(__file__).with_name("page.css")
 _CLASS = {Status.PASSED: "passed", Status.FAILED: "failed"}
 _GAP = 1.5  # seconds between two samples above which the line breaks
 
@@ -68,7 +34,7 @@ def _page(report: Report, timeline: Timeline, whole: bool) -> Iterator[str]:
     }[report.verdict]
     yield '<!doctype html><html lang="en"><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
-    yield f"<title>Smoke test: {escape(title)}</title><style>{_STYLE}</style>"
+    yield f"<title>Smoke test: {escape(title)}</title><style>{_STYLE.read_text('utf-8')}</style>"
     yield f'<div class="verdict {style}"><h1>{mark} {escape(title)}</h1>'
     counts = [f"{report.count(s)} {s.value}" for s in Status if report.count(s)]
     yield f"<p>{', '.join(counts) or 'nothing was checked'} in {report.seconds:.1f} s, {report.started}</p></div>"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from taskflow_containers.checks.build import Image
 from taskflow_containers.engine import endpoint
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import EnvironmentTrouble, MachineTrouble
-from taskflow_containers.machine.process import Say
 from taskflow_containers.machine.waiting import Starved
 from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Result, Status
-from taskflow_containers.smoke.catalogue import BY_ID, CHECKS, PREFIX, select, unmeasurable, verdict
+from taskflow_containers.smoke.answer import NO_ANSWER
+from taskflow_containers.smoke.catalogue import BY_ID, CHECKS, PREFIX, Check, select, unmeasurable
 from taskflow_containers.smoke.drills import (
     browser,
     connections,
@@ -29,11 +29,12 @@ from taskflow_containers.smoke.drills import (
     relations,
     stop,
 )
-from taskflow_containers.smoke.lab import Lab, Options, Step, fate
-from taskflow_containers.smoke.stack import NO_ANSWER, Stack
+from taskflow_containers.smoke.lab import Lab, Options, Step
+from taskflow_containers.smoke.side_by_side import containers_at_once, steps_at_once
+from taskflow_containers.smoke.stack import Stack
 from taskflow_containers.smoke.timeline import Timeline
+from taskflow_containers.workspace import Target, Workspace
 
-_WORKERS = 5
 # Beside each other, each on a container of its own; the longest first.
 _ASIDE: tuple[Step, ...] = (
     neon.neon,
@@ -65,78 +66,76 @@ _BY_SPEED = {
     "database.back",
 }  # fmt: skip
 # What an engine must be able to hold its containers to → the checks that need it.
-_BY_LIMIT = {
-    "memory": ("memory", "swap", "growth"),
-    "cpu": ("cold-start",),
-}
+_BY_LIMIT = {"memory": ("memory", "swap", "growth"), "cpu": ("cold-start",)}
 
 
 def smoke(
-    project: Project,
-    engine: Engine,
-    images: Iterable[Image],
-    say: Say,
+    workspace: Workspace,
+    targets: Sequence[Target],
     options: Options | None = None,
     *,
     seen: Seen | None = None,
-    note: Say | None = None,
     timeline: Timeline | None = None,
 ) -> list[Result]:
-    """Run the images together and check what the model promises; removes all it started.
+    """Run the containers together and check what the model promises; removes all it started.
 
-    `seen` is handed each result as it comes, `note` what belongs into the report; the list is in
-    the catalogue's order.
+    `seen` is handed each result as it comes; the list is in the catalogue's order.
     """
-    options = options or Options(select(()))
-    ids = {image.container: image.id for image in images}
-    timeline = timeline or Timeline()
-    limits = engine.limits()
-    run = _Run(options, seen or (lambda _: None), _emulated(engine, ids), _missing(engine, limits))
+    options, timeline = options or Options(select(())), timeline or Timeline()
     try:
         with (
-            Stack(engine, project, say, keep=options.keep) as stack,
-            ThreadPoolExecutor(_WORKERS) as pool,
+            Stack(workspace, keep=options.keep) as stack,
+            ThreadPoolExecutor(steps_at_once(targets, workspace.engine)) as pool,
+            ThreadPoolExecutor(containers_at_once()) as starters,
         ):
-            lab = Lab(stack, ids, options, say, timeline, limits=limits)
+            run = _Run(stack, targets, options, timeline, (pool, starters), seen)
             try:
-                run.all(lab, pool)
+                run.all()
             except BaseException:
-                lab.over.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                # Whoever still waits for a container finds it gone, and ends.
-                stack.remove()
-                while not all(future.done() for future in run.aside):
-                    stack.remove()
-                    time.sleep(0.1)
+                run.break_off()
                 raise
             timeline.close()
             if options.keep:
-                for line in _how_to_enter(lab):
-                    (note or say)(line)
+                for line in _how_to_enter(run.labs.values(), workspace.engine):
+                    workspace.note(line)
     finally:
         timeline.close()
     order = {PREFIX + check.id: number for number, check in enumerate(CHECKS)}
-    names = [*ids]
+    names = [*run.labs]
     return sorted(run.results, key=lambda r: (names.index(r.container), order[r.id]))
 
 
 class _Run:
-    """One run's results, and what is left to do."""
+    """One run: its containers by name, its results, and what goes on aside."""
 
     def __init__(
-        self, options: Options, seen: Seen, emulated: Mapping[str, str], missing: Mapping[str, str]
+        self,
+        stack: Stack,
+        targets: Sequence[Target],
+        options: Options,
+        timeline: Timeline,
+        pools: tuple[ThreadPoolExecutor, ThreadPoolExecutor],
+        seen: Seen | None,
     ) -> None:
-        self._emulated = emulated
-        self._missing = missing
+        engine = stack.engine
+        limits = engine.limits()
+        self._emulated, self._missing = _emulated(engine, targets), _missing(engine, limits)
+        self._over, self._aside = threading.Event(), list[Future[None]]()
+        self._stack, self._options, self._seen = stack, options, seen or (lambda _: None)
+        self._pools = self._pool, self._starters = pools
         self.results: list[Result] = []
-        self.aside: list[Future[None]] = []
-        self._options = options
-        self._seen = seen
+        self.labs: dict[str, Lab] = {}
+        for target in targets:
+            shared = (target, stack, options, timeline, limits, self._over, self.labs)
+            self.labs[target.name] = Lab(*shared)
 
-    def wanted(self, step: Step, project: Project, name: str) -> set[str]:
-        """The checks of a step that this run shall make on this container."""
-        ids = getattr(step, "ids", ())
-        return {id for id in ids if self._options.make(BY_ID[id], project, name)}
+    def _alive(self) -> list[Lab]:
+        return [lab for lab in self.labs.values() if lab.alive]
+
+    def _wanted(self, lab: Lab, ids: Iterable[str]) -> list[Check]:
+        """The checks of these that this run shall make on this container."""
+        asked = (check for check in CHECKS if check.id in ids)
+        return [c for c in asked if self._options.make(c, lab.project, lab.container)]
 
     def take(self, result: Result) -> None:
         """Keep a result that was asked for."""
@@ -153,112 +152,122 @@ class _Run:
         self.results.append(result)
         self._seen(result)
 
-    def step(self, lab: Lab, step: Step, name: str) -> None:
+    def step(self, step: Step, lab: Lab) -> None:
         """Make one step's checks; when it breaks off, the first check without a result failed.
 
         Whatever has no result then says why: no check is left out silently.
         """
-        wanted = self.wanted(step, lab.project, name)
-        if not wanted or lab.over.is_set():
+        wanted = self._wanted(lab, getattr(step, "ids", ()))
+        if not wanted or self._over.is_set():
             return
-        lab.say(f"{name}: " + ", ".join(c.title for c in CHECKS if c.id in wanted)[:90])
+        lab.say(", ".join(check.title for check in wanted)[:90])
         done: set[str] = set()
-        broken = ""
+        broken = why = ""
         try:
-            for result in step(lab, name):
+            for result in step(lab):
                 done.add(result.id.removeprefix(PREFIX))
                 self.take(result)
                 broken = broken or (result.title if result.failed else "")
         except Starved as busy:
-            for check in CHECKS:
-                if check.id in wanted - done:
-                    done.add(check.id)
-                    self.take(unmeasurable(check.id, name, str(busy)))
+            why = str(busy)
         except Exception as error:  # whatever an image makes of a check is the image's failure
-            running = lab.alive.get(name)
-            state = running.state() if running else {}
-            gone = isinstance(error, EnvironmentTrouble) and (running is None or not state)
+            state = lab.running.state() if lab.alive else {}
+            gone = isinstance(error, EnvironmentTrouble) and not state
             if gone or isinstance(error, MachineTrouble):
                 raise  # the engine is at fault, not the container
-            missing = [check for check in CHECKS if check.id in wanted - done]
+            missing = [check for check in wanted if check.id not in done]
             for check in missing[:1]:
                 broken = check.title
                 done.add(check.id)
-                ended = fate(running, state) if running else ""
-                self.take(
-                    verdict(
-                        check.id,
-                        name,
-                        False,
-                        measured=ended or _said(error),
-                        detail=running.last_words() if running else "",
-                    )
-                )
-        if lab.over.is_set():
-            return
-        for check in CHECKS:
-            if check.id in wanted - done:
-                self.take(unmeasurable(check.id, name, f"“{broken}” failed before"))
+                ended, words = "", ""
+                if lab.alive:
+                    ended, words = lab.running.fate(state), lab.running.last_words()
+                said = ended or _said(error)
+                self.take(lab.verdict(check.id, False, measured=said, detail=words))
+        if not self._over.is_set() or why:
+            left = [check for check in wanted if check.id not in done]
+            self._unmade(lab, left, why or f"“{broken}” failed before")
 
-    def all(self, lab: Lab, pool: ThreadPoolExecutor) -> None:
+    def _unmade(self, lab: Lab, checks: Iterable[Check], why: str) -> None:
+        for check in checks:
+            self.take(lab.unmeasurable(check.id, why))
+
+    def all(self) -> None:
         """The whole course."""
-        names = _in_order(lab.project, lab.images)
-        self.aside += [pool.submit(self.step, lab, image.image, name) for name in lab.images]
-        needs_container = any(BY_ID[id].group != "image" for id in self._options.only)
-        if needs_container:
-            for name in _services(lab.project, lab.images):
-                lab.say(f"starting {name}")
-                lab.stack.start_service(name)
-            for name in names:
-                self._start(lab, name)
+        self._submit(image.image, self.labs.values())
+        if any(BY_ID[id].group != "image" for id in self._options.only):
+            for name in _services(self._stack.project, self.labs.values()):
+                self._stack.workspace.say(f"starting {name}")
+                self._stack.start_service(name)
+            for together in _in_order(self.labs):
+                for lab in together:
+                    self._migrate(lab)
+                started = [self._starters.submit(self._start, lab) for lab in together]
+                self._aside += started
+                _finish(started)
+            quiet = {lab.name: self._starters.submit(self._quiet, lab) for lab in self._alive()}
+            self._aside += quiet.values()
             for step in _ASIDE:
-                self.aside += [pool.submit(self.step, lab, step, name) for name in lab.alive]
-            for step in _QUIET:
-                for name in lab.alive:
-                    self.step(lab, step, name)
-            for name in lab.alive:
-                lab.say(f"loading {name}")
-                self.step(lab, load.load, name)
-        _finish(self.aside)
+                self._submit(step, self._alive())
+            # One at a time: what one is asked takes the CPU that another would answer with.
+            for lab in self._alive():
+                _finish([quiet[lab.name]])
+                self._stack.workspace.say(f"loading {lab.name}")
+                self.step(load.load, lab)
+        _finish(self._aside)
         for step in _DRILLS:
-            for name in lab.alive:
-                self.step(lab, step, name)
+            for lab in self._alive():
+                self.step(step, lab)
 
-    def _start(self, lab: Lab, name: str) -> None:
-        lab.say(f"starting {name}")
-        lab.migrate(name)
-        self.step(lab, database.migrated, name)
+    def _submit(self, step: Step, labs: Iterable[Lab]) -> None:
+        self._aside += [self._pool.submit(self.step, step, lab) for lab in labs]
+
+    def break_off(self) -> None:
+        """End all that goes on: whoever still waits for a container finds it gone, and ends."""
+        self._over.set()
+        for pool in self._pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+        self._stack.remove()
+        while not all(future.done() for future in self._aside):
+            self._stack.remove()
+            time.sleep(0.1)
+
+    def _quiet(self, lab: Lab) -> None:
+        for step in _QUIET:
+            self.step(step, lab)
+
+    def _migrate(self, lab: Lab) -> None:
+        lab.migrate()
+        self.step(database.migrated, lab)
+
+    def _start(self, lab: Lab) -> None:
+        self._stack.workspace.say(f"starting {lab.name}")
+        others = [c for c in self._wanted(lab, BY_ID) if c.group != "image"]
         try:
-            running = lab.stack.start(name, lab.images[name])
+            lab.running = self._stack.start(lab.target)
         except Starved as busy:
-            for check in CHECKS:
-                if check.group != "image" and self._options.make(check, lab.project, name):
-                    self.take(unmeasurable(check.id, name, str(busy)))
+            self._unmade(lab, others, str(busy))
             return
-        if running.seconds_to_healthy is not None:
-            lab.alive[name] = running
-            lab.timeline.watch(running)
+        if lab.running.seconds_to_healthy is not None:
+            lab.timeline.watch(lab.running)
+            lab.alive = True
         # Whoever does not start has failed, whatever was asked for.
-        if "start" in self._options.only or name not in lab.alive:
+        if "start" in self._options.only or not lab.alive:
             try:
-                result = health.start(lab, running)
+                self.keep(health.start(lab))
             except Starved as busy:
-                result = unmeasurable("start", name, str(busy))
-            self.keep(result)
-        if name not in lab.alive:
-            for check in CHECKS:
-                started = check.id == "start" or check.group == "image"
-                if not started and self._options.make(check, lab.project, name):
-                    self.take(unmeasurable(check.id, name, "it did not start"))
+                self.keep(lab.unmeasurable("start", str(busy)))
+        if not lab.alive:
+            self._unmade(lab, [c for c in others if c.id != "start"], "it did not start")
 
 
-def _emulated(engine: Engine, images: Mapping[str, str]) -> dict[str, str]:
+def _emulated(engine: Engine, targets: Iterable[Target]) -> dict[str, str]:
     """The containers whose images are for another processor than the engine's, and in words."""
     found = {}
-    for name, id in images.items():
-        platform = str(engine.require_image_config(id)["Platform"])
+    for target in targets:
+        platform = str(engine.require_image_config(target.image)["Platform"])
         if engine.platform and platform.split("/")[:2] != engine.platform.split("/")[:2]:
-            found[name] = f"{platform} is emulated by this {engine.platform} engine"
+            found[target.name] = f"{platform} is emulated by this {engine.platform} engine"
     return found
 
 
@@ -291,32 +300,26 @@ def _finish(futures: list[Future[None]]) -> None:
         future.result()
 
 
-def _services(project: Project, images: Mapping[str, str]) -> list[str]:
-    wanted = {t for name in images for t in project.containers[name].connects.values()}
+def _services(project: Project, labs: Iterable[Lab]) -> list[str]:
+    wanted = {service for lab in labs for service in lab.services.values()}
     return [name for name in project.services if name in wanted]
 
 
-def _in_order(project: Project, images: Mapping[str, str]) -> list[str]:
-    """Whoever is called starts before its callers; a circle keeps the file's order."""
-    order: list[str] = []
-
-    def visit(name: str, path: tuple[str, ...]) -> None:
-        if name in order or name in path or name not in images:
-            return
-        for target in project.containers[name].connects.values():
-            visit(target, (*path, name))
-        order.append(name)
-
-    for name in images:
-        visit(name, ())
+def _in_order(labs: Mapping[str, Lab]) -> list[list[Lab]]:
+    """Those that may start together; whoever is called before its callers, a circle as the file has it."""
+    left, order = dict(labs), list[list[Lab]]()
+    while left:
+        waits = {name: {*lab.peers.values()} & left.keys() - {name} for name, lab in left.items()}
+        together = [name for name in left if not waits[name]] or [*left][:1]
+        order.append([left.pop(name) for name in together])
     return order
 
 
-def _how_to_enter(lab: Lab) -> Iterator[str]:
-    client = lab.engine.client.name
-    for running in lab.alive.values():
-        program = running.model.kind.interpreter[0]
-        yield f"{running.name} stays up at {endpoint.web(lab.engine.host, running.port)}"
+def _how_to_enter(labs: Iterable[Lab], engine: Engine) -> Iterator[str]:
+    client = engine.client.name
+    for running in (lab.running for lab in labs if lab.alive):
+        program = running.container.kind.interpreter[0]
+        yield f"{running.name} stays up at {endpoint.web(engine.host, running.port)}"
         yield f"to enter it: {client} exec -it {running.handle} {program}"
     yield (
         f"to remove the stack (and reports/): invoke clean --engine {client}; a later run leaves it"

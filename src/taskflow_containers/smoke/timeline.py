@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from taskflow_containers.machine.cgroup import Process
 from taskflow_containers.machine.errors import EnvironmentTrouble
 from taskflow_containers.machine.waiting import Starved
-from taskflow_containers.smoke.stack import NO_ANSWER, Running
+from taskflow_containers.smoke.answer import NO_ANSWER
+from taskflow_containers.smoke.running import Running
 
 _PERIOD = 0.25  # seconds
 _TIMEOUT = 1.0  # seconds; a slower answer counts as none
@@ -54,7 +55,7 @@ class Timeline:
 
     def watch(self, running: Running, title: str = "") -> None:
         """Sample this container from now on."""
-        self.series[running.handle] = Series(running.name, title, running.model.memory)
+        self.series[running.handle] = Series(running.name, title, running.container.memory)
         thread = threading.Thread(target=self._sample, args=(running,), daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -95,7 +96,7 @@ class Timeline:
             if memory is not None:
                 series.memory.append((at, memory))
             try:
-                answer = running.get(running.model.health.ready, _TIMEOUT)
+                answer = running.get(running.container.health.ready, _TIMEOUT)
                 taken = answer.seconds if answer.status == 200 else None
             except (*NO_ANSWER, Starved):
                 taken = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
-from taskflow_containers.smoke.stack import Answer, Running
+from taskflow_containers.smoke.answer import Answer
+from taskflow_containers.smoke.running import Running
 
 PAGE_TIMEOUT = 10.0  # seconds
 WHO = {401, 403}
@@ -39,8 +40,7 @@ class Visit:
     @property
     def said(self) -> str:
         """The statuses and where they led to."""
-        kind = self.answer.headers.get("content-type", "no content type")
-        return " ".join([*self.way, f"{self.status}, {kind}"])
+        return " ".join([*self.way, f"{self.status}, {self.answer.content_type}"])
 
 
 def target(running: Running, path: str, answer: Answer) -> SplitResult | None:
@@ -50,7 +50,7 @@ def target(running: Running, path: str, answer: Answer) -> SplitResult | None:
         return None
     here = f"{running.engine.host}:{running.port}"
     own = {here} | {
-        f"{host}:{running.model.port}" for host in ("localhost", "127.0.0.1", "0.0.0.0")
+        f"{host}:{running.container.port}" for host in ("localhost", "127.0.0.1", "0.0.0.0")
     }
     target = urlsplit(urljoin(f"http://{here}{path}", location))
     return target._replace(scheme="", netloc="") if target.netloc in own else target
@@ -58,7 +58,7 @@ def target(running: Running, path: str, answer: Answer) -> SplitResult | None:
 
 def visit(running: Running) -> Visit:
     """Open the home page as a browser does, without a cookie."""
-    path, way = running.model.page, []
+    path, way = running.container.page, []
     for _ in range(_REDIRECTS):
         answer = running.get(path, PAGE_TIMEOUT)
         led = target(running, path, answer)

@@ -7,9 +7,10 @@ from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from taskflow_containers.report.result import Result
-from taskflow_containers.smoke.catalogue import unmeasurable, verdict
-from taskflow_containers.smoke.lab import Lab, ask, checks, fairly, fine
-from taskflow_containers.smoke.stack import Answer, Running
+from taskflow_containers.smoke.answer import Answer
+from taskflow_containers.smoke.asking import ask, fairly, fine
+from taskflow_containers.smoke.lab import Lab, checks
+from taskflow_containers.smoke.running import Running
 from taskflow_containers.smoke.visit import PAGE_TIMEOUT, WHO, Visit, target, visit
 
 _LOADED = {"stylesheet", "icon", "preload", "modulepreload", "manifest"}
@@ -23,23 +24,22 @@ def asks_who(running: Running, path: str, answer: Answer, backends: Iterable[str
     led = target(running, path, answer)
     if led is None:
         return False
-    inside = led.path.startswith(f"{running.model.base_path}/api/")
+    inside = led.path.startswith(f"{running.container.base_path}/api/")
     return not inside and led.netloc not in {urlsplit(address).netloc for address in backends}
 
 
 @checks("page", "assets")
-def opens(lab: Lab, name: str) -> Iterator[Result]:
+def opens(lab: Lab) -> Iterator[Result]:
     """The frontend's page and what it loads."""
-    running = lab.alive[name]
-    page = fairly(running, lambda: visit(running), lambda found: found.shows)
+    page = fairly(lab.running, lambda: visit(lab.running), lambda found: found.shows)
     if page.guarded:
-        yield unmeasurable("page", name, f"it needs a login: {page.said}")
+        yield lab.unmeasurable("page", f"it needs a login: {page.said}")
     else:
-        yield verdict(
-            "page", name, page.shows, limit=running.model.page, measured=page.said,
+        yield lab.verdict(
+            "page", page.shows, limit=lab.container.page, measured=page.said,
             seconds=page.answer.seconds,
         )  # fmt: skip
-    yield _assets(running, page)
+    yield _assets(lab, page)
 
 
 class _Assets(HTMLParser):
@@ -57,29 +57,20 @@ class _Assets(HTMLParser):
             self.found.append(place)
 
 
-def _assets(running: Running, page: Visit) -> Result:
-    parser = _Assets()
+def _assets(lab: Lab, page: Visit) -> Result:
+    running, parser = lab.running, _Assets()
     parser.feed(page.answer.body.decode("utf-8", "replace"))
     here = f"http://{running.engine.host}:{running.port}"
     places = [urlsplit(urljoin(f"{here}{page.path}", place)) for place in parser.found]
-    paths = [
-        urlunsplit(("", "", p.path, p.query, ""))
-        for p in places
-        if p.netloc == urlsplit(here).netloc
-    ]
-    paths = list(dict.fromkeys(paths))
+    own = [p for p in places if p.netloc == urlsplit(here).netloc]
+    paths = list(dict.fromkeys(urlunsplit(("", "", p.path, p.query, "")) for p in own))
     if page.elsewhere or not paths:
-        return unmeasurable("assets", running.name, f"{page.said} names none of its own")
+        return lab.unmeasurable("assets", f"{page.said} names none of its own")
 
     def missing() -> list[str]:
-        return [
-            f"{status} {p}" for p in paths if not fine(status := ask(running, p, PAGE_TIMEOUT)[0])
-        ]
+        found = [(ask(running, path, PAGE_TIMEOUT)[0], path) for path in paths]
+        return [f"{status} {path}" for status, path in found if not fine(status)]
 
     lost = fairly(running, missing, lambda found: not found)
-    return verdict(
-        "assets",
-        running.name,
-        not lost,
-        measured=", ".join(lost[:_SHOWN]) if lost else f"200 for each of {len(paths)}",
-    )
+    said = ", ".join(lost[:_SHOWN]) or f"200 for each of {len(paths)}"
+    return lab.verdict("assets", not lost, measured=said)

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 from taskflow_containers.report.result import Result
-from taskflow_containers.smoke.catalogue import unmeasurable, verdict
-from taskflow_containers.smoke.lab import PROBE_TIMEOUT, Lab, ask, checks, fairly, fate
-from taskflow_containers.smoke.stack import NO_ANSWER, Running
+from taskflow_containers.smoke.answer import NO_ANSWER
+from taskflow_containers.smoke.asking import PROBE_TIMEOUT, ask, fairly
+from taskflow_containers.smoke.lab import Lab, checks
+from taskflow_containers.smoke.running import Running
 
 CONNECTIONS = 1000
 # Seconds that a connection idles without --full: longer than Node.js and uvicorn leave it open by themselves.
@@ -21,17 +22,17 @@ _TIMEOUT = 10.0  # seconds
 
 
 @checks("keep-alive")
-def keep_alive(lab: Lab, name: str) -> Iterator[Result]:
+def keep_alive(lab: Lab) -> Iterator[Result]:
     """A load balancer keeps a connection for its next request, and must be the one that ends it."""
-    wanted = lab.project.containers[name].keep_alive
-    with lab.ready(name, "idle") as running:
+    wanted = lab.container.keep_alive
+    with lab.ready("idle") as running:
         good, said = _idle(running, wanted, wanted if lab.options.full else min(wanted, _IDLES))
-        yield verdict("keep-alive", name, good, limit=f"{wanted:g} s", measured=said)
+        yield lab.verdict("keep-alive", good, limit=f"{wanted:g} s", measured=said)
 
 
 def _idle(running: Running, wanted: float, seconds: float) -> tuple[bool, str]:
     """Whether a connection is still of use after so many seconds, and in words."""
-    connection, path = running.connect(_TIMEOUT), running.model.health.live
+    connection, path = running.connect(_TIMEOUT), running.container.health.live
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -42,10 +43,8 @@ def _idle(running: Running, wanted: float, seconds: float) -> tuple[bool, str]:
         # Node.js tells when it will close (RFC 2068, 19.7.1.1).
         told = re.search(r"timeout=(\d+)", answer.getheader("Keep-Alive") or "")
         if told and int(told[1]) < wanted:
-            return (
-                False,
-                f"closes idle connections after {told[1]} s, as its Keep-Alive header says",
-            )
+            said = f"closes idle connections after {told[1]} s, as its Keep-Alive header says"
+            return False, said
         if select.select([link], [], [], seconds)[0] and time.monotonic() - since < seconds:
             return False, f"closed an idle connection after {time.monotonic() - since:.1f} s"
         connection.request("GET", path)
@@ -75,13 +74,13 @@ def _open_files(wanted: int) -> int:
 
 
 @checks("slow-connections")
-def slow_connections(lab: Lab, name: str) -> Iterator[Result]:
+def slow_connections(lab: Lab) -> Iterator[Result]:
     """Clients that have begun to send a request and never end it."""
     allowed = _open_files(2 * CONNECTIONS)
     if allowed < 2 * CONNECTIONS:
-        yield unmeasurable("slow-connections", name, f"this user may open {allowed} files only")
+        yield lab.unmeasurable("slow-connections", f"this user may open {allowed} files only")
         return
-    with lab.ready(name, "slow") as running, ExitStack() as held:
+    with lab.ready("slow") as running, ExitStack() as held:
         refused = 0
         for _ in range(CONNECTIONS):
             try:
@@ -92,18 +91,16 @@ def slow_connections(lab: Lab, name: str) -> Iterator[Result]:
                 refused += 1
         found = fairly(
             running,
-            lambda: [ask(running, running.model.health.live) for _ in range(3)],
+            lambda: [ask(running, running.container.health.live) for _ in range(3)],
             lambda seen: all(status == 200 for status, _ in seen),
         )
         held.close()
-        slowest = max(seconds for _, seconds in found)
         good = all(status == 200 for status, _ in found)
-        yield verdict(
-            "slow-connections",
-            name,
-            good and not fate(running),
-            limit=f"within {PROBE_TIMEOUT:g} s",
-            measured=fate(running)
-            or f"{', '.join(str(s or 'silent') for s, _ in found)}, the slowest in {slowest:.2f} s"
-            + (f"; {refused} connections refused" if refused else ""),
-        )
+        statuses = ", ".join(str(status or "silent") for status, _ in found)
+        said = f"{statuses}, the slowest in {max(seconds for _, seconds in found):.2f} s"
+        said += f"; {refused} connections refused" if refused else ""
+        ended = running.fate()
+        yield lab.verdict(
+            "slow-connections", good and not ended, limit=f"within {PROBE_TIMEOUT:g} s",
+            measured=ended or said,
+        )  # fmt: skip

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from taskflow_containers.machine.waiting import Starved
 from taskflow_containers.report.result import Result
-from taskflow_containers.smoke.catalogue import unmeasurable, verdict
-from taskflow_containers.smoke.drills.health import failed_checks, leaks
-from taskflow_containers.smoke.lab import (
-    NO_PAUSE,
+from taskflow_containers.smoke.answer import NO_ANSWER
+from taskflow_containers.smoke.asking import (
     PROBE_TIMEOUT,
-    Lab,
+    Seen,
+    all_fine,
     ask,
-    checks,
-    excerpt,
+    ask_each,
     fairly,
     fine,
     probe,
     until,
 )
+from taskflow_containers.smoke.drills.faults import FAULTS, Fault, connected, cut, start, stop
+from taskflow_containers.smoke.drills.health import failed_checks, leaks
+from taskflow_containers.smoke.lab import NO_PAUSE, Lab, checks
 from taskflow_containers.smoke.postgres import Postgres
-from taskflow_containers.smoke.stack import NO_ANSWER, Running
+from taskflow_containers.smoke.running import Running
 
 LONGEST_REQUEST = 10.0  # seconds; a request that takes longer hangs
 _FAILURES = 2  # in a row, after which the chart's readiness probe takes a pod out of its Service
@@ -34,71 +34,6 @@ _NOTICE = 10.0  # seconds until an absence must show
 _RETURN = 15.0  # seconds until a return must show
 _TRIES = 2  # at a fault, whose course takes seconds of waiting even where all is well
 _LAST_LINES = 5  # of a migration that failed
-_KILL = "kill -INT $(head -1 $PGDATA/postmaster.pid)"
-# pg_isready's 2: nobody listens any more; while it shuts down, it still shakes hands.
-_STOP = (
-    f"touch /tmp/down; {_KILL}; while pg_isready -q -h 127.0.0.1; [ $? -ne 2 ]; do sleep 0.05; done"
-)
-_LEFT = "SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'"
-_CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
-
-
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    """How the database fails, and how it comes back."""
-
-    name: str
-    inject: Callable[[Postgres], object]
-    heal: Callable[[Postgres], object]
-    full: bool = False
-    silent: bool = False  # only a connection notices: health need not fail before a request does
-    brief: bool = False  # may be over before anybody asks
-    freezes: bool = False  # needs an engine that can pause a container
-
-
-def _statements(*statements: str) -> Callable[[Postgres], object]:
-    """Run these, and cut the role's connections, so that it has to make new ones."""
-
-    def run(database: Postgres) -> None:
-        role, password = database.role, database.password(database.role)
-        for statement in (*statements, _CUT):
-            other = secrets.token_hex(8)
-            database.sql(statement.format(role=role, password=password, other=other))
-
-    return run
-
-
-def _start(database: Postgres) -> None:
-    database.shell("rm -f /tmp/down")
-    database.wait()
-
-
-_FAULTS = (
-    _Fault("stopped", lambda database: database.shell(_STOP), _start),
-    _Fault(
-        "paused",
-        lambda database: database.engine.pause(database.handle),
-        lambda database: database.engine.unpause(database.handle),
-        freezes=True,
-    ),
-    _Fault(
-        "password changed",
-        _statements("ALTER ROLE {role} PASSWORD '{other}'"),
-        _statements("ALTER ROLE {role} PASSWORD '{password}'"),
-        full=True,
-        silent=True,
-    ),
-    _Fault(
-        "connections exhausted",
-        _statements("ALTER ROLE {role} CONNECTION LIMIT 0"),
-        _statements("ALTER ROLE {role} CONNECTION LIMIT -1"),
-        full=True,
-        silent=True,
-    ),
-    _Fault(
-        "restarted", lambda database: database.shell(_KILL), Postgres.wait, full=True, brief=True
-    ),
-)
 
 
 @dataclass(slots=True)
@@ -120,66 +55,42 @@ class _Protocol:
                 own.setdefault(aspect, []).extend(texts)
         self.detail = self.detail or other.detail
 
-    def verdict(self, aspect: str, name: str, limit: str) -> Result:
+    def verdict(self, lab: Lab, aspect: str, limit: str) -> Result:
         """The result over all faults; what failed says it all."""
         bad = self.bad.get(aspect, [])
-        return verdict(
-            aspect,
-            name,
-            not bad,
-            limit=limit,
-            measured="; ".join(bad or self.good.get(aspect, ["nothing to see"])),
-            detail=self.detail if bad else "",
-        )
+        said = "; ".join(bad or self.good.get(aspect, ["nothing to see"]))
+        detail = self.detail if bad else ""
+        return lab.verdict(aspect, not bad, limit=limit, measured=said, detail=detail)
 
 
-class _Liveness(threading.Thread):
-    """Asks for liveness without rest; the first answer that was not 200."""
+def _liveness(running: Running, over: threading.Event) -> tuple[str, int]:
+    """Ask for liveness without rest: the first answer that was not 200, and how many there were.
 
-    def __init__(self, running: Running) -> None:
-        super().__init__(daemon=True)
-        self._running, self._over = running, threading.Event()
-        self.fault = ""
-        self.asked = 0
-        self.starved: Starved | None = None
-
-    def run(self) -> None:
-        """Ask until told to end."""
-        while not self._over.wait(0.1):
-            try:
-                status, seconds = probe(self._running, self._running.model.health.live)
-            except Starved as busy:
-                self.starved = busy
-                return
-            self.asked += 1
-            if status != 200 and not self.fault:
-                self.fault = f"{status or 'no answer'} in {seconds:.1f} s"
-
-    def end(self) -> None:
-        """Stop asking.
-
-        Raises:
-            Starved: others had the CPU.
-        """
-        self._over.set()
-        self.join()
-        if self.starved:
-            raise self.starved
+    Raises:
+        Starved: others had the CPU.
+    """
+    fault, asked = "", 0
+    while not over.wait(0.1):
+        status, seconds = probe(running, running.container.health.live)
+        asked += 1
+        if status != 200 and not fault:
+            fault = f"{status or 'no answer'} in {seconds:.1f} s"
+    return fault, asked
 
 
 @checks("database.lost", "database.liveness", "database.requests", "database.back", "database.cut")
-def drill(lab: Lab, name: str) -> Iterator[Result]:
+def drill(lab: Lab) -> Iterator[Result]:
     """Each fault in turn, on an instance with databases that nobody else uses."""
-    services = lab.services(name)
+    services = lab.services
     with ExitStack() as started:
         databases = {
-            service: started.enter_context(_own(lab, service, name))
+            service: started.enter_context(_own(lab, service))
             for service in dict.fromkeys(services.values())
         }
         hosts = lab.stack.host_entries({own.host: own.handle for own in databases.values()})
         urls = {variable: databases[service].url() for variable, service in services.items()}
-        lab.migrate(name, *hosts, environment=urls)
-        running = started.enter_context(lab.ready(name, "drill", *hosts, environment=urls))
+        lab.migrate(*hosts, environment=urls)
+        running = started.enter_context(lab.ready("drill", *hosts, environment=urls))
         lab.timeline.watch(running, "Database drill")
         started.callback(lab.timeline.leave, running)
         for database in databases.values():
@@ -188,22 +99,23 @@ def drill(lab: Lab, name: str) -> Iterator[Result]:
 
 
 @checks("database.migrate")
-def migrated(lab: Lab, name: str) -> Iterator[Result]:
+def migrated(lab: Lab) -> Iterator[Result]:
     """What the migration came to that ran before the container was started."""
-    done = lab.migrated[name]
-    said = (done.stdout + done.stderr).splitlines()
-    measured = f"exit code {done.returncode}"
-    detail = "\n".join(said[-_LAST_LINES:]) if done.returncode else ""
-    yield verdict("database.migrate", name, not done.returncode, measured=measured, detail=detail)
+    if done := lab.migrated:
+        said = (done.stdout + done.stderr).splitlines()[-_LAST_LINES:] if done.returncode else []
+        yield lab.verdict(
+            "database.migrate", not done.returncode, measured=f"exit code {done.returncode}",
+            detail="\n".join(said),
+        )  # fmt: skip
 
 
 @contextmanager
-def _own(lab: Lab, service: str, name: str) -> Iterator[Postgres]:
-    database = lab.stack.start_service(service, f"{name}-drill")
+def _own(lab: Lab, service: str) -> Iterator[Postgres]:
+    database = lab.stack.start_service(service, f"{lab.name}-drill")
     try:
         yield database
     finally:
-        lab.engine.call("rm", "--force", "--volumes", database.handle, check=False)
+        lab.engine.remove(database.handle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,26 +137,36 @@ class _Drill:
         """The block does this to the database."""
         return self.lab.timeline.mark(self.running, f"{self.service} {what}")
 
-    def ask(self, routes: Iterable[str]) -> dict[str, tuple[int, float]]:
+    def ask(self, routes: Iterable[str]) -> Seen:
         """The status of each route, and the seconds it took."""
-        return {route: ask(self.running, route, LONGEST_REQUEST) for route in routes}
+        return ask_each(self.running, routes, LONGEST_REQUEST)
+
+    def returns(self, routes: Iterable[str], seconds: float = _RETURN) -> tuple[bool, float]:
+        """Whether these routes are answered well in time, and the seconds until then."""
+        watch, wanted = self.running.watch(), list(routes)
+        back = until(
+            lambda: all(fine(ask(self.running, route)[0]) for route in wanted), seconds, watch
+        )
+        return back, watch.seconds
 
 
 def _drill(drill: _Drill) -> Iterator[Result]:
-    name, health, protocol = drill.running.name, drill.running.model.health, drill.protocol
+    lab, protocol = drill.lab, drill.protocol
+    within = f"within {_RETURN:g} s"
     routes, back = _using(drill)
     if not back:
         protocol.note("database.back", False, "stopped: did not come back")
-        yield protocol.verdict("database.back", name, f"within {_RETURN:g} s")
+        yield protocol.verdict(lab, "database.back", within)
         return  # on a service that stays down no further fault shows anything
-    yield _cut(drill, routes)
-    for fault in _FAULTS:
-        if fault.full and not drill.lab.options.full:
+    unknown = f"no route is known that uses {drill.service}: {lab.no_route()}"
+    yield _cut(drill, routes) if routes else lab.unmeasurable("database.cut", unknown)
+    for fault in FAULTS:
+        if fault.full and not lab.options.full:
             continue
-        if fault.freezes and "freezer" not in drill.lab.limits:
+        if fault.freezes and "freezer" not in lab.limits:
             protocol.note("database.requests", True, f"{fault.name}: not tried, {NO_PAUSE}")
             continue
-        drill.lab.say(f"{name}: {drill.service} {fault.name}")
+        lab.say(f"{drill.service} {fault.name}")
         protocol.add(
             fairly(
                 drill.running,
@@ -253,105 +175,86 @@ def _drill(drill: _Drill) -> Iterator[Result]:
                 _TRIES,
             )
         )
-    yield protocol.verdict("database.lost", name, f"{health.ready} within {PROBE_TIMEOUT:g} s")
-    yield protocol.verdict("database.liveness", name, health.live)
+    health = lab.container.health
+    yield protocol.verdict(lab, "database.lost", f"{health.ready} within {PROBE_TIMEOUT:g} s")
+    yield protocol.verdict(lab, "database.liveness", health.live)
     if routes:
-        limit = f"within {LONGEST_REQUEST:g} s"
-        yield protocol.verdict("database.requests", name, limit)
+        yield protocol.verdict(lab, "database.requests", f"within {LONGEST_REQUEST:g} s")
     else:
-        yield unmeasurable("database.requests", name, _no_route(drill))
-    yield protocol.verdict("database.back", name, f"within {_RETURN:g} s")
-
-
-def _no_route(drill: _Drill) -> str:
-    return f"no route is known that uses {drill.service}: {drill.lab.no_route(drill.running.name)}"
+        yield lab.unmeasurable("database.requests", unknown)
+    yield protocol.verdict(lab, "database.back", within)
 
 
 def _using(drill: _Drill) -> tuple[list[str], bool]:
     """The routes that use the database, as they fail while it is stopped; whether they return."""
-    running = drill.running
-    routes = [r for r in drill.lab.routes(running.name) if r != running.model.health.ready]
+    ready = drill.lab.container.health.ready
+    routes = [route for route in drill.lab.routes() if route != ready]
     # What fails with the database as well does not come back with it: the load check tells of it.
-    before = fairly(running, lambda: drill.ask(routes), _all_fine)
+    before = fairly(drill.running, lambda: drill.ask(routes), all_fine)
     routes = [route for route, (status, _) in before.items() if fine(status)]
     if not routes:
         return [], True
-    drill.database.shell(_STOP)
+    stop(drill.database)
     try:
         with drill.mark("stopped"):
             found = drill.ask(routes)
     finally:
-        _start(drill.database)
+        start(drill.database)
     using = [route for route, (status, _) in found.items() if status == 0 or status >= 500]
-
-    def returned() -> bool:
-        return all(fine(ask(running, route)[0]) for route in using)
-
-    return using, until(returned, _RETURN, running.watch())
+    return using, drill.returns(using)[0]
 
 
 def _cut(drill: _Drill, routes: list[str]) -> Result:
     """Connections that idle in the pool end; the very next request must not notice."""
-    database, name = drill.database, drill.running.name
-    if not routes:
-        return unmeasurable("database.cut", name, _no_route(drill))
 
-    def cut() -> dict[str, tuple[int, float]]:
-        database.sql(_CUT.format(role=database.role))
-        left = _LEFT.format(role=database.role)
-        until(lambda: database.sql(left) == "0", 5, drill.running.watch())
+    def after() -> Seen:
+        cut(drill.database)
+        until(lambda: not connected(drill.database), 5, drill.running.watch())
         return drill.ask(routes)
 
     with drill.mark("connections cut"):
-        found = fairly(drill.running, cut, _all_fine)
-    return verdict("database.cut", name, _all_fine(found), measured=_told(found))
+        found = fairly(drill.running, after, all_fine)
+    return drill.lab.verdict("database.cut", all_fine(found), measured=_told(found))
 
 
-def _all_fine(found: dict[str, tuple[int, float]]) -> bool:
-    return all(fine(status) for status, _ in found.values())
-
-
-def _told(found: dict[str, tuple[int, float]]) -> str:
+def _told(found: Seen) -> str:
     return ", ".join(f"{path} {s or 'no answer'} in {t:.1f} s" for path, (s, t) in found.items())
 
 
-def _inject(drill: _Drill, fault: _Fault, routes: list[str]) -> _Protocol:
+def _inject(drill: _Drill, fault: Fault, routes: list[str]) -> _Protocol:
     """Let a fault come and go; what was seen of it."""
-    running, protocol = drill.running, _Protocol()
-    ready, before = running.model.health.ready, running.state().get("StartedAt")
-    liveness = _Liveness(running)
-    liveness.start()
-    try:
-        with drill.mark(fault.name):
-            try:
-                fault.inject(drill.database)
-                found = drill.ask(routes)
-                excused = fault.brief or (fault.silent and _all_fine(found))
-                _lost(drill, fault, protocol, excused=excused)
-            finally:
-                fault.heal(drill.database)
-        hung = {r: f for r, f in found.items() if not (fine(f[0]) or f[0] == 503)}
-        if found:
-            protocol.note("database.requests", not hung, f"{fault.name}: {_told(hung or found)}")
-        watch = running.watch()
-        back = until(
-            lambda: all(fine(ask(running, r)[0]) for r in (ready, *routes)), _RETURN, watch
-        )
-        state = running.state()
-        same = state.get("StartedAt") == before and bool(state.get("Running"))
-        said = f"after {watch.seconds:.1f} s" if back else "did not come back"
-        protocol.note(
-            "database.back", back and same, f"{fault.name}: {said if same else 'needed a restart'}"
-        )
-    finally:
-        liveness.end()
-    good = not liveness.fault and liveness.asked > 0
-    said = liveness.fault or f"200 each of {liveness.asked} times"
-    protocol.note("database.liveness", good, f"{fault.name}: {said}")
+    running, protocol, over = drill.running, _Protocol(), threading.Event()
+    before = running.state().get("StartedAt")
+    with ThreadPoolExecutor(1) as pool:
+        liveness = pool.submit(_liveness, running, over)
+        try:
+            with drill.mark(fault.name):
+                try:
+                    fault.inject(drill.database)
+                    found = drill.ask(routes)
+                    excused = fault.brief or (fault.silent and all_fine(found))
+                    _lost(drill, fault, protocol, excused=excused)
+                finally:
+                    fault.heal(drill.database)
+            hung = {r: f for r, f in found.items() if not (fine(f[0]) or f[0] == 503)}
+            if found:
+                said = _told(hung or found)
+                protocol.note("database.requests", not hung, f"{fault.name}: {said}")
+            back, seconds = drill.returns([drill.lab.container.health.ready, *routes])
+            state = running.state()
+            same = state.get("StartedAt") == before and bool(state.get("Running"))
+            said = f"after {seconds:.1f} s" if back else "did not come back"
+            said = f"{fault.name}: {said if same else 'needed a restart'}"
+            protocol.note("database.back", back and same, said)
+        finally:
+            over.set()
+    wrong, asked = liveness.result()
+    said = wrong or f"200 each of {asked} times"
+    protocol.note("database.liveness", not wrong and asked > 0, f"{fault.name}: {said}")
     return protocol
 
 
-def _lost(drill: _Drill, fault: _Fault, protocol: _Protocol, *, excused: bool) -> None:
+def _lost(drill: _Drill, fault: Fault, protocol: _Protocol, *, excused: bool) -> None:
     """Readiness must say so, in time, and name what failed without giving anything away.
 
     `excused`: it may stay 200.
@@ -361,7 +264,7 @@ def _lost(drill: _Drill, fault: _Fault, protocol: _Protocol, *, excused: bool) -
     silent = 0
     while True:
         try:
-            answer = running.get(running.model.health.ready, PROBE_TIMEOUT)
+            answer = running.get(running.container.health.ready, PROBE_TIMEOUT)
         except NO_ANSWER as error:
             silent += 1
             if silent < _FAILURES:
@@ -375,11 +278,10 @@ def _lost(drill: _Drill, fault: _Fault, protocol: _Protocol, *, excused: bool) -
     if answer.status == 200 and excused:
         return
     named = failed_checks(answer)
-    leaked = leaks(drill.lab, running.name, answer, drill.urls)
+    leaked = leaks(drill.lab, answer, drill.urls)
     good = answer.status == 503 and any(drill.service in check for check in named) and not leaked
     said = f"{answer.status} in {answer.seconds:.2f} s, " + (", ".join(named) or "no check named")
-    protocol.note(
-        "database.lost", good, f"{fault.name}: {said}" + "".join(f", shows {x}" for x in leaked)
-    )
+    said += "".join(f", shows {x}" for x in leaked)
+    protocol.note("database.lost", good, f"{fault.name}: {said}")
     if not good:
-        protocol.detail = excerpt(answer)
+        protocol.detail = answer.excerpt

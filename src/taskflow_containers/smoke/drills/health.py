@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 from taskflow_containers.machine.waiting import Watch
 from taskflow_containers.report.result import Result
-from taskflow_containers.smoke.catalogue import unmeasurable, verdict
+from taskflow_containers.smoke.answer import Answer
+from taskflow_containers.smoke.asking import fairly, until
 from taskflow_containers.smoke.drills import identity
-from taskflow_containers.smoke.lab import KILLED, Lab, checks, excerpt, fairly, fate, in_time, until
-from taskflow_containers.smoke.stack import START_BEYOND, Answer, Running, moment
+from taskflow_containers.smoke.lab import Lab, checks
+from taskflow_containers.smoke.running import KILLED, START_BEYOND, Running, moment
 
 _LONG = 8  # letters; a shorter value occurs by chance
 _ATTEMPTS = 3  # a start is as fast as its fastest: a busy machine only makes it slower
@@ -26,45 +27,42 @@ _QUICK = 1.5  # seconds, in which no time limit within a probe can have run out
 _NOTHING = {"python": "print(1)", "node": "console.log(1)"}
 _SLACK = 4  # times what such a command takes
 _RESTART_BEYOND = 20.0  # seconds over the budget
+_DOCUMENTS = {"application/health+json", "application/json"}
 _HEALTHY = {"pass", "ok", "up", "warn"}
 _UNHEALTHY = {"fail", "error", "down"}
+_INSIDE = re.compile(
+    r"Traceback|File \"/|\bat [\w.]+ \(/|/app/(src|node_modules|\.venv)|/usr/(local/)?lib"
+)
 _TEXTS = {"version", "releaseId", "serviceId", "description", "output"}
 
 
-def start(lab: Lab, running: Running) -> Result:
+def start(lab: Lab) -> Result:
     """Judge the start that has just been waited for; once more where it took too long."""
-    name, budget = running.name, running.model.budgets.start
+    running, budget = lab.running, lab.container.budgets.start
     seconds = running.seconds_to_healthy
     if seconds is None:
-        ended, said = fate(running), running.last_words()
-        return verdict(
-            "start",
-            name,
-            False,
-            limit=f"{budget:g} s",
-            measured=ended or f"runs, but {_instead(running)} within {budget + START_BEYOND:g} s",
-            detail=said,
+        ended, said = running.fate(), running.last_words()
+        waited = f"runs, but {_instead(running)} within {budget + START_BEYOND:g} s"
+        return lab.verdict(
+            "start", False, limit=f"{budget:g} s", measured=ended or waited, detail=said,
             fix=_mend(running, ended, said),
-        )
+        )  # fmt: skip
     fastest = running
     for attempt in range(1, _ATTEMPTS):
         if seconds <= budget:
             break
-        with lab.instance(name, f"start-{attempt}") as again:
-            lab.stack.wait(again)
+        with lab.instance(f"start-{attempt}") as again:
+            again.wait()
         if again.seconds_to_healthy is not None and again.seconds_to_healthy < seconds:
             fastest, seconds = again, again.seconds_to_healthy
-    return in_time("start", fastest, budget, "")
+    return lab.in_time("start", fastest, budget)
 
 
 def _mend(running: Running, ended: str, said: str) -> str:
     """What to do about a container that does not start."""
-    model = running.model
-    unset = [
-        variable
-        for variable in model.environment.required
-        if variable not in model.connects and variable not in os.environ
-    ]
+    model = running.container
+    given = {*model.connects, *os.environ}
+    unset = [variable for variable in model.environment.required if variable not in given]
     if ended.startswith(KILLED):
         return "raise memory in taskflow.toml, or have it load less before it listens"
     if running.cannot_start:
@@ -85,15 +83,15 @@ def _instead(running: Running) -> str:
     """What came in place of a healthy answer."""
     if running.last_status:
         return f"answered {running.last_status}, and no 200,"
-    return f"nobody answered on port {running.model.port}"
+    return f"nobody answered on port {running.container.port}"
 
 
-def _secrets(lab: Lab, name: str, urls: Iterable[str]) -> list[str]:
+def _secrets(lab: Lab, urls: Iterable[str]) -> list[str]:
     """What no answer may hold: the values that this container was given, and their parts."""
-    model = lab.project.containers[name]
+    model = lab.container
     given = [os.environ.get(variable, "") for variable in model.environment.required]
     found = [value for value in given if len(value) >= _LONG]
-    for text in [*urls, *(lab.stack.url(target) for target in model.connects.values())]:
+    for text in [*urls, *map(lab.stack.url, model.connects.values())]:
         url = urlsplit(text)
         found += [url.geturl(), url.password or "", url.netloc, f"{url.hostname}:{url.port}"]
         # A peer's path and user are its own affair.
@@ -101,20 +99,18 @@ def _secrets(lab: Lab, name: str, urls: Iterable[str]) -> list[str]:
     return [text for text in found if text]
 
 
-def leaks(lab: Lab, name: str, answer: Answer, urls: Iterable[str] = ()) -> list[str]:
+def leaks(lab: Lab, answer: Answer, urls: Iterable[str] = ()) -> list[str]:
     """What an answer gives away; `urls` are those that its container was given beside the stack's."""
     head = "\n".join(f"{key}: {value}" for key, value in answer.headers.items())
     text = f"{head}\n{answer.body.decode('utf-8', 'replace')}"
-    found = ["a value of the environment" for secret in _secrets(lab, name, urls) if secret in text]
+    found = ["a value of the environment" for secret in _secrets(lab, urls) if secret in text]
     for address in re.findall(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])", text):
         try:
             if ipaddress.ip_address(address).is_private:
                 found.append(f"the address {address}")
         except ValueError:
             continue  # a version with four parts
-    if re.search(
-        r"Traceback|File \"/|\bat [\w.]+ \(/|/app/(src|node_modules|\.venv)|/usr/(local/)?lib", text
-    ):
+    if _INSIDE.search(text):
         found.append("a path or traceback")
     server = answer.headers.get("server", "")
     if re.search(r"\d", server):
@@ -125,46 +121,36 @@ def leaks(lab: Lab, name: str, answer: Answer, urls: Iterable[str] = ()) -> list
 
 
 @checks("readiness", "liveness", "probes", "leaks")
-def answers(lab: Lab, name: str) -> Iterator[Result]:
+def answers(lab: Lab) -> Iterator[Result]:
     """Both paths answer 200 with a health document."""
-    running = lab.alive[name]
-    health = running.model.health
+    running, health = lab.running, lab.container.health
     leaked: list[str] = []
     bodies: dict[str, object] = {}
     for title, path in (("readiness", health.ready), ("liveness", health.live)):
         answer = fairly(running, lambda p=path: running.get(p), lambda found: found.status == 200)  # type: ignore[misc]
-        kind = answer.headers.get("content-type", "no content type").split(";")[0]
+        kind = answer.content_type.split(";")[0]
         body = bodies[title] = answer.json()
         fault = document_fault(body)
-        good = (
-            answer.status == 200
-            and not fault
-            and re.fullmatch(r"application/(health\+)?json", kind) is not None
-        )
-        yield verdict(
-            title,
-            name,
-            good,
-            limit=f'{path}: {{"status": "pass"}}',
+        good = answer.status == 200 and not fault and kind in _DOCUMENTS
+        yield lab.verdict(
+            title, good, limit=f'{path}: {{"status": "pass"}}',
             measured=f"{answer.status}, {kind}, {fault or 'status ' + str(body['status'])}",
-            detail="" if good else excerpt(answer),
-            seconds=answer.seconds,
-        )
-        leaked += leaks(lab, name, answer)
-    yield verdict("leaks", name, not leaked, measured=", ".join(leaked) or "nothing")
-    services = lab.services(name)
+            detail="" if good else answer.excerpt, seconds=answer.seconds,
+        )  # fmt: skip
+        leaked += leaks(lab, answer)
+    yield lab.verdict("leaks", not leaked, measured=", ".join(leaked) or "nothing")
+    services = lab.services.values()
     if not services:
         return
     ready, live = (_checked(bodies[title]) for title in ("readiness", "liveness"))
-    missing = [s for s in services.values() if not any(s in check for check in ready)]
-    yield verdict(
-        "probes",
-        name,
-        health.ready != health.live and not missing and not live,
-        limit=", ".join(services.values()),
-        measured=f"readiness: {', '.join(ready) or 'no check'}; "
-        f"liveness: {', '.join(live) or 'no check'}",
-    )
+    missing = [s for s in services if not any(s in check for check in ready)]
+    said = [
+        f"{k}: {', '.join(c) or 'no check'}" for k, c in (("readiness", ready), ("liveness", live))
+    ]
+    yield lab.verdict(
+        "probes", health.ready != health.live and not missing and not live,
+        limit=", ".join(services), measured="; ".join(said),
+    )  # fmt: skip
 
 
 def document_fault(body: object) -> str:
@@ -214,61 +200,51 @@ def failed_checks(answer: Answer) -> list[str]:
 
 
 @checks("healthcheck", "restart", "data")
-def life(lab: Lab, name: str) -> Iterator[Result]:
+def life(lab: Lab) -> Iterator[Result]:
     """HEALTHCHECK becomes healthy; killed and started again it is as before, its data too."""
     # The image's own command; only its interval is too long to wait for.
     # Its time limit is held to what it took, as a probe that a busy machine ends says nothing.
     options = ("--health-interval=1s", f"--health-timeout={_LONGEST_PROBE}s")
-    with lab.instance(name, "life", *options, lasting_tmp=True) as running:
-        lab.stack.wait(running)
+    with lab.instance("life", *options, lasting_tmp=True) as running:
+        running.wait()
         yield _healthcheck(lab, running)
         kept = identity.keep(running)
         lab.engine.call("kill", "--signal", "KILL", running.handle)
-        lab.stack.ended(running)
+        running.ended()
         lab.engine.call("start", running.handle)
         running.port, running.seconds_to_healthy, running.launched = 0, None, time.monotonic()
-        lab.stack.wait(running, beyond=_RESTART_BEYOND)
-        seconds = running.seconds_to_healthy
-        yield verdict(
-            "restart",
-            name,
-            seconds is not None,
-            measured="never healthy" if seconds is None else f"after {seconds:.2f} s",
-            detail="" if seconds is not None else running.last_words(),
-        )
-        if seconds is not None:
-            yield from identity.data(running, kept)
+        running.wait(beyond=_RESTART_BEYOND)
+        if (seconds := running.seconds_to_healthy) is None:
+            said = running.last_words()
+            yield lab.verdict("restart", False, measured="never healthy", detail=said)
+            return
+        yield lab.verdict("restart", True, measured=f"after {seconds:.2f} s")
+        yield from identity.data(lab, running, kept)
 
 
 def _healthcheck(lab: Lab, running: Running) -> Result:
-    name = running.name
-    config = lab.engine.require_image_config(lab.images[name])
-    test = (config.get("Healthcheck") or {}).get("Test") or []
+    own = lab.engine.require_image_config(lab.target.image).get("Healthcheck") or {}
+    test = own.get("Test") or []
     if len(test) < 2 or test[0] == "NONE":
         if "image.healthcheck" in lab.options.only:
-            return unmeasurable("healthcheck", name, "the image has none: see image.healthcheck")
-        return verdict(
-            "healthcheck",
-            name,
-            False,
-            measured="the image has none",
-            fix="write a HEALTHCHECK in exec form in the Dockerfile",
-        )
+            return lab.unmeasurable("healthcheck", "the image has none: see image.healthcheck")
+        fix = "write a HEALTHCHECK in exec form in the Dockerfile"
+        return lab.verdict("healthcheck", False, measured="the image has none", fix=fix)
 
     def state() -> dict[str, object]:
         found = running.state()
         return dict(found.get("Health") or found.get("Healthcheck") or {})
 
     if not state():
-        return unmeasurable("healthcheck", name, f"{lab.engine.name} keeps no health state")
+        return lab.unmeasurable("healthcheck", f"{lab.engine.name} keeps no health state")
     watch, anybody = running.watch(), Watch(None, anybody=True)
-    limit = int((config["Healthcheck"] or {}).get("Timeout") or 0) / 1e9 or _PROBE_TIMEOUT
+    limit = int(own.get("Timeout") or 0) / 1e9 or _PROBE_TIMEOUT
     taken: list[float] = []  # by all probes: the engine keeps the last few
 
     def well() -> bool:
         if lab.engine.name == "podman":
             # Where systemd is not there to time it, Podman waits for somebody to run it.
-            _run(lab, running)
+            lab.engine.call("healthcheck", "run", running.handle, check=False, timeout=30)
         health = state()
         taken.extend(map(_took, _log(health)))
         return health.get("Status") == "healthy" and min(taken, default=0.0) <= limit
@@ -283,18 +259,13 @@ def _healthcheck(lab: Lab, running: Running) -> Result:
     # How long a probe waited for a CPU nobody counts: hold it to one that does nothing.
     if busy and (took - _SLACK * _nothing(running) <= limit if healthy else took > _QUICK):
         why = f"the machine was busy: {anybody}; the quickest probe took {took:.1f} s"
-        return unmeasurable("healthcheck", name, why)
+        return lab.unmeasurable("healthcheck", why)
     slow = f", after {took:.1f} s" if healthy and not good else ""
-    return verdict(
-        "healthcheck",
-        name,
-        good,
-        limit=f"within {limit:g} s, the image's own --timeout",
-        measured=f"{health.get('Status')}{slow}",
-        detail=""
-        if good
-        else f"exit code {last.get('ExitCode')}: {str(last.get('Output')).strip()[-200:]}",
-    )
+    said = f"exit code {last.get('ExitCode')}: {str(last.get('Output')).strip()[-200:]}"
+    return lab.verdict(
+        "healthcheck", good, limit=f"within {limit:g} s, the image's own --timeout",
+        measured=f"{health.get('Status')}{slow}", detail="" if good else said,
+    )  # fmt: skip
 
 
 def _log(health: dict[str, object]) -> list[dict[str, object]]:
@@ -316,8 +287,3 @@ def _took(probe: dict[str, object]) -> float:
     """Seconds that one probe took, by the engine's clock."""
     began, ended = (moment(str(probe.get(key))) for key in ("Start", "End"))
     return (ended - began).total_seconds() if began and ended else 0.0
-
-
-def _run(lab: Lab, running: Running) -> bool:
-    done = lab.engine.call("healthcheck", "run", running.handle, check=False, timeout=30)
-    return done.returncode == 0

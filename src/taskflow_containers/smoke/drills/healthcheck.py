@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 
 from taskflow_containers.report.result import Result
-from taskflow_containers.smoke.catalogue import unmeasurable, verdict
 from taskflow_containers.smoke.lab import Lab, checks
 
 _PATIENCE = 30  # seconds for the command: it may ask again before it gives up
@@ -52,22 +51,21 @@ require('http').createServer((request, response) => {
 
 
 @checks("healthcheck.asks")
-def asks(lab: Lab, name: str) -> Iterator[Result]:
+def asks(lab: Lab) -> Iterator[Result]:
     """It must ask a health path on the declared port, and fail where the answer is 503."""
-    model = lab.project.containers[name]
-    config = lab.engine.require_image_config(lab.images[name])
+    model = lab.container
+    config = lab.engine.require_image_config(lab.target.image)
     kind, *command = (config.get("Healthcheck") or {}).get("Test") or ["NONE"]
     if kind != "CMD" or not command:
-        yield unmeasurable("healthcheck.asks", name, "it has no command in exec form")
+        yield lab.unmeasurable("healthcheck.asks", "it has no command in exec form")
         return
     program, option = model.kind.interpreter
     words = [program, option, _STAND_IN[program], str(_PATIENCE), str(model.port), *command]
-    done = lab.stack.once(name, lab.images[name], words)
+    done = lab.stack.once(lab.target, words)
     answer = json.loads(done.stdout)
     asked = sorted({path.partition("?")[0] for path in answer["asked"]})
-    yield verdict(
+    yield lab.verdict(
         "healthcheck.asks",
-        name,
         not {model.health.live, model.health.ready}.isdisjoint(asked) and answer["code"] != 0,
         limit=f"asks {model.health.live} or {model.health.ready} on {model.port}, fails on 503",
         measured=f"asks {', '.join(asked) or 'nothing'} there, "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from taskflow_containers.machine.errors import EnvironmentTrouble
 from taskflow_containers.project.model import Access
 from taskflow_containers.report.result import Result
-from taskflow_containers.smoke.catalogue import unmeasurable, verdict
 from taskflow_containers.smoke.lab import Lab, checks
-from taskflow_containers.smoke.stack import Running
+from taskflow_containers.smoke.running import Running
 
 _APP = "/app"
 _TOKEN_FILE = ".taskflow-kept"
@@ -51,69 +51,55 @@ _READ = {
 
 
 @checks("user", "capabilities", "privileges", "file-system", "read-only")
-def inside(lab: Lab, name: str) -> Iterator[Result]:
+def inside(lab: Lab) -> Iterator[Result]:
     """Ask the container itself, through its own interpreter."""
-    running = lab.alive[name]
-    model = running.model
+    model = lab.container
     volumes = {volume.path: volume.access for volume in model.volumes}
-    answer = running.evaluate(_PROBE, _APP, *volumes)
+    answer = lab.running.evaluate(_PROBE, _APP, *volumes)
     status = dict(re.findall(r"^(\w+):\s*(.*)$", answer["status"], re.MULTILINE))
-    yield verdict(
-        "user",
-        name,
-        set(status["Uid"].split()) == {str(model.uid)}
-        and set(status["Gid"].split()) == {str(model.gid)},
+    users, groups = set(status["Uid"].split()), set(status["Gid"].split())
+    yield lab.verdict(
+        "user", users == {str(model.uid)} and groups == {str(model.gid)},
         limit=f"UID {model.uid}, GID {model.gid}",
         measured=f"UID {status['Uid']}, GID {status['Gid']}".replace("\t", " "),
-    )
+    )  # fmt: skip
     sets = {key: status.get(key, "?") for key in ("CapPrm", "CapEff", "CapBnd")}
-    yield verdict(
-        "capabilities",
-        name,
-        all(re.fullmatch("0+", value) for value in sets.values()),
-        measured=", ".join(f"{key} {value}" for key, value in sets.items()),
-    )
+    none = all(re.fullmatch("0+", value) for value in sets.values())
+    said = ", ".join(f"{key} {value}" for key, value in sets.items())
+    yield lab.verdict("capabilities", none, measured=said)
     if "Seccomp" not in status:
-        yield unmeasurable("privileges", name, "the kernel was built without seccomp")
+        yield lab.unmeasurable("privileges", "the kernel was built without seccomp")
     else:
-        yield verdict(
-            "privileges",
-            name,
-            status.get("NoNewPrivs") == "1" and status["Seccomp"] == "2",
-            measured=f"NoNewPrivs {status.get('NoNewPrivs')}, Seccomp {status['Seccomp']}",
-        )
+        held = status.get("NoNewPrivs"), status["Seccomp"]
+        said = f"NoNewPrivs {held[0]}, Seccomp {held[1]}"
+        yield lab.verdict("privileges", held == ("1", "2"), measured=said)
     writable = {"/tmp", *(p for p, access in volumes.items() if access is Access.READ_WRITE)}
     could = {path for path, refusal in answer["write"].items() if not refusal}
-    yield verdict(
-        "file-system",
-        name,
-        could == writable,
-        limit=", ".join(sorted(writable)),
-        measured=", ".join(sorted(could)) or "nowhere",
-        detail="; ".join(
-            f"{p}: {why}" for p, why in answer["write"].items() if why and p in writable
-        ),
-    )
+    refused = [f"{p}: {why}" for p, why in answer["write"].items() if why and p in writable]
+    yield lab.verdict(
+        "file-system", could == writable, limit=", ".join(sorted(writable)),
+        measured=", ".join(sorted(could)) or "nowhere", detail="; ".join(refused),
+    )  # fmt: skip
+    yield from _read_only(lab, answer, [p for p, a in volumes.items() if a is Access.READ_ONLY])
+
+
+def _read_only(lab: Lab, answer: dict[str, Any], paths: list[str]) -> Iterator[Result]:
+    """Whether each read-only volume is mounted so, and holds what the image has there."""
     mounts = {line.split()[4]: line.split()[5] for line in answer["mounts"].splitlines()}
-    said = []
-    faulty = False
-    for path, access in volumes.items():
-        if access is Access.READ_ONLY:
-            really = "ro" in mounts.get(path, "").split(",") and bool(answer["write"][path])
-            files = answer["files"].get(path, 0)
-            faulty |= not really or not files
-            said.append(f"{path} {'read-only' if really else 'writable'}, {files} entries")
+    said, faulty = [], False
+    for path in paths:
+        really = "ro" in mounts.get(path, "").split(",") and bool(answer["write"][path])
+        files = answer["files"].get(path, 0)
+        faulty |= not really or not files
+        said.append(f"{path} {'read-only' if really else 'writable'}, {files} entries")
     if said:
-        yield verdict("read-only", name, not faulty, measured="; ".join(said))
+        yield lab.verdict("read-only", not faulty, measured="; ".join(said))
 
 
 def kept_files(running: Running) -> list[str]:
     """Where `keep` leaves its files: one in each volume that may be written."""
-    return [
-        f"{volume.path}/{_TOKEN_FILE}"
-        for volume in running.model.volumes
-        if volume.access is Access.READ_WRITE
-    ]
+    volumes = running.container.volumes
+    return [f"{v.path}/{_TOKEN_FILE}" for v in volumes if v.access is Access.READ_WRITE]
 
 
 def keep(running: Running) -> bool:
@@ -128,15 +114,14 @@ def keep(running: Running) -> bool:
     return True
 
 
-def data(running: Running, kept: bool) -> Iterator[Result]:
+def data(lab: Lab, running: Running, kept: bool) -> Iterator[Result]:
     """Whether what `keep` left is still there."""
     if not kept:
-        yield unmeasurable("data", running.name, "nothing can be written into the volume")
+        yield lab.unmeasurable("data", "nothing can be written into the volume")
     elif paths := kept_files(running):
         lost = running.evaluate(_READ, *paths)
-        yield verdict(
-            "data", running.name, not lost, measured=f"lost: {', '.join(lost)}" if lost else "kept"
-        )
+        said = f"lost: {', '.join(lost)}" if lost else "kept"
+        yield lab.verdict("data", not lost, measured=said)
 
 
 # What the engine itself puts into a container, and what it does to folders on the way to a mount.
@@ -148,8 +133,8 @@ _ENGINES_OWN = re.compile(
 def diff(lab: Lab, running: Running) -> Iterator[Result]:
     """What a container with a writable root has changed."""
     changes = lab.engine.call("diff", running.handle).stdout.split("\n")
-    image = lab.engine.require_image_config(lab.images[running.name])
-    volumes = [*(image.get("Volumes") or {}), *(v.path for v in running.model.volumes)]
+    image = lab.engine.require_image_config(lab.target.image)
+    volumes = [*(image.get("Volumes") or {}), *(v.path for v in lab.container.volumes)]
     written = []
     for line in filter(None, changes):
         kind, _, path = line.partition(" ")
@@ -163,4 +148,4 @@ def diff(lab: Lab, running: Running) -> Iterator[Result]:
         line for line in written
         if line[0] != "C" or not any(other[2:].startswith(f"{line[2:]}/") for other in written)
     ]  # fmt: skip
-    yield verdict("diff", running.name, not written, measured=", ".join(written[:5]) or "empty")
+    yield lab.verdict("diff", not written, measured=", ".join(written[:5]) or "empty")

@@ -12,13 +12,12 @@ from typing import Any
 
 from taskflow_containers.contract.image import check_image
 from taskflow_containers.engine import archive
-from taskflow_containers.engine.archive import SavedImage
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.engine.layersizes import LayerSizes
 from taskflow_containers.project.model import Access, Container
 from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.result import Result
-from taskflow_containers.smoke.catalogue import BY_ID, PREFIX, unmeasurable, verdict
+from taskflow_containers.smoke.catalogue import BY_ID, PREFIX, verdict
 from taskflow_containers.smoke.lab import Lab, checks
 
 MOST_LAYERS = 20
@@ -48,26 +47,20 @@ _DEVELOPMENT = re.compile(
 
 @dataclass(slots=True)
 class Contents:
-    """What a walk over the layers found; `sizes` are their bytes, by diff ID."""
+    """What a walk over the layers found."""
 
     files: dict[str, tarfile.TarInfo] = field(default_factory=dict)  # as a container sees them
     caches: list[str] = field(default_factory=list)
     private: list[str] = field(default_factory=list)
     development: set[str] = field(default_factory=set)
-    privileged: dict[str, int] = field(
-        default_factory=dict
-    )  # path → number of its layer, from 1 on
-    sizes: dict[str, int] = field(default_factory=dict)
+    privileged: dict[str, int] = field(default_factory=dict)  # path → its layer, from 1 on
 
 
-def walk(image: SavedImage) -> Contents:
+def walk(image: archive.SavedImage) -> Contents:
     """Search all layers of a saved image."""
     found = Contents()
-    for number, layer in enumerate(image.layers, 1):
-        with image.files(layer) as (files, plain):
-            for member in files:
-                _take(found, member, number)
-            found.sizes[layer.identity] = plain.drain()
+    for entry in image.walk():
+        _take(found, entry)
     return found
 
 
@@ -76,7 +69,8 @@ def _within(name: str) -> str:
     return posixpath.normpath(f"/{name}").lstrip("/")
 
 
-def _take(found: Contents, member: tarfile.TarInfo, number: int) -> None:
+def _take(found: Contents, entry: archive.Entry) -> None:
+    member, number = entry.info, entry.number
     path = _within(member.name)
     folder, _, name = path.rpartition("/")
     if name.startswith(".wh."):
@@ -129,26 +123,26 @@ FILE_CHECKS = (
 
 
 @checks(*(check.id for check in BY_ID.values() if check.group == "image"))
-def image(lab: Lab, name: str) -> Iterator[Result]:
+def image(lab: Lab) -> Iterator[Result]:
     """Judge the image without running it."""
-    config = lab.engine.require_image_config(lab.images[name])
+    name, id_ = lab.name, lab.target.image
+    config = lab.engine.require_image_config(id_)
     for result in check_image(lab.project, name, config, lab.engine.platform):
         id = "image." + result.id.removeprefix("contract.image.")
         yield replace(result, id=PREFIX + id, title=BY_ID[id].title, group="image", location="")
     layers = len(config.get("Layers") or [])
-    yield verdict(
-        "image.layers", name, layers <= MOST_LAYERS, measured=layers, limit=f"at most {MOST_LAYERS}"
-    )
+    most = f"at most {MOST_LAYERS}"
+    yield lab.verdict("image.layers", layers <= MOST_LAYERS, measured=layers, limit=most)
     try:
-        with archive.saved(lab.engine, lab.images[name]) as saved:
+        with archive.saved(lab.engine, id_) as saved:
             found = walk(saved)
     except archive.UnreadableImage as error:
         for id in ("image.size", *FILE_CHECKS):
-            yield unmeasurable(id, name, error.message)
+            yield lab.unmeasurable(id, error.message)
         return
-    yield _size(lab, name, config, found.sizes)
-    base = base_layers(lab.engine, lab.project.containers[name], config)
-    yield from files(name, lab.project.containers[name], found, len(base))
+    yield _size(lab, config, saved.sizes)
+    base = base_layers(lab.engine, lab.container, config)
+    yield from files(name, lab.container, found, len(base))
 
 
 def base_layers(engine: Engine, model: Container, config: Mapping[str, Any]) -> list[str]:
@@ -183,20 +177,14 @@ def files(name: str, model: Container, found: Contents, base: int) -> Iterator[R
     yield verdict("image.development", name, not development, measured=_listed(development))
 
 
-def _size(lab: Lab, name: str, config: dict[str, Any], known: dict[str, int]) -> Result:
-    model = lab.project.containers[name]
-    base = substitutes().get(model.base, model.base)
+def _size(lab: Lab, config: dict[str, Any], known: dict[str, int]) -> Result:
+    base = substitutes().get(lab.container.base, lab.container.base)
     found = lab.engine.image_config(base)
     if found is None:
-        return unmeasurable("image.size", name, f"the base image {base} is not on this machine")
+        return lab.unmeasurable("image.size", f"the base image {base} is not on this machine")
     sizes = LayerSizes()
     sizes.learn(known)
     above = sizes.total(lab.engine, config) - sizes.total(lab.engine, found)
-    budget = model.budgets.size_above_base
-    return verdict(
-        "image.size",
-        name,
-        above <= budget,
-        measured=megabytes(above),
-        limit=f"at most {megabytes(budget)}",
-    )
+    budget = lab.container.budgets.size_above_base
+    limit = f"at most {megabytes(budget)}"
+    return lab.verdict("image.size", above <= budget, measured=megabytes(above), limit=limit)

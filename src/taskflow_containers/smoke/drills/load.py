@@ -14,9 +14,9 @@ from taskflow_containers.machine.cgroup import Process
 from taskflow_containers.machine.waiting import Watch
 from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.result import Result
-from taskflow_containers.smoke.catalogue import unmeasurable, verdict
-from taskflow_containers.smoke.lab import KILLED, Lab, checks, fate
-from taskflow_containers.smoke.stack import NO_ANSWER, Running
+from taskflow_containers.smoke.answer import NO_ANSWER
+from taskflow_containers.smoke.lab import Lab, checks
+from taskflow_containers.smoke.running import KILLED, Running
 
 REQUESTS, CONCURRENCY = 600, 8
 FULL_REQUESTS, FULL_CONCURRENCY = 3000, 16
@@ -91,12 +91,11 @@ def _round(
 
 
 @checks("load", "memory", "swap", "growth")
-def load(lab: Lab, name: str) -> Iterator[Result]:
+def load(lab: Lab) -> Iterator[Result]:
     """Rounds of requests with a look at the memory after each."""
-    running = lab.alive[name]
+    running, paths = lab.running, lab.routes()
     requests = FULL_REQUESTS if lab.options.full else REQUESTS
     concurrency = FULL_CONCURRENCY if lab.options.full else CONCURRENCY
-    paths = lab.routes(name)
     process = running.process()
     for _ in range(_ATTEMPTS):
         seen = _Seen()
@@ -105,13 +104,13 @@ def load(lab: Lab, name: str) -> Iterator[Result]:
         with lab.timeline.mark(running, f"{requests} requests"):
             for _ in range(_ROUNDS):
                 _round(running, paths, requests // _ROUNDS, concurrency, seen)
-                if fate(running):
+                if running.fate():
                     break
                 time.sleep(0.2)
                 if process and (bytes_held := process.anonymous()) is not None:
                     held.append(bytes_held)
         seconds, bad = watch.wall, seen.bad
-        ended = fate(running)
+        ended = running.fate()
         # A time limit within the service may run out while others have the CPU: that proves nothing.
         busy = anybody.waited > _BUSY * anybody.wall
         if ended or not bad or not busy:
@@ -121,76 +120,69 @@ def load(lab: Lab, name: str) -> Iterator[Result]:
     refused = f"; but {_counted(seen.refused)}" if seen.refused else ""
     killed = ended.startswith(KILLED)
     if killed and "memory" in lab.options.only:
-        yield unmeasurable("load", name, "it was killed for memory: see the memory peak")
+        yield lab.unmeasurable("load", "it was killed for memory: see the memory peak")
     elif bad and busy and not ended and seen.late:
-        yield unmeasurable("load", name, f"the machine was busy: {watch}; {kinds}")
+        yield lab.unmeasurable("load", f"the machine was busy: {watch}; {kinds}")
     else:
-        yield verdict(
-            "load",
-            name,
-            not bad and not ended,
-            limit=f"{requests} requests, {concurrency} at a time, on {', '.join(paths)}"
-            + lab.left_out(name),
-            measured=ended
-            or kinds
-            or f"none failed, {requests / seconds:,.0f} requests/s{refused}",
-            detail=running.last_words() if bad or ended else "",
-            seconds=seconds,
-        )
+        limit = f"{requests} requests, {concurrency} at a time, on {', '.join(paths)}"
+        yield lab.verdict(
+            "load", not bad and not ended, limit=limit + lab.left_out(),
+            measured=ended or kinds or f"none failed, {requests / seconds:,.0f} requests/s{refused}",
+            detail=running.last_words() if bad or ended else "", seconds=seconds,
+        )  # fmt: skip
     if ended and not killed:
-        yield unmeasurable("memory", name, f"it {ended}, for another reason")
+        yield lab.unmeasurable("memory", f"it {ended}, for another reason")
     else:
-        yield _peak(running, process, ended, max(held, default=0))
+        yield _peak(lab, process, ended, max(held, default=0))
     if ended:
         return
-    yield _swap(name, process.swap() if process else None)
-    if len(held) < _ROUNDS:
-        yield unmeasurable("growth", name, "the control group is not visible from here")
-        return
-    limit = running.model.memory
-    steps = [after - before for before, after in pairwise(held[1:])]
-    growth = held[-1] - held[1]
-    leaks = growth > _GROWTH * limit and all(step > _STEP * limit for step in steps)
-    yield verdict(
-        "growth",
-        name,
-        not leaks,
-        limit=f"at most {megabytes(_GROWTH * limit)} from round 2 to round {_ROUNDS}",
-        measured=f"{megabytes(growth)} ({', '.join(megabytes(size) for size in held)})",
-    )
+    yield _swap(lab, process.swap() if process else None)
+    yield _growth(lab, held)
 
 
 def _counted(found: Counter[str]) -> str:
     return ", ".join(f"{count} × {kind}" for kind, count in sorted(found.items()))
 
 
-def _peak(running: Running, process: Process | None, ended: str, held: int) -> Result:
+def _peak(lab: Lab, process: Process | None, ended: str, held: int) -> Result:
     """The limit was never met. What the kernel caches of files counts towards the peak, and gives way."""
-    name, limit = running.name, running.model.memory
-    peak = None if ended else running.memory_peak()
+    limit = lab.container.memory
+    peak = None if ended else lab.running.memory_peak()
     if peak is None and not ended:
-        return unmeasurable("memory", name, "the control group keeps no peak")
+        return lab.unmeasurable("memory", "the control group keeps no peak")
     kills = process.kills() if process and not ended else 0
     said = [megabytes(peak or 0)]
     said += [f"{megabytes(held)} without cached files"] if held else []
     said += [f"{kills} killed for memory"] if kills else []
-    return verdict(
-        "memory",
-        name,
-        not ended and not kills and held < _FULL * limit,
-        limit=f"peak below {megabytes(limit)}, without cached files below {megabytes(_FULL * limit)}",
-        measured=ended or ", ".join(said),
-    )
+    full = f"without cached files below {megabytes(_FULL * limit)}"
+    return lab.verdict(
+        "memory", not ended and not kills and held < _FULL * limit,
+        limit=f"peak below {megabytes(limit)}, {full}", measured=ended or ", ".join(said),
+    )  # fmt: skip
 
 
-def _swap(name: str, allowed: int | None) -> Result:
+def _swap(lab: Lab, allowed: int | None) -> Result:
     if allowed is not None:
         said = "any amount" if allowed >= _BOUNDLESS else megabytes(allowed)
-        return verdict("swap", name, allowed == 0, measured=f"{said} allowed")
+        return lab.verdict("swap", allowed == 0, measured=f"{said} allowed")
     try:
         areas = len(Path("/proc/swaps").read_text().splitlines()) - 1
     except OSError:
         areas = -1
     if areas == 0:
-        return verdict("swap", name, True, measured="this machine has none")
-    return unmeasurable("swap", name, "the kernel does not account for swap")
+        return lab.verdict("swap", True, measured="this machine has none")
+    return lab.unmeasurable("swap", "the kernel does not account for swap")
+
+
+def _growth(lab: Lab, held: list[int]) -> Result:
+    """Whether the memory that it holds after each round goes up and up."""
+    if len(held) < _ROUNDS:
+        return lab.unmeasurable("growth", "the control group is not visible from here")
+    limit, growth = lab.container.memory, held[-1] - held[1]
+    steps = [after - before for before, after in pairwise(held[1:])]
+    leaks = growth > _GROWTH * limit and all(step > _STEP * limit for step in steps)
+    return lab.verdict(
+        "growth", not leaks,
+        limit=f"at most {megabytes(_GROWTH * limit)} from round 2 to round {_ROUNDS}",
+        measured=f"{megabytes(growth)} ({', '.join(map(megabytes, held))})",
+    )  # fmt: skip

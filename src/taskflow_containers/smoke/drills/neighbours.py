@@ -7,20 +7,19 @@ from collections.abc import Iterator
 
 from taskflow_containers.project.model import Kind
 from taskflow_containers.report.result import Result
-from taskflow_containers.smoke.catalogue import unmeasurable, verdict
-from taskflow_containers.smoke.drills import stop
-from taskflow_containers.smoke.lab import (
+from taskflow_containers.smoke.asking import (
     PROBE_TIMEOUT,
-    Lab,
+    Seen,
+    all_fine,
     ask,
-    checks,
+    ask_each,
     fairly,
-    fate,
     fine,
-    in_time,
     probe,
 )
-from taskflow_containers.smoke.stack import Running
+from taskflow_containers.smoke.drills import stop
+from taskflow_containers.smoke.lab import Lab, checks
+from taskflow_containers.smoke.running import Running
 from taskflow_containers.smoke.visit import visit
 
 _HALF, _COLD_FACTOR = 0.5, 4  # of a CPU; the budget is so many times that of an ordinary start
@@ -64,77 +63,69 @@ _RETURN = {
     "python": f"import os;os.remove('{_AHEAD}');print(1)",
     "node": f"require('fs').unlinkSync('{_AHEAD}');console.log(1)",
 }
-_CLOCK_NODE = (
-    """
-const { existsSync } = require('fs'), real = Date.now;
-const ahead = () => existsSync('"""
-    + _AHEAD
-    + """') ? 86400000 : 0;
-const Real = Date;
-globalThis.Date = class extends Real { constructor(...a) { a.length ? super(...a) : super(real() + ahead()); }
-  static now() { return real() + ahead(); } };
+_CLOCK_NODE = f"""
+const {{ existsSync }} = require('fs'), real = Date.now, Real = Date;
+const ahead = () => existsSync('{_AHEAD}') ? {_DAY * 1000} : 0;
+globalThis.Date = class extends Real {{
+  constructor(...a) {{ a.length ? super(...a) : super(real() + ahead()); }}
+  static now() {{ return real() + ahead(); }} }};
 """
-)
+_WRITE = {
+    "python": "import sys;open('/clock/'+sys.argv[1],'w').write(sys.argv[2])",
+    "node": "require('fs').writeFileSync('/clock/'+process.argv[1],process.argv[2])",
+}
 
 
-def _answers(running: Running, routes: list[str]) -> dict[str, tuple[int, float]]:
-    paths = [running.model.health.ready, running.model.health.live, *routes]
-    return {path: ask(running, path, 2 * PROBE_TIMEOUT) for path in dict.fromkeys(paths)}
+def _answers(running: Running, routes: list[str]) -> Seen:
+    health = running.container.health
+    return ask_each(running, [health.ready, health.live, *routes], 2 * PROBE_TIMEOUT)
 
 
-def _told(found: dict[str, tuple[int, float]]) -> str:
+def _told(found: Seen) -> str:
     return ", ".join(f"{path} {status or 'silent'}" for path, (status, _) in found.items())
 
 
-def _all_fine(found: dict[str, tuple[int, float]]) -> bool:
-    return all(fine(status) for status, _ in found.values())
-
-
-def _none_failed(found: dict[str, tuple[int, float]]) -> bool:
+def _none_failed(found: Seen) -> bool:
     return all(0 < status < 500 for status, _ in found.values())
 
 
 def _alone(running: Running) -> tuple[bool, str]:
     """Whether a container does what it can without its peers, and what it did."""
-    live = running.model.health.live
+    live = running.container.health.live
     status, _ = ask(running, live, 10)
     said = f"{live} {status or 'silent'}"
-    if running.model.kind is not Kind.FRONTEND:
+    if running.container.kind is not Kind.FRONTEND:
         return bool(status), said
     # One that sends people elsewhere, or asks who they are, does what it can.
     page = visit(running)
-    return bool(status) and (
-        page.shows or page.guarded
-    ), f"{said}, {running.model.page} {page.said}"
+    good = bool(status) and (page.shows or page.guarded)
+    return good, f"{said}, {running.container.page} {page.said}"
 
 
 @checks("cold-start", "alone", "dns")
-def deserted(lab: Lab, name: str) -> Iterator[Result]:
+def deserted(lab: Lab) -> Iterator[Result]:
     """Half a CPU, nobody else there, and a resolver that does not answer."""
-    model = lab.project.containers[name]
-    environment: dict[str, str | None] = {}
-    for variable, service in lab.services(name).items():
-        environment[variable] = lab.stack.databases[service].url(host=_NO_NAME)
-    for variable in lab.peers(name):
-        environment[variable] = f"http://{_NO_NAME}:{model.port}"
+    model = lab.container
+    environment: dict[str, str | None] = {
+        **{v: lab.stack.databases[name].url(host=_NO_NAME) for v, name in lab.services.items()},
+        **dict.fromkeys(lab.peers, f"http://{_NO_NAME}:{model.port}"),
+    }
     options = (f"--cpus={_HALF}", f"--dns={_NO_RESOLVER}")
-    with lab.instance(name, "alone", *options, environment=environment) as running:
-        beyond = 2 * _COLD_FACTOR * model.budgets.start
+    budget = _COLD_FACTOR * model.budgets.start
+    with lab.instance("alone", *options, environment=environment) as running:
         # What it answers is the affair of other checks: here it must only be there.
-        lab.stack.wait(running, model.health.live, beyond, healthy=False)
-        budget = _COLD_FACTOR * model.budgets.start
+        running.wait(model.health.live, 2 * budget, healthy=False)
         if running.seconds_to_healthy is None:
-            ended = fate(running) or "runs, but does not answer"
-            last = running.last_words()
-            yield verdict("alone", name, False, measured=ended, detail=last)
+            ended = running.fate() or "runs, but does not answer"
+            yield lab.verdict("alone", False, measured=ended, detail=running.last_words())
             return
         # A wait for the share of others is left out of the measure, one for the own share is not.
         process = running.process()
         share = process.cpu() / _HALF if process else 0.0
         running.seconds_to_healthy = max(running.seconds_to_healthy, share)
-        yield in_time("cold-start", running, budget, f" on {_HALF} CPU")
+        yield lab.in_time("cold-start", running, budget, f" on {_HALF} CPU")
         good, said = fairly(running, lambda: _alone(running), lambda found: found[0])
-        yield verdict("alone", name, good, measured=said)
+        yield lab.verdict("alone", good, measured=said)
         if not environment:
             return
         wanted = {200} if model.kind is Kind.FRONTEND else {200, 503}
@@ -143,71 +134,58 @@ def deserted(lab: Lab, name: str) -> Iterator[Result]:
             lambda: (probe(running, model.health.ready), probe(running, model.health.live)),
             lambda found: found[0][0] in wanted and found[1][0] == 200,
         )
-        yield verdict(
-            "dns",
-            name,
-            live == 200 and ready in wanted,
-            limit=f"within {PROBE_TIMEOUT:g} s",
+        yield lab.verdict(
+            "dns", live == 200 and ready in wanted, limit=f"within {PROBE_TIMEOUT:g} s",
             measured=f"ready {ready or 'silent'} in {taken:.2f} s, live {live or 'silent'}",
-        )
+        )  # fmt: skip
 
 
 @checks("tmp-full", "stop")
-def crowded(lab: Lab, name: str) -> Iterator[Result]:
+def crowded(lab: Lab) -> Iterator[Result]:
     """Not a byte is left in /tmp; then, SIGTERM."""
-    with lab.ready(name, "crowded") as running:
+    with lab.ready("crowded") as running:
         written, full = running.evaluate(_FILL)
         if not full:
-            yield unmeasurable("tmp-full", name, f"/tmp took {written} bytes and no error")
+            yield lab.unmeasurable("tmp-full", f"/tmp took {written} bytes and no error")
         else:
-            routes = lab.routes(name)
+            routes = lab.routes()
             found = fairly(running, lambda: _answers(running, routes), _none_failed)
-            yield verdict("tmp-full", name, _none_failed(found), measured=_told(found))
+            yield lab.verdict("tmp-full", _none_failed(found), measured=_told(found))
         running.evaluate(_EMPTY)
         yield stop.idle(lab, running)
 
 
 @checks("clock")
-def clock(lab: Lab, name: str) -> Iterator[Result]:
+def clock(lab: Lab) -> Iterator[Result]:
     """The wall clock that the interpreter shows goes a day ahead, and back."""
-    model = lab.project.containers[name]
     # A kernel has one wall clock for all: what can be moved is what the interpreter makes of it.
-    volume = lab.stack.handle(f"{name}-clock")
-    python = model.kind is Kind.BACKEND
+    volume, label = lab.stack.handle(f"{lab.name}-clock"), ["--label", lab.stack.run_label]
+    program, option = lab.container.kind.interpreter
+    python = program == "python"
     file, code = ("sitecustomize.py", _CLOCK_PYTHON) if python else ("clock.cjs", _CLOCK_NODE)
-    lab.engine.call("volume", "create", "--label", lab.stack.run_label, volume)
-    write = {
-        "python": "import sys;open('/clock/'+sys.argv[1],'w').write(sys.argv[2])",
-        "node": "require('fs').writeFileSync('/clock/'+process.argv[1],process.argv[2])",
-    }
-    program, option = model.kind.interpreter
+    lab.engine.call("volume", "create", *label, volume)
     lab.engine.call(
-        "run", "--rm", "--user=0:0", "--label", lab.stack.run_label, "--volume", f"{volume}:/clock",
-        "--entrypoint", program, lab.images[name], option, write[program], file, code,
+        "run", "--rm", "--user=0:0", *label, "--volume", f"{volume}:/clock",
+        "--entrypoint", program, lab.target.image, option, _WRITE[program], file, code,
     )  # fmt: skip
-    config = lab.engine.require_image_config(lab.images[name])
+    config = lab.engine.require_image_config(lab.target.image)
     baked = dict(str(item).partition("=")[::2] for item in config.get("Env") or [])
     key = "PYTHONPATH" if python else "NODE_OPTIONS"
     own = baked.get(key, "")
     value = f"/clock:{own}".rstrip(":") if python else f"{own} --require /clock/clock.cjs".strip()
-    routes = lab.routes(name)
-    with lab.ready(
-        name, "clock", "--volume", f"{volume}:/clock:ro", environment={key: value}
-    ) as running:
-        faults = []
+    routes, faults = lab.routes(), []
+    place = ("--volume", f"{volume}:/clock:ro")
+    with lab.ready("clock", *place, environment={key: value}) as running:
         # What was read before the jump must be old enough to be read anew.
         for turn in (_JUMP, _RETURN):
             running.evaluate(turn)
             for _ in range(_CLOCK_LOOKS):
-                found = fairly(running, lambda: _answers(running, routes), _all_fine)
+                found = fairly(running, lambda: _answers(running, routes), all_fine)
                 bad = {path: seen for path, seen in found.items() if not fine(seen[0])}
                 faults += [_told(bad)] if bad else []
                 time.sleep(0.5)
-        yield verdict(
-            "clock",
-            name,
-            not faults,
-            limit=f"{_DAY} s ahead for {_CLOCK_LOOKS} looks, then back",
+        yield lab.verdict(
+            "clock", not faults, limit=f"{_DAY} s ahead for {_CLOCK_LOOKS} looks, then back",
             measured="; ".join(faults[:3]) or "every answer as before",
-        )
+        )  # fmt: skip
     lab.engine.call("volume", "rm", volume, check=False)

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from taskflow_containers.report.result import Result
-from taskflow_containers.smoke.catalogue import verdict
-from taskflow_containers.smoke.lab import Lab, ask, checks, fairly
+from taskflow_containers.smoke.asking import ask, fairly
+from taskflow_containers.smoke.lab import Lab, checks
 
 SUSPENDED_AFTER = 300  # seconds without a query, Neon's default
 _SETTLE = 3.0  # seconds after the start in which a first look at the database is fair
@@ -33,10 +33,10 @@ def periods(values: Path) -> dict[str, float]:
 
 
 @checks("neon")
-def neon(lab: Lab, name: str) -> Iterator[Result]:
+def neon(lab: Lab) -> Iterator[Result]:
     """Probe an idle instance as the kubelet would and count what the database hears of it."""
-    services = lab.services(name)
-    role = f"{_ROLE}_{re.sub('[^a-z0-9]', '_', name)}"
+    services = lab.services
+    role = f"{_ROLE}_{re.sub('[^a-z0-9]', '_', lab.name)}"
     environment: dict[str, str | None] = {}
     for variable, service in services.items():
         database = lab.stack.databases[service]
@@ -45,9 +45,9 @@ def neon(lab: Lab, name: str) -> Iterator[Result]:
         database.add_role(role, f"{as_ever}; ALTER ROLE {role} SET log_statement = 'all'")
         environment[variable] = database.url(role)
     seconds = _FULL_SECONDS if lab.options.full else _SECONDS
-    every = periods(Path("chart/values.yaml"))
-    with lab.ready(name, "budget", environment=environment) as running:
-        health = running.model.health
+    every = periods(lab.stack.workspace.root / "chart/values.yaml")
+    with lab.ready("budget", environment=environment) as running:
+        health = running.container.health
         lab.over.wait(_SETTLE)
         paths = {health.ready: every["readiness"], health.live: every["liveness"]}
 
@@ -67,28 +67,14 @@ def neon(lab: Lab, name: str) -> Iterator[Result]:
         # On a busy machine its first look at the database may come late.
         heard = fairly(running, probed, lambda count: count == 0, _TRIES)
     probes = " and ".join(f"{title} every {value:g} s" for title, value in every.items())
-    yield verdict(
-        "neon",
-        name,
-        heard == 0,
-        limit=f"0 queries and sessions in {seconds:g} s of {probes}",
-        measured=f"{heard}: "
-        + (
-            f"it could sleep after {SUSPENDED_AFTER} s"
-            if heard == 0
-            else f"it would be awake, and billed, all month ({heard / seconds * 3600:,.0f} an hour)"
-        ),
-    )
+    awake = f"it would be awake, and billed, all month ({heard / seconds * 3600:,.0f} an hour)"
+    said = awake if heard else f"it could sleep after {SUSPENDED_AFTER} s"
+    limit = f"0 queries and sessions in {seconds:g} s of {probes}"
+    yield lab.verdict("neon", heard == 0, limit=limit, measured=f"{heard}: {said}")
 
 
 def _heard(lab: Lab, services: Iterable[str], role: str) -> int:
     """Queries and sessions of a role so far, from the databases' logs."""
-    lines: list[str] = []
-    for service in services:
-        done = lab.engine.call("logs", lab.stack.handle(service), check=False)
-        lines += (done.stdout + done.stderr).splitlines()
-    return sum(
-        line.startswith(f"{role}@")
-        and bool(re.search(r"connection authorized|statement: |execute ", line))
-        for line in lines
-    )
+    pattern = rf"^{role}@.*(?:connection authorized|statement: |execute )"
+    logs = [lab.engine.logs(lab.stack.handle(service)) for service in services]
+    return sum(len(re.findall(pattern, log, re.MULTILINE)) for log in logs)

@@ -6,17 +6,18 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from taskflow_containers.machine.errors import MachineTrouble
 from taskflow_containers.machine.waiting import Starved, Watch
 from taskflow_containers.project.model import Kind
 from taskflow_containers.report.result import Result
-from taskflow_containers.smoke.catalogue import unmeasurable, verdict
+from taskflow_containers.smoke.answer import Answer
+from taskflow_containers.smoke.asking import ask, fairly, until, words
 from taskflow_containers.smoke.drills.browser import asks_who
-from taskflow_containers.smoke.lab import Lab, ask, checks, excerpt, fairly, until, words
-from taskflow_containers.smoke.stack import Answer, Running, moment
+from taskflow_containers.smoke.lab import Lab, checks
+from taskflow_containers.smoke.running import Running, moment
 from taskflow_containers.smoke.visit import PAGE_TIMEOUT, Visit, visit
 
 _SECRET = "s3cret-of-the-smoke-test"
@@ -41,34 +42,30 @@ process.on('SIGTERM', () => process.exit());
 
 
 @checks("path")
-def calls(lab: Lab, name: str) -> Iterator[Result]:
+def calls(lab: Lab) -> Iterator[Result]:
     """The browser's way through the frontend to the backend."""
-    running = lab.alive[name]
-    for variable, target in lab.peers(name).items():
-        backend = lab.alive.get(target)
-        if not backend:
-            yield unmeasurable("path", name, f"{target} is not part of this run")
+    running = lab.running
+    for variable, name in lab.peers.items():
+        if not lab.runs(name):
+            yield lab.unmeasurable("path", f"{name} is not part of this run")
             continue
-        path = running.model.base_path + backend.model.health.ready
-        look = partial(_forwarded, running, path, backend)
+        backend = lab.labs[name]
+        path = lab.container.base_path + backend.container.health.ready
+        look = partial(_forwarded, running, path, backend.running)
         answer, same = fairly(running, look, lambda found: found[1])
-        if not same and asks_who(running, path, answer, [lab.stack.url(target)]):
-            yield unmeasurable("path", name, f"it needs a login: {answer.status}")
+        if not same and asks_who(running, path, answer, [lab.stack.url(name)]):
+            yield lab.unmeasurable("path", f"it needs a login: {answer.status}")
             continue
-        yield verdict(
-            "path",
-            name,
-            same,
-            limit=f"{variable} → {' → '.join([target, *lab.services(target).values()])}",
-            measured=f"{answer.status}, {answer.headers.get('content-type', 'no content type')}",
-            detail="" if same else excerpt(answer),
-            seconds=answer.seconds,
-        )
+        yield lab.verdict(
+            "path", same, limit=f"{variable} → {' → '.join([name, *backend.services.values()])}",
+            measured=f"{answer.status}, {answer.content_type}",
+            detail="" if same else answer.excerpt, seconds=answer.seconds,
+        )  # fmt: skip
 
 
 def _forwarded(running: Running, path: str, backend: Running) -> tuple[Answer, bool]:
     """What comes of asking for a backend's health here; whether it is what the backend itself says."""
-    answer, own = running.get(path, PAGE_TIMEOUT), backend.get(backend.model.health.ready)
+    answer, own = running.get(path, PAGE_TIMEOUT), backend.get(backend.container.health.ready)
     same = answer.status == own.status and _status(answer.json()) == _status(own.json())
     return answer, same
 
@@ -78,50 +75,39 @@ def _status(body: object) -> object:
 
 
 @contextmanager
-def _recorder(lab: Lab, name: str, token: str) -> Iterator[str]:
-    """A stand-in for a backend; its handle, which is also its name on the network."""
-    handle = lab.stack.handle(f"{name}-recorder")
-    port = str(lab.project.containers[name].port)
+def _recorder(lab: Lab, alias: str, token: str) -> Iterator[str]:
+    """A stand-in for a backend under a name on the network; its handle."""
+    handle = lab.stack.handle(alias)
     lab.engine.call(
         # The image's own health check would ask this stand-in, too.
         "run", "--detach", "--no-healthcheck", "--name", handle, "--network", lab.stack.id,
-        "--network-alias", f"{name}-recorder", "--label", lab.stack.run_label,
-        "--entrypoint", "node", lab.images[name], "-e", _RECORDER, token, port,
+        "--network-alias", alias, "--label", lab.stack.run_label, "--entrypoint", "node",
+        lab.target.image, "-e", _RECORDER, token, str(lab.container.port),
     )  # fmt: skip
     # Its port is not published; the node in it needs a moment.
     try:
         watch = Watch(None, anybody=True)
-        if not until(
-            lambda: "listening" in lab.engine.call("logs", handle).stdout, _PATIENCE, watch
-        ):
-            raise MachineTrouble(
-                "the stand-in for a backend did not start", "run the command again"
-            )
+        if not until(lambda: "listening" in lab.engine.logs(handle), _PATIENCE, watch):
+            said = "the stand-in for a backend did not start"
+            raise MachineTrouble(said)
         yield handle
     finally:
-        lab.engine.call("rm", "--force", "--volumes", handle, check=False)
+        lab.engine.remove(handle)
 
 
 @checks("server-side", "two-backends", "backend-away")
-def recorded(lab: Lab, name: str) -> Iterator[Result]:
+def recorded(lab: Lab) -> Iterator[Result]:
     """The same image before another backend, which then goes away."""
-    port = lab.project.containers[name].port
-    token = f"recorded-{secrets.token_hex(4)}"
-    address = f"http://{name}-recorder:{port}"
-    environment = dict.fromkeys(lab.peers(name), address)
-    with (
-        _recorder(lab, name, token) as recorder,
-        lab.ready(
-            name,
-            "recorded",
-            *lab.stack.host_entries({f"{name}-recorder": recorder}),
-            environment=environment,
-        ) as running,
-    ):
+    token, alias = f"recorded-{secrets.token_hex(4)}", f"{lab.name}-recorder"
+    address = f"http://{alias}:{lab.container.port}"
+    with ExitStack() as started:
+        recorder = started.enter_context(_recorder(lab, alias, token))
+        hosts = lab.stack.host_entries({alias: recorder})
+        environment = dict.fromkeys(lab.peers, address)
+        running = started.enter_context(lab.ready("recorded", *hosts, environment=environment))
 
         def asked() -> str:
-            done = lab.engine.call("logs", recorder)
-            found = re.findall(r"^asked (\w+ \S+)", done.stdout + done.stderr, re.MULTILINE)
+            found = re.findall(r"^asked (\w+ \S+)", lab.engine.logs(recorder), re.MULTILINE)
             return ", ".join(dict.fromkeys(found))
 
         def rendered() -> tuple[Visit, str]:
@@ -129,106 +115,88 @@ def recorded(lab: Lab, name: str) -> Iterator[Result]:
             until(lambda: bool(asked()), _NOTICED, running.watch())
             return page, asked()
 
-        with_backend, seen = fairly(running, rendered, lambda f: f[0].status == 200 and bool(f[1]))
+        before, seen = fairly(running, rendered, lambda f: f[0].status == 200 and bool(f[1]))
         # Before a login a page need not ask anybody, and then cannot tell who is away.
-        login = not seen and (with_backend.guarded or bool(with_backend.way))
+        guarded = not seen and (before.guarded or bool(before.way))
+        login = f"it needs a login: {before.said}" if guarded else ""
         if login:
-            yield unmeasurable("server-side", name, f"it needs a login: {with_backend.said}")
+            yield lab.unmeasurable("server-side", login)
         else:
-            yield verdict(
-                "server-side",
-                name,
-                with_backend.status == 200 and bool(seen),
-                measured=f"asked for {seen}" if seen else "the page asked nothing",
-            )
-        path = running.model.base_path + next(
-            (c.health.ready for c in lab.project.containers.values() if c.kind is Kind.BACKEND),
-            "/api/health",
-        )
-        other = fairly(
-            running,
-            lambda: running.get(path, PAGE_TIMEOUT),
-            lambda answer: token.encode() in answer.body,
-        )
-        mine = lab.alive[name].get(path, PAGE_TIMEOUT)
-        own, foreign = token.encode() in other.body, token.encode() in mine.body
-        if not own and asks_who(running, path, other, [address]):
-            yield unmeasurable("two-backends", name, f"it needs a login: {other.status}")
-        else:
-            yield verdict(
-                "two-backends",
-                name,
-                own and not foreign,
-                limit=path,
-                measured=f"{other.status}, {'from' if own else 'not from'} the second backend",
-                detail="" if own else excerpt(other),
-            )
+            said = f"asked for {seen}" if seen else "the page asked nothing"
+            yield lab.verdict("server-side", before.status == 200 and bool(seen), measured=said)
+        yield _two_backends(lab, running, token, address)
         lab.engine.call("rm", "--force", recorder)
-        health, _ = ask(running, running.model.health.ready)
+        health, _ = ask(running, lab.container.health.ready)
         if login:
-            yield unmeasurable("backend-away", name, f"it needs a login: {with_backend.said}")
+            yield lab.unmeasurable("backend-away", login)
             return
         page = fairly(running, lambda: visit(running), lambda visit: visit.status == 200).answer
         text = words(page.body)
-        says = text != words(with_backend.answer.body) and bool(_SAYS_SO.search(text))
+        says = text != words(before.answer.body) and bool(_SAYS_SO.search(text))
         named = address.encode() in page.body
-        yield verdict(
-            "backend-away",
-            name,
-            health == 200 and page.status == 200 and says and not named,
-            measured=f"health {health or 'silent'}, page {page.status}, "
-            + ("says so" if says else "says nothing")
-            + (", names the backend's address" if named else ""),
-            detail="" if says else text[:200],
-            seconds=page.seconds,
+        said = (
+            f"health {health or 'silent'}, page {page.status}, says {'so' if says else 'nothing'}"
         )
+        yield lab.verdict(
+            "backend-away", health == 200 and page.status == 200 and says and not named,
+            measured=said + (", names the backend's address" if named else ""),
+            detail="" if says else text[:200], seconds=page.seconds,
+        )  # fmt: skip
+
+
+def _two_backends(lab: Lab, running: Running, token: str, address: str) -> Result:
+    """Whether an instance answers from the backend at `address`, and the one beside it does not."""
+    backends = [c for c in lab.project.containers.values() if c.kind is Kind.BACKEND]
+    ready = backends[0].health.ready if backends else "/api/health"
+    path, mark = lab.container.base_path + ready, token.encode()
+    other = fairly(
+        running, lambda: running.get(path, PAGE_TIMEOUT), lambda answer: mark in answer.body
+    )
+    own, foreign = mark in other.body, mark in lab.running.get(path, PAGE_TIMEOUT).body
+    if not own and asks_who(running, path, other, [address]):
+        return lab.unmeasurable("two-backends", f"it needs a login: {other.status}")
+    return lab.verdict(
+        "two-backends", own and not foreign, limit=path,
+        measured=f"{other.status}, {'from' if own else 'not from'} the second backend",
+        detail="" if own else other.excerpt,
+    )  # fmt: skip
 
 
 @checks("environment")
-def environment(lab: Lab, name: str) -> Iterator[Result]:
+def environment(lab: Lab) -> Iterator[Result]:
     """Each required variable once missing and once wrong."""
-    model = lab.project.containers[name]
-    services = lab.services(name)
-    faults: list[str] = []
-    longest = 0.0
-    words_of_first = ""
-    for number, variable in enumerate(model.environment.required):
-        wrong = _WRONG["service" if variable in services else "peer"]
+    connects, faults, longest, first = lab.container.connects, [], 0.0, ""
+    for number, variable in enumerate(lab.container.environment.required):
+        wrong = _WRONG["service" if variable in lab.services else "peer"]
         # What connects to nothing may be any text: only its absence is wrong.
-        for value in (None, wrong) if variable in model.connects else (None,):
-            purpose = f"wrong-{number}" if value else f"missing-{number}"
+        for value in (None, wrong) if variable in connects else (None,):
+            kind = "wrong" if value else "missing"
             for attempt in range(_ATTEMPTS):
-                with lab.instance(
-                    name, f"{purpose}-{attempt}", environment={variable: value}
-                ) as running:
-                    seconds = _lived(running)
-                    state = running.state()
-                    done = lab.engine.call("logs", running.handle, check=False)
+                purpose, given = f"{kind}-{number}-{attempt}", {variable: value}
+                with lab.instance(purpose, environment=given) as running:
+                    seconds, state = _lived(running), running.state()
+                    said = lab.engine.logs(running.handle)
                 ended = not state.get("Running")
                 if ended and seconds <= _END_WITHIN:
                     break
-            lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-            longest = max(longest, seconds)
-            case = f"{variable} {'wrong' if value else 'missing'}"
+            lines = [line for line in said.splitlines() if line.strip()]
+            longest, fault = max(longest, seconds), ""
             if not ended or seconds > _END_WITHIN:
-                faults.append(f"{case}: {'runs on' if not ended else f'took {seconds:.1f} s'}")
+                fault = "runs on" if not ended else f"took {seconds:.1f} s"
             elif not state.get("ExitCode"):
-                faults.append(f"{case}: exit code 0")
+                fault = "exit code 0"
             elif len(lines) != 1:
-                faults.append(f"{case}: {len(lines)} lines")
+                fault = f"{len(lines)} lines"
             elif variable not in lines[0]:
-                faults.append(f"{case}: the line does not name it")
-            if any(_SECRET in line for line in lines):
-                faults.append(f"{case}: the value is shown")
-            words_of_first = words_of_first or (lines[-1] if lines else "")
-    yield verdict(
-        "environment",
-        name,
-        not faults,
-        limit=f"within {_END_WITHIN:g} s",
+                fault = "the line does not name it"
+            shown = "the value is shown" if any(_SECRET in line for line in lines) else ""
+            faults += [f"{variable} {kind}: {what}" for what in (fault, shown) if what]
+            first = first or (lines[-1] if lines else "")
+    yield lab.verdict(
+        "environment", not faults, limit=f"within {_END_WITHIN:g} s",
         measured="; ".join(faults) or f"as promised, within {longest:.1f} s",
-        detail="" if _SECRET in words_of_first else words_of_first[:200],
-    )
+        detail="" if _SECRET in first else first[:200],
+    )  # fmt: skip
 
 
 def _lived(running: Running) -> float:

@@ -14,18 +14,18 @@ from taskflow_containers.machine.cgroup import Process, own_wait
 from taskflow_containers.machine.errors import EnvironmentTrouble
 from taskflow_containers.machine.waiting import Starved, Watch
 from taskflow_containers.report.result import Result
-from taskflow_containers.smoke.catalogue import unmeasurable, verdict
+from taskflow_containers.smoke.answer import NO_ANSWER
+from taskflow_containers.smoke.asking import until
 from taskflow_containers.smoke.drills import identity
-from taskflow_containers.smoke.lab import NO_PAUSE, SIGKILLED, Lab, checks, fate, until
-from taskflow_containers.smoke.stack import NO_ANSWER, Running
+from taskflow_containers.smoke.lab import NO_PAUSE, Lab, checks
+from taskflow_containers.smoke.running import SIGKILLED, Running
 
 _CLIENTS = 4
 # At a process: how many at the least, over how many seconds, and the seconds between two.
 _LOOKS, _LOOKED, _PAUSE = 20, 0.3, 0.005
 _AT_REST = 0.9  # of the looks; who waits for something wakes now and then to see the time
-_HANGS = (
-    0.3  # seconds without an answer after which a request counts as slow, where no process is seen
-)
+# Seconds without an answer after which a request counts as slow, where no process is seen.
+_HANGS = 0.3
 _TAKEN = 2.0  # seconds until a request that was sent is taken up
 _PATIENT = 0.25  # of the time for stopping; nobody gives up sooner of its own accord
 _LONGEST = 30.0  # seconds
@@ -44,30 +44,22 @@ _INTERPRETER = {
 }
 
 
-def _judge(
-    id: str, running: Running, stopped: tuple[float, int], lost: str = "", **more: object
-) -> Result:
+def _judge(lab: Lab, id: str, stopped: tuple[float, int], lost: str = "") -> Result:
     seconds, code = stopped
-    grace = running.model.budgets.stop
-    killed = ", killed" if code == SIGKILLED else ""
-    return verdict(
-        id,
-        running.name,
-        code in {0, 143} and not lost,
-        limit=f"within {grace:g} s",
-        measured=", ".join(filter(None, [f"exit code {code} after {seconds:.1f} s{killed}", lost])),
-        seconds=seconds,
-        **more,
-    )
+    said = f"exit code {code} after {seconds:.1f} s{', killed' if code == SIGKILLED else ''}"
+    return lab.verdict(
+        id, code in {0, 143} and not lost, limit=f"within {lab.container.budgets.stop:g} s",
+        measured=f"{said}, {lost}" if lost else said, seconds=seconds,
+    )  # fmt: skip
 
 
 def idle(lab: Lab, running: Running) -> Result:
     """An idle connection that is kept alive must not hold it up."""
     link = running.connect(5)
-    link.request("GET", running.model.health.live)
+    link.request("GET", lab.container.health.live)
     link.getresponse().read()
     try:
-        return _judge("stop", running, lab.stack.stop(running, running.model.budgets.stop))
+        return _judge(lab, "stop", running.stop(lab.container.budgets.stop))
     finally:
         link.close()
 
@@ -85,18 +77,17 @@ class _Start:
 
 
 @checks("stop.starting")
-def starting(lab: Lab, name: str) -> Iterator[Result]:
+def starting(lab: Lab) -> Iterator[Result]:
     """SIGTERM while the program itself runs, long before it listens.
 
     A process 1 that does not handle a signal is never handed it: what counts is the state in which
     it comes. The start is in slow motion, so that the program does not get far while it is sent.
     """
-    alive = lab.alive[name]
-    process = alive.process()
+    process = lab.running.process()
     if process is None or process.scheduled() is None:
-        yield unmeasurable("stop.starting", name, "its process is not visible from here")
+        yield lab.unmeasurable("stop.starting", "its process is not visible from here")
         return
-    start = _Start(float(alive.evaluate(_INTERPRETER)), alive.cpu_to_healthy)
+    start = _Start(float(lab.running.evaluate(_INTERPRETER)), lab.running.cpu_to_healthy)
     found: list[bool] = []
     why, slowly = "", _SLOWLY
     for attempt in range(2 * _ATTEMPTS):
@@ -105,7 +96,7 @@ def starting(lab: Lab, name: str) -> Iterator[Result]:
             break
         speed = max(_LEAST_SPEED, start.listens / slowly)
         slow = (f"--cpu-period={_PERIOD}", f"--cpu-quota={int(speed * _PERIOD)}")
-        with lab.instance(name, f"starting-{attempt}", *slow) as running:
+        with lab.instance(f"starting-{attempt}", *slow) as running:
             watch = running.watch()
             ran, listens = _begun(running, start.at(_HEARS_AT))
             if listens:
@@ -113,12 +104,12 @@ def starting(lab: Lab, name: str) -> Iterator[Result]:
                 why = f"it listened before the signal could be sent: {watch}"
                 continue
             sent = time.monotonic()
-            lab.stack.signal(running)
+            running.signal()
             ran += speed * (time.monotonic() - sent + _PERIOD / 1e6)
             # At full speed from here on: how long it takes to end is no matter of its start.
             lab.engine.call("update", "--cpu-quota=-1", running.handle, check=False)
-            stopped = lab.stack.end(running, running.model.budgets.stop)
-        result = _judge("stop.starting", running, stopped)
+            stopped = running.end(lab.container.budgets.stop)
+        result = _judge(lab, "stop.starting", stopped)
         if not result.failed and ran > start.at(_SENT_BY):
             # By then even a late one may hear.
             slowly *= 2
@@ -129,7 +120,7 @@ def starting(lab: Lab, name: str) -> Iterator[Result]:
         if not found[0] or found.count(result.failed) == 2:
             yield result
             return
-    yield unmeasurable("stop.starting", name, why)
+    yield lab.unmeasurable("stop.starting", why)
 
 
 def _begun(running: Running, enough: float) -> tuple[float, bool]:
@@ -142,8 +133,8 @@ def _begun(running: Running, enough: float) -> tuple[float, bool]:
     if process is not None:
         _rests(process, lambda: (process.scheduled() or (math.inf, 0.0))[0] >= enough)
     if process is None or not process.again():
-        raise EnvironmentTrouble(f"it {fate(running)} while starting")
-    return (process.scheduled() or (0.0, 0.0))[0], process.listens(running.model.port)
+        raise EnvironmentTrouble(f"it {running.fate()} while starting")
+    return (process.scheduled() or (0.0, 0.0))[0], process.listens(running.container.port)
 
 
 def _rests(process: Process, over: Callable[[], bool]) -> bool:
@@ -180,7 +171,7 @@ class _Busy(threading.Thread):
         before = waited = own_wait()
         try:
             while not self.over.is_set():
-                link.request("GET", self._running.model.health.live)
+                link.request("GET", self._running.container.health.live)
                 response = link.getresponse()
                 response.read()
                 self.answered += 1
@@ -203,7 +194,7 @@ def _stop_busy(lab: Lab, running: Running) -> tuple[Result, float]:
     for client in clients:
         client.start()
     until(lambda: all(client.answered or client.lost for client in clients), 10, running.watch())
-    stopped = lab.stack.stop(running, running.model.budgets.stop)
+    stopped = running.stop(lab.container.budgets.stop)
     for client in clients:
         client.over.set()
         client.join(_LONGEST)
@@ -211,14 +202,14 @@ def _stop_busy(lab: Lab, running: Running) -> tuple[Result, float]:
     said = f"{len(lost)} of {_CLIENTS} connections lost a request ({lost[0].lost})" if lost else ""
     # One client that was prompt and lost a request is enough.
     waited = min((client.waited for client in lost), default=0.0)
-    return _judge("stop.busy", running, stopped, said), waited
+    return _judge(lab, "stop.busy", stopped, said), waited
 
 
 @checks("stop.busy", "diff")
-def busy(lab: Lab, name: str) -> Iterator[Result]:
+def busy(lab: Lab) -> Iterator[Result]:
     """Clients that never rest; and, as its root is writable, what it wrote meanwhile."""
-    with lab.ready(name, "busy", writable=True) as running:
-        for path in lab.routes(name):
+    with lab.ready("busy", writable=True) as running:
+        for path in lab.routes():
             with suppress(*NO_ANSWER):
                 running.get(path, 10)
         result, waited = _stop_busy(lab, running)
@@ -226,36 +217,31 @@ def busy(lab: Lab, name: str) -> Iterator[Result]:
     for attempt in range(1, _ATTEMPTS):
         if waited < _STARVED:
             break
-        with lab.ready(name, f"busy-{attempt}") as running:
+        with lab.ready(f"busy-{attempt}") as running:
             result, waited = _stop_busy(lab, running)
-    if waited < _STARVED:
-        yield result
-    else:
-        why = (
-            f"the machine was busy: each client that lost a request waited {waited:.1f} s for a CPU"
-        )
-        yield unmeasurable("stop.busy", name, why)
+    why = f"the machine was busy: each client that lost a request waited {waited:.1f} s for a CPU"
+    yield result if waited < _STARVED else lab.unmeasurable("stop.busy", why)
 
 
 @checks("stop.in-flight")
-def in_flight(lab: Lab, name: str) -> Iterator[Result]:
+def in_flight(lab: Lab) -> Iterator[Result]:
     """A request waits for what the container depends on while SIGTERM comes."""
     if "freezer" not in lab.limits:
-        yield unmeasurable("stop.in-flight", name, NO_PAUSE)
+        yield lab.unmeasurable("stop.in-flight", NO_PAUSE)
         return
-    handles = [lab.stack.handle(target) for target in lab.services(name).values()]
-    handles += [lab.alive[t].handle for t in lab.peers(name).values() if t in lab.alive]
+    handles = [lab.stack.handle(service) for service in lab.services.values()]
+    handles += [callee.running.handle for callee in lab.callees]
     if not handles:
-        yield unmeasurable("stop.in-flight", name, "what it calls is not part of this run")
+        yield lab.unmeasurable("stop.in-flight", "what it calls is not part of this run")
         return
     why = ""
     for attempt in range(_ATTEMPTS):
-        with lab.ready(name, f"in-flight-{attempt}") as running, ExitStack() as marks:
-            for other in {name, *lab.peers(name).values()} & lab.alive.keys():
-                marks.enter_context(lab.timeline.mark(lab.alive[other], "in-flight drill"))
+        with lab.ready(f"in-flight-{attempt}") as running, ExitStack() as marks:
+            for other in (lab, *lab.callees):
+                marks.enter_context(lab.timeline.mark(other.running, "in-flight drill"))
             slow = _slow_request(lab, running, handles)
             if slow is None:
-                why = why or f"no route waits for what it depends on: {lab.no_route(name)}"
+                why = why or f"no route waits for what it depends on: {lab.no_route()}"
                 break
             anybody = Watch(None, anybody=True)
             result, seconds = _stop_waiting(lab, running, slow)
@@ -263,11 +249,10 @@ def in_flight(lab: Lab, name: str) -> Iterator[Result]:
             yield result
             return
         # Held up for long, it may have met the end of its own patience.
-        if seconds > _PATIENT * running.model.budgets.stop:
-            why = (
-                f"the machine was busy: {anybody}, and the request was held up for {seconds:.1f} s"
-            )
-    yield unmeasurable("stop.in-flight", name, why) if why else result
+        if seconds > _PATIENT * lab.container.budgets.stop:
+            held = f"the request was held up for {seconds:.1f} s"
+            why = f"the machine was busy: {anybody}, and {held}"
+    yield lab.unmeasurable("stop.in-flight", why) if why else result
 
 
 class _Request(threading.Thread):
@@ -291,8 +276,8 @@ class _Request(threading.Thread):
 
 def _slow_request(lab: Lab, running: Running, handles: list[str]) -> _Request | None:
     """A request that hangs while one of `handles` is paused; that one stays so."""
-    process, ready = running.process(), running.model.health.ready
-    paths = sorted(lab.routes(running.name), key=lambda path: path == ready)
+    process, ready = running.process(), lab.container.health.ready
+    paths = sorted(lab.routes(), key=lambda path: path == ready)
     for handle, path in product(handles, paths):
         lab.engine.pause(handle)
         ran, request = _ran(process), _Request(running, path, handle)
@@ -313,7 +298,7 @@ def _stop_waiting(lab: Lab, running: Running, request: _Request) -> tuple[Result
     """SIGTERM while a request waits, and how long it was under way from then on (seconds)."""
     process, sent = running.process(), time.monotonic()
     try:
-        lab.stack.signal(running)
+        running.signal()
         # What it waits for comes back only after it has taken note of the signal.
         if process:
             _rests(process, lambda: not process.again())
@@ -321,13 +306,13 @@ def _stop_waiting(lab: Lab, running: Running, request: _Request) -> tuple[Result
             time.sleep(_HANGS)
     finally:
         lab.engine.unpause(request.paused)
-    stopped = lab.stack.end(running, running.model.budgets.stop)
+    stopped = running.end(lab.container.budgets.stop)
     request.join(_LONGEST)
     # 503 is an answer too: what it waited for was away for a while.
     answered = request.said.isdigit() and (int(request.said) < 500 or request.said == "503")
     lost = "" if answered else f"the request was lost ({request.said})"
     seconds = (request.ended or time.monotonic()) - sent
-    return _judge("stop.in-flight", running, stopped, lost), seconds
+    return _judge(lab, "stop.in-flight", stopped, lost), seconds
 
 
 def _ran(process: Process | None) -> float:
