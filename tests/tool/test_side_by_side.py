@@ -11,7 +11,7 @@ import pytest
 from taskflow_containers.engine.client import Builder, Engine
 from taskflow_containers.project.load import load
 from taskflow_containers.smoke import side_by_side
-from taskflow_containers.smoke.side_by_side import steps_at_once
+from taskflow_containers.smoke.side_by_side import starting_order, steps_at_once
 from taskflow_containers.workspace import Target
 from tests.conftest import SERVICE
 
@@ -48,3 +48,20 @@ def test_another_machines_memory_is_not_this_ones(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(side_by_side, "available", lambda: 0)
     there = replace(HERE, endpoint="tcp://192.0.2.1:2375")
     assert steps_at_once([Target("backend", CONTAINER, SERVICE)], there) == 5
+
+
+@pytest.mark.parametrize(
+    ("calls", "order"),
+    [
+        ({}, []),
+        ({"page": ["api"], "api": ["database"]}, [["api"], ["page"]]),
+        ({"page": ["api", "mail"], "api": [], "mail": ["api"]}, [["api"], ["mail"], ["page"]]),
+        ({"one": [], "two": [], "page": ["one"]}, [["one", "two"], ["page"]]),
+        ({"self": ["self"]}, [["self"]]),
+        ({"one": ["two"], "two": ["one"], "page": ["two"]}, [["one"], ["two"], ["page"]]),
+    ],
+)
+def test_who_is_called_starts_first_and_the_others_together(
+    calls: dict[str, list[str]], order: list[list[str]]
+) -> None:
+    assert starting_order(calls) == order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from taskflow_containers.engine import endpoint
@@ -30,7 +30,7 @@ from taskflow_containers.smoke.drills import (
     stop,
 )
 from taskflow_containers.smoke.lab import Lab, Options, Step
-from taskflow_containers.smoke.side_by_side import containers_at_once, steps_at_once
+from taskflow_containers.smoke.side_by_side import containers_at_once, starting_order, steps_at_once
 from taskflow_containers.smoke.stack import Stack
 from taskflow_containers.smoke.timeline import Timeline
 from taskflow_containers.workspace import Target, Workspace
@@ -199,7 +199,8 @@ class _Run:
             for name in _services(self._stack.project, self.labs.values()):
                 self._stack.workspace.say(f"starting {name}")
                 self._stack.start_service(name)
-            for together in _in_order(self.labs):
+            for names in starting_order({n: lab.peers.values() for n, lab in self.labs.items()}):
+                together = [self.labs[name] for name in names]
                 for lab in together:
                     self._migrate(lab)
                 started = [self._starters.submit(self._start, lab) for lab in together]
@@ -303,16 +304,6 @@ def _finish(futures: list[Future[None]]) -> None:
 def _services(project: Project, labs: Iterable[Lab]) -> list[str]:
     wanted = {service for lab in labs for service in lab.services.values()}
     return [name for name in project.services if name in wanted]
-
-
-def _in_order(labs: Mapping[str, Lab]) -> list[list[Lab]]:
-    """Those that may start together; whoever is called before its callers, a circle as the file has it."""
-    left, order = dict(labs), list[list[Lab]]()
-    while left:
-        waits = {name: {*lab.peers.values()} & left.keys() - {name} for name, lab in left.items()}
-        together = [name for name in left if not waits[name]] or [*left][:1]
-        order.append([left.pop(name) for name in together])
-    return order
 
 
 def _how_to_enter(labs: Iterable[Lab], engine: Engine) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from taskflow_containers.engine.client import Engine
@@ -40,3 +40,17 @@ def steps_at_once(targets: Sequence[Target], engine: Engine) -> int:
         limits = [target.container.memory for target in targets]
         most = min(most, (free - sum(limits)) // max(limits))
     return max(_LEAST, min(wanted, most))
+
+
+def starting_order(calls: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Those that may start together: whoever is called before its callers (name → whom it calls).
+
+    A circle is broken where the file has its first.
+    """
+    left, order = {name: set(called) - {name} for name, called in calls.items()}, list[list[str]]()
+    while left:
+        together = [name for name, called in left.items() if not called & left.keys()]
+        together = together or [*left][:1]
+        order.append(together)
+        left = {name: called for name, called in left.items() if name not in together}
+    return order
