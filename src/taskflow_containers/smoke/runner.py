@@ -51,7 +51,7 @@ _ASIDE: tuple[Step, ...] = (
     connections.keep_alive,
     connections.slow_connections,
 )
-# One after the other on the containers that run all along, while those above go on.
+# One after the other on a container that runs all along, while those above go on and none is under load.
 _QUIET: tuple[Step, ...] = (identity.inside, health.answers, browser.opens, relations.calls)
 # What takes something away that others need: alone, at the end.
 _DRILLS: tuple[Step, ...] = (stop.in_flight,)
@@ -206,13 +206,13 @@ class _Run:
                 started = [self._starters.submit(self._start, lab) for lab in together]
                 self._aside += started
                 _finish(started)
-            quiet = {lab.name: self._starters.submit(self._quiet, lab) for lab in self._alive()}
-            self._aside += quiet.values()
+            quiet = [self._starters.submit(self._quiet, lab) for lab in self._alive()]
+            self._aside += quiet
             for step in _ASIDE:
                 self._submit(step, self._alive())
+            _finish(quiet)
             # One at a time: what one is asked takes the CPU that another would answer with.
             for lab in self._alive():
-                _finish([quiet[lab.name]])
                 self._stack.workspace.say(f"loading {lab.name}")
                 self.step(load.load, lab)
         _finish(self._aside)
