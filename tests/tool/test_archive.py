@@ -177,6 +177,20 @@ def test_a_layer_that_cannot_be_read_is_told(tmp_path: Path, pack: Pack) -> None
     ):
         list(f)
         w.drain()
+    with opened(path) as image, pytest.raises(UnreadableImage):
+        for entry in image.walk():
+            entry.read()
+
+
+def test_a_walk_tells_of_each_layer_and_leaves_out_what_is_known(tmp_path: Path) -> None:
+    path = write(tmp_path / "image.tar", "oci", plain, gzip.compress, zstd.compress)
+    with opened(path) as image:
+        known = image.layers[0].identity
+        # The last is the first again.
+        assert {entry.number for entry in image.walk()} == {1, 2, 3}
+    with opened(path) as image:
+        assert {entry.number for entry in image.walk(but=[known])} == {2}
+        assert image.sizes.keys() == {layer.identity for layer in image.layers} - {known}
 
 
 def test_a_full_disk_is_no_fault_of_the_image(tmp_path: Path) -> None:
