@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import dependency, releases
-from taskflow_containers.engine import build as builder
+from taskflow_containers.engine import builder
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.engine.find import find
 from taskflow_containers.engine.layersizes import LayerSizes

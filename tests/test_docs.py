@@ -63,3 +63,20 @@ def test_every_link_between_the_pages_leads_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).is_file(), f"{page.name}: {target}"
+
+
+def test_the_explanation_leads_to_each_checks_code() -> None:
+    """Each id that is written out is in its module; each module of checks is in the table."""
+    page = (ROOT / "docs" / "explanation.md").read_text(encoding="utf-8")
+    package = ROOT / "src" / "taskflow_containers"
+    named = set()
+    for ids, code in re.findall(r"^\| (`.+?`) \| .*? \| (`\S+\.py`.*) \|$", page, re.MULTILINE):
+        modules = re.findall(r"`(\S+\.py)`", code)
+        named |= set(modules)
+        text = "".join((package / module).read_text(encoding="utf-8") for module in modules)
+        for id in re.findall(r"`([\w.-]+)`", ids):
+            assert f'"{id.partition(".")[2]}' in text or f'"{id}' in text, f"{id} in {code}"
+    drills = {
+        f"{path.parent.parent.name}/drills/{path.name}" for path in package.glob("*/drills/*.py")
+    }
+    assert {name for name in drills if not name.endswith(("__init__.py", "faults.py"))} <= named

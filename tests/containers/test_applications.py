@@ -11,7 +11,7 @@ import pytest
 
 from taskflow_containers import smoke
 from taskflow_containers.checks import build
-from taskflow_containers.engine import build as builder
+from taskflow_containers.engine import builder
 from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result, Status
 from taskflow_containers.workspace import Workspace

@@ -14,7 +14,7 @@ import pytest
 
 from taskflow_containers.checks import build
 from taskflow_containers.engine.client import Engine, substitutes
-from taskflow_containers.machine import tools as toolenv
+from taskflow_containers.machine import tools
 from taskflow_containers.project.load import load
 from taskflow_containers.smoke.stack import Stack
 from taskflow_containers.workspace import Workspace
@@ -63,11 +63,11 @@ MANAGERS = {
 
 def npm(folder: Path, *words: str) -> None:
     """Run the npm that comes with the tests' Node."""
-    home = toolenv.node().parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
-    env = {**os.environ, **toolenv.node_path()}
+    home = tools.node().parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
+    env = {**os.environ, **tools.node_path()}
     if registry := env.get("NPM_CONFIG_REGISTRY"):
         env["YARN_NPM_REGISTRY_SERVER"] = registry
-    command: list[str | Path] = [toolenv.node(), home, *words]
+    command: list[str | Path] = [tools.node(), home, *words]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -106,7 +106,7 @@ def test_each_lock_file_is_installed_by(
     manager: str, plain: Path, stack: Stack, engine: Engine
 ) -> None:
     frontend = plain / "frontend"
-    for name in (*toolenv.NODE_LOCKS, ".yarnrc.yml"):
+    for name in (*tools.NODE_LOCKS, ".yarnrc.yml"):
         (frontend / name).unlink(missing_ok=True)
     if manager == "yarn 4":
         (frontend / ".yarnrc.yml").write_text("nodeLinker: node-modules\n")
@@ -125,7 +125,7 @@ def test_each_lock_file_is_installed_by(
 
 
 def test_two_lock_files_end_the_build(plain: Path, stack: Stack, engine: Engine) -> None:
-    for name in toolenv.NODE_LOCKS[:2]:
+    for name in tools.NODE_LOCKS[:2]:
         (plain / "frontend" / name).touch()
     (image,) = build.build(plain, stack.project, engine, ["frontend"], print)
     assert not image.usable
@@ -141,7 +141,7 @@ def asking(url: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def image(plain: Path, stack: Stack, engine: Engine) -> str:
     """The plain application's image."""
-    for name in toolenv.NODE_LOCKS:
+    for name in tools.NODE_LOCKS:
         (plain / "frontend" / name).unlink(missing_ok=True)
     npm(plain / "frontend", *NPM)
     (image,) = build.build(plain, stack.project, engine, ["frontend"], print)

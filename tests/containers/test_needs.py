@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from taskflow_containers.checks import build
-from taskflow_containers.engine import build as builder
+from taskflow_containers.engine import builder
 from taskflow_containers.engine.client import Builder, Engine, substitutes
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
 from taskflow_containers.report.result import Status

@@ -10,8 +10,7 @@ import pytest
 
 from taskflow_containers import smoke
 from taskflow_containers.checks import build, scan
-from taskflow_containers.engine import archive
-from taskflow_containers.engine import build as builder
+from taskflow_containers.engine import archive, builder
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.engine.layersizes import LayerSizes
 from tests.conftest import lacking

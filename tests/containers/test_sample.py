@@ -15,7 +15,7 @@ import pytest
 from bench import dependency
 from taskflow_containers import smoke
 from taskflow_containers.checks import build
-from taskflow_containers.engine import build as builder
+from taskflow_containers.engine import builder
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import ExitCode
 from taskflow_containers.project.load import load

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskflow_containers.checks import build
-from taskflow_containers.engine import build as builder
+from taskflow_containers.engine import builder
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.project.load import load
 from taskflow_containers.project.model import Container

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from taskflow_containers.engine.build import for_the_legacy_builder
+from taskflow_containers.engine.builder import for_the_legacy_builder
 from taskflow_containers.engine.buildlog import Steps
 from taskflow_containers.engine.client import Builder, Engine, substitutes
 from taskflow_containers.engine.find import find

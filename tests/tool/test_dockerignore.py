@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from taskflow_containers.contract import dockerignore
-from taskflow_containers.engine import build as builder
+from taskflow_containers.engine import builder
 from taskflow_containers.engine.client import Engine
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from taskflow_containers.checks.lint import lint
-from taskflow_containers.machine import tools as toolenv
+from taskflow_containers.machine import tools
 from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result, Status
 from tests.conftest import Render
@@ -205,12 +205,12 @@ def test_a_container_called_gate_has_an_environment_of_its_own(
         made.append(name)
         return tmp_path / name
 
-    monkeypatch.setattr(toolenv, "_environment", environment)
+    monkeypatch.setattr(tools, "_environment", environment)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     (tmp_path / "requirements-dev.txt").touch()
     (tmp_path / "tools").mkdir()
     for part in ("", "-lint", "-scan"):
         (tmp_path / "tools" / f"requirements{part}.txt").touch()
-    toolenv.python_environment(tmp_path, "gate", tmp_path / "requirements-dev.txt")
-    toolenv.gate_python(tmp_path)
+    tools.python_environment(tmp_path, "gate", tmp_path / "requirements-dev.txt")
+    tools.gate_python(tmp_path)
     assert len(set(made)) == 2

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from taskflow_containers.contract.dockerignore import context_files
 from taskflow_containers.contract.image import check_image
-from taskflow_containers.engine import build as builder
-from taskflow_containers.engine.build import BuildFailed, Needs
+from taskflow_containers.engine import builder
+from taskflow_containers.engine.builder import BuildFailed, Needs
 from taskflow_containers.engine.client import SUBSTITUTES_VARIABLE, Engine, substitutes
 from taskflow_containers.engine.layersizes import LayerSizes
 from taskflow_containers.machine import interruption

@@ -107,9 +107,13 @@ def show(report: Report, console: Console) -> None:
     for result in _explained(report):
         style, heading = _STYLE[result.status], escape(_plain(_heading(result)))
         console.print(f"\n[{style}]{MARK[result.status]} {heading}[/{style}]", highlight=False)
-        for label, text in _explanation(result):
-            text = escape(_plain(text))
-            console.print(f"  {label}: {text}", highlight=False, soft_wrap=True)
+        if result.status is Status.WAIVED:
+            explained = [("", text) for text in result.waived]
+        else:
+            explained = _explanation(result)
+        for label, text in explained:
+            text = f"{label}: {text}" if label else text
+            console.print(f"  {escape(_plain(text))}", highlight=False, soft_wrap=True)
     _, style = HEAD[report.verdict]
     line = f"\n[{style}]{escape(verdict(report))}[/{style}]"
     console.print(line, highlight=False, soft_wrap=True)
