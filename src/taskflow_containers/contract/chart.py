@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from taskflow_containers.contract.level import Level, shown
 from taskflow_containers.contract.manifests import Manifests, Object, Pod, Workload, dig
-from taskflow_containers.contract.secret import SECRET_NAME
 from taskflow_containers.project.model import Access, Container, Project
 from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.result import Result
@@ -284,9 +284,17 @@ def _url(manifests: Manifests, target: str, measured: str) -> str:
     return wanted
 
 
+# What trivy calls a ConfigMap's sensitive content is wider (LOG_LEVEL); a name that ends so is meant.
+_SECRET_NAME = re.compile(
+    r"(?!NEXT_PUBLIC_)(.*[_-])?(PASSWORD|PASSWD|PASSPHRASE|SECRET(_?KEY)?|TOKEN|API_?KEY|ACCESS_KEY"
+    r"|PRIVATE_KEY|CREDENTIALS?|DATABASE_URL)",
+    re.IGNORECASE,
+)
+
+
 def _secrets(case: _Case) -> Judged:
     given = case.workload.given.items()
-    return [], [name for name, found in given if found.value and SECRET_NAME.search(name)]
+    return [], [name for name, found in given if found.value and _SECRET_NAME.fullmatch(name)]
 
 
 def _volumes(case: _Case) -> Judged:

@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from taskflow_containers.contract.secret import is_secret
-
 # A DNS label (RFC 1123) that is also a legal path component of an image name (OCI distribution).
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 # [host[:port]/]path[:tag][@digest], after the grammar of distribution/reference.
@@ -162,13 +160,19 @@ def _inside_the_project(value: str) -> bool:
     return not outside and not unusual and len(value) <= 200
 
 
+# The fields of BuildKit's cache exporters (gha, s3, azblob) that log in.
+_CACHE_SECRETS = {
+    "token", "access_key_id", "secret_access_key", "session_token", "secret_key",
+}  # fmt: skip
+
+
 def _cache_place(value: str) -> str:
     fields = dict(part.partition("=")[::2] for part in value.split(","))
     if not value.isprintable() or not ("type" in fields or re.fullmatch(IMAGE, value, re.ASCII)):
         raise ValueError(
             f'{value[:80]!r} is no place of a build cache such as "type=registry,ref=ghcr.io/acme/cache"'
         )
-    if named := next((k for k, v in fields.items() if is_secret(k.upper(), v)), ""):
+    for named in _CACHE_SECRETS & fields.keys():
         raise ValueError(f"{named} is a secret: leave it to the environment or to `docker login`")
     return value
 
