@@ -22,6 +22,7 @@ import copier
 import pytest
 import yaml
 
+from taskflow_containers.machine.distribution import Tool
 from taskflow_containers.machine.errors import InputError
 from taskflow_containers.project import pin
 from tests.conftest import ROOT, git, snapshot
@@ -271,29 +272,29 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 @pytest.mark.parametrize(
     ("described", "tool", "agree"),
     [
-        ("v0.1.0", pin.Tool("0.1.0"), True),
-        ("v0.1.0", pin.Tool("0.2.0"), False),
-        ("v0.1.0-rc.1", pin.Tool("0.1.0rc1"), True),
-        ("v0.1.0-3-g0123456", pin.Tool("0.1.0", COMMIT), True),
-        ("v0.1.0-3-gfffffff", pin.Tool("0.1.0", COMMIT), False),
-        ("v0.1.0-rc.1-3-g0123456", pin.Tool("7", COMMIT), True),
-        ("v0.1.0-3-g0123456", pin.Tool("0.1.0"), True),
-        ("v0.1.0-3-g0123456", pin.Tool("0.2.0"), False),
-        ("0123456", pin.Tool("0.1.0", COMMIT), True),
-        ("fffffff", pin.Tool("0.1.0", COMMIT), False),
-        ("fffffff", pin.Tool("0.1.0", COMMIT, chosen=True), True),
+        ("v0.1.0", Tool(version="0.1.0"), True),
+        ("v0.1.0", Tool(version="0.2.0"), False),
+        ("v0.1.0-rc.1", Tool(version="0.1.0rc1"), True),
+        ("v0.1.0-3-g0123456", Tool(version="0.1.0", commit=COMMIT), True),
+        ("v0.1.0-3-gfffffff", Tool(version="0.1.0", commit=COMMIT), False),
+        ("v0.1.0-rc.1-3-g0123456", Tool(version="7", commit=COMMIT), True),
+        ("v0.1.0-3-g0123456", Tool(version="0.1.0"), True),
+        ("v0.1.0-3-g0123456", Tool(version="0.2.0"), False),
+        ("0123456", Tool(version="0.1.0", commit=COMMIT), True),
+        ("fffffff", Tool(version="0.1.0", commit=COMMIT), False),
+        ("fffffff", Tool(version="0.1.0", commit=COMMIT, folder=True), True),
     ],
 )
 def test_tool_and_project_belong_together(
-    described: str, tool: pin.Tool, agree: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    described: str, tool: Tool, agree: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pin, "installed", lambda: tool)
+    monkeypatch.setattr(Tool, "running", lambda: tool)
     (tmp_path / pin.ANSWERS).write_text(f"_commit: {described}\n")
     if agree:
         pin.require_own_tool(tmp_path)
     else:
         with pytest.raises(
-            InputError, match=f"is of the template's {described}, and the tool is"
+            InputError, match=f"is of the template's {described}, and this is"
         ) as said:
             pin.require_own_tool(tmp_path)
         assert "copier update" in said.value.hint
@@ -303,7 +304,7 @@ def test_tool_and_project_belong_together(
     ("answers", "said"),
     [
         (f"_commit: v9.9.9\n# v0.1.0 is the commit {COMMIT}\n", "says v9.9.9, but the project was"),
-        (f"_commit: v0.1.0\n# v0.1.0 is the commit {'f' * 40}\n", "and the tool is 0.3.0"),
+        (f"_commit: v0.1.0\n# v0.1.0 is the commit {'f' * 40}\n", "and this is taskflow-containers 0.3.0"),
         ("a: [\n", "does not say which version"),
         ("a: b\n", "does not say which version"),
         ("", "does not say which version"),
@@ -312,7 +313,7 @@ def test_tool_and_project_belong_together(
 def test_an_answers_file_that_was_changed(
     answers: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pin, "installed", lambda: pin.Tool("0.3.0", COMMIT))
+    monkeypatch.setattr(Tool, "running", lambda: Tool(version="0.3.0", commit=COMMIT))
     (tmp_path / pin.ANSWERS).write_text(answers)
     with pytest.raises(InputError, match=said):
         pin.require_own_tool(tmp_path)
@@ -328,7 +329,7 @@ def test_the_pinned_tool_refuses_another_versions_project(local: Path, tmp_path:
     done = run(project, "-m", "nox", "-s", "cluster", "--", "--context", "nowhere")
     assert done.returncode == 2, done.stdout + done.stderr
     assert (
-        "this project is of the template's v0.2.0, and the tool is 0.1.0 ("
+        "this project is of the template's v0.2.0, and this is taskflow-containers 0.1.0 ("
         in done.stderr + done.stdout
     )
 

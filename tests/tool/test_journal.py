@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from taskflow_containers.machine.distribution import Tool
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
 from taskflow_containers.release.journal import Journal
 from taskflow_containers.release.state import (
@@ -18,7 +19,6 @@ from taskflow_containers.release.state import (
     ReleasedImage,
     ReleasePlan,
     State,
-    Tool,
     salvaged,
 )
 
@@ -183,9 +183,14 @@ def test_the_running_tool_says_what_it_was_installed_from(
     )
     origin = {"url": url, "vcs_info": {"vcs": "git", "commit_id": "abc"}}
     (info / "direct_url.json").write_text(json.dumps(origin))
-    code = "from taskflow_containers.release.state import Tool; print(Tool.running().model_dump_json())"
+    code = "from taskflow_containers.machine.distribution import Tool; print(Tool.running().model_dump_json())"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
-    assert json.loads(done.stdout) == {"version": "3.2.1", "commit": "abc", "source": source}
+    assert json.loads(done.stdout) == {
+        "version": "3.2.1",
+        "commit": "abc",
+        "source": source,
+        "folder": False,
+    }

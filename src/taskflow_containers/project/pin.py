@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from packaging.version import Version
 
+from taskflow_containers.machine.distribution import Tool
 from taskflow_containers.machine.errors import InputError
 
-DISTRIBUTION = "taskflow-containers"
 PACKAGE_VARIABLE = "TASKFLOW_PACKAGE"
 ANSWERS = ".copier-answers.yml"
 PIN = "tools/taskflow.txt"
@@ -26,43 +23,18 @@ _DESCRIBED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """An installation of this tool: its version, and the full commit if it was installed from git.
-
-    `chosen` says that a person put it in the place of the pinned one.
-    """
-
-    version: str
-    commit: str = ""
-    chosen: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.version} ({self.commit[:12]})" if self.commit else self.version
-
-
-def installed() -> Tool | None:
-    """This very installation, by its metadata (PEP 610); None where it has none."""
-    try:
-        distribution = importlib.metadata.distribution(DISTRIBUTION)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
-    chosen = bool(os.environ.get(PACKAGE_VARIABLE)) or "dir_info" in origin
-    return Tool(distribution.version, origin.get("vcs_info", {}).get("commit_id", ""), chosen)
-
-
 def require_own_tool(root: Path) -> None:
     """Refuse to judge a project that was rendered from another version of the template.
 
-    A project without an answers file has nothing to compare with, and a tool that a person chose (by
-    TASKFLOW_PACKAGE, or from a folder) is theirs to answer for.
+    A project without an answers file has nothing to compare with, and a tool that a person chose, by
+    TASKFLOW_PACKAGE or by running it from a folder, is theirs to answer for.
 
     Raises:
         InputError: the answers file names another commit or version than this tool is of.
     """
-    tool = installed()
-    if tool is None or tool.chosen or not (root / ANSWERS).is_file():
+    tool = Tool.running()
+    chosen = tool.folder or os.environ.get(PACKAGE_VARIABLE)
+    if chosen or not (root / ANSWERS).is_file():
         return
     text = (root / ANSWERS).read_text("utf-8")
     try:
@@ -80,7 +52,7 @@ def require_own_tool(root: Path) -> None:
         )
     if not _agree(tool, described, rendered[2] if rendered else ""):
         raise InputError(
-            f"this project is of the template's {described}, and the tool is {tool}",
+            f"this project is of the template's {described}, and this is {tool}",
             f"let {PIN} name that version, as `copier update` does, or set {PACKAGE_VARIABLE}",
         )
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from taskflow_containers.machine.distribution import Tool
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
 from taskflow_containers.machine.locks import exclusive
 from taskflow_containers.release.state import (
@@ -22,7 +23,6 @@ from taskflow_containers.release.state import (
     ReleasePlan,
     State,
     StepTimes,
-    Tool,
     salvaged,
 )
 

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import copy
-import json
-import re
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from taskflow_containers.cluster.helm import CHART
+from taskflow_containers.machine.distribution import Tool
 from taskflow_containers.machine.errors import InputError
 from taskflow_containers.project.model import Project
 from taskflow_containers.release.git import commit_tag
 from taskflow_containers.release.versions import Version
 
-DISTRIBUTION = "taskflow-containers"
 FORMAT: Final = 1
 RUNNING: Final = "running"
 DONE: Final = "done"
@@ -29,39 +24,6 @@ ABORTED: Final = "aborted"
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-class Tool(_Part):
-    """The tool that began a release: its version and, where they are known, source and commit."""
-
-    version: str
-    commit: str = ""
-    source: str = ""
-
-    @classmethod
-    def running(cls) -> Tool:
-        """This one, by what pip or uv wrote down when it was installed (PEP 610)."""
-        try:
-            found = metadata.distribution(DISTRIBUTION)
-        except metadata.PackageNotFoundError:  # a copy of the sources on PYTHONPATH
-            return cls(version="unknown")
-        origin = json.loads(found.read_text("direct_url.json") or "{}")
-        commit = origin.get("vcs_info", {}).get("commit_id", "")
-        # A login is nobody's business, but for the user name that every SSH address has.
-        source = re.sub(r"(?<=://)(?!git@)[^/\s@]+@", "", origin.get("url", ""))
-        return cls(version=found.version, commit=commit, source=source)
-
-    def __str__(self) -> str:
-        return f"{DISTRIBUTION} {self.version}" + f" (commit {self.commit})" * bool(self.commit)
-
-    @property
-    def requirement(self) -> str:
-        """What pip and uv install this very tool from; empty where that is not known."""
-        if self.commit:
-            return f"{DISTRIBUTION} @ git+{self.source}@{self.commit}"
-        if self.source.startswith("file:"):
-            return url2pathname(urlsplit(self.source).path)
-        return self.source or f"{DISTRIBUTION}=={self.version}" * (self.version[:1].isdigit())
 
 
 class Product(_Part):
