@@ -66,9 +66,10 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure image sizes, build, start, memory and request rates; writes docs/benchmarks.md."""
-    install(session, LOCKS / "copier.txt", TOOLS / "requirements.txt")
-    session.run("python", "-m", "bench")
+    """Measure images beside their peers (`-- growth`: sessions by containers, `-- earlier REVISION`)."""
+    install(session, *TEST_LOCKS)
+    part, *words = session.posargs or [""]
+    session.run("python", "-m", f"bench.{part}".rstrip("."), *words)
 
 
 @nox.session(default=False)
