@@ -292,16 +292,28 @@ def carry_out(command: Command, root: Path, options: argparse.Namespace) -> int:
         return ExitCode.ENVIRONMENT
     except KeyboardInterrupt:
         print(f"{name}: interrupted before it began\n  run it again", file=sys.stderr)
+        _forget_verdict(command, root)
         return ExitCode.INTERRUPTED
     reports = root / REPORTS
     try:
         code = run(root, options)
-    except (Exception, KeyboardInterrupt) as error:
+    except KeyboardInterrupt:  # of a session it has become an error, which says what was removed
+        print(f"{name}: interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except Exception as error:
         said = in_plain_words(error, name, reports)
         print(f"{name}: {said}", file=sys.stderr)
         return said.exit_code
     forget(name, reports)
     return code
+
+
+def _forget_verdict(command: Command, root: Path) -> None:
+    """Remove a session's earlier reports, which must not be taken for those of a run that broke off."""
+    if command.task:
+        return
+    for ending in ("json", "xml", "md"):
+        (root / "reports" / f"{command.name}.{ending}").unlink(missing_ok=True)
 
 
 def _end_with_nox() -> None:

@@ -23,11 +23,14 @@ def tasks(root: Path) -> list[Task[Any]]:
 
 
 def as_task(command: Command, body: Body) -> Task[Any]:
-    """The task that gives a command's options to `body`, and ends with the exit code it returns."""
+    """The task that gives a command's options to `body`, and ends invoke where that returns a fault."""
     given = {option.name.replace("-", "_"): option.default for option in command.options}
 
     def run(_: object, **values: Any) -> None:
-        sys.exit(body(argparse.Namespace(command=command.name, **values)))
+        # As another task's `pre`, or called by one, it is given nothing.
+        every = {k: list(v) if isinstance(v, tuple) else v for k, v in given.items()} | values
+        if code := body(argparse.Namespace(command=command.name, **every)):
+            sys.exit(code)
 
     run.__name__ = command.task
     run.__doc__ = f"{command.help[0].upper()}{command.help[1:]}."

@@ -319,6 +319,14 @@ def test_an_answers_file_that_was_changed(
         pin.require_own_tool(tmp_path)
 
 
+def test_a_template_without_git_leaves_the_choice_to_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tool, "running", lambda: Tool(version="0.3.0", commit=COMMIT))
+    (tmp_path / pin.ANSWERS).write_text("_src_path: /srv/template\nci: github\n")
+    pin.require_own_tool(tmp_path)
+
+
 def test_the_pinned_tool_refuses_another_versions_project(local: Path, tmp_path: Path) -> None:
     project = Path(shutil.copytree(local, tmp_path / "project"))
     answers = project / pin.ANSWERS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from taskflow_containers.checks.build import inputs_digest
+from taskflow_containers.cli import COMMANDS, Command, carry_out
+from taskflow_containers.machine import signals
 from taskflow_containers.machine.errors import ExitCode, InputError
 from taskflow_containers.machine.switches import switched_on
 from taskflow_containers.project.load import load
@@ -295,3 +298,74 @@ def test_a_pipe_in_the_build_context_is_not_waited_for(project: Path) -> None:
     before = inputs_digest(project, model, "backend")
     os.mkfifo(project / "backend/src/pipe")
     assert inputs_digest(project, model, "backend") != before
+
+
+TASKS = """
+from pathlib import Path
+from invoke.collection import Collection
+from invoke.tasks import task
+from taskflow_containers.cli import Command, Option
+from taskflow_containers.tasks import as_task
+
+def body(options):
+    print(sorted(vars(options).items()))
+    return options.code
+
+GIVEN = (Option("tail", "lines", "100"), Option("name", "names", ()), Option("code", "the exit code", 0))
+one = as_task(Command("one", "do one thing", body, GIVEN, task="one"), body)
+
+@task(pre=[one])
+def own(c):
+    one(c)
+    print("own")
+
+namespace = Collection(one, own)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "code"),
+    [
+        (["one", "one", "--tail", "5"], ["'100'", "'5'"], 0),
+        (["own"], ["'100'", "'100'", "own"], 0),
+        (["one", "--name", "a", "--name", "b"], ["['a', 'b']"], 0),
+        (["one", "--code", "3", "own"], ["3"], 3),
+    ],
+)
+def test_a_task_goes_with_others(
+    words: list[str], said: list[str], code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "tasks.py").write_text(TASKS)
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", *words], cwd=tmp_path, text=True, capture_output=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(said)
+    assert all(word in line for word, line in zip(said, lines, strict=True))
+
+
+def test_an_action_that_is_interrupted_claims_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body(_: Path, __: object) -> int:
+        raise KeyboardInterrupt
+
+    command = Command("up", "start everything", body, task="up")
+    assert carry_out(command, tmp_path, argparse.Namespace()) == ExitCode.INTERRUPTED
+    assert capsys.readouterr().err == "up: interrupted\n"
+
+
+def test_a_session_that_is_interrupted_at_once_leaves_no_older_verdict(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reporting.write(passed(), project / "reports")
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(signals, "listen", interrupted)
+    code = carry_out(COMMANDS["lint"], project, argparse.Namespace())
+    assert code == ExitCode.INTERRUPTED
+    assert not (project / "reports/lint.json").exists()

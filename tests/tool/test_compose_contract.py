@@ -125,6 +125,7 @@ FAULTS = {
     "another base for it": Fault("build", "build", {"context": "backend", "args": {"BASE_IMAGE": "debian"}}, "./backend", "args BASE_IMAGE=debian"),
     "another builder in a list": Fault("build", "build", {"context": "backend", "args": ["BUILDER_IMAGE=debian"]}, "./backend", "args BUILDER_IMAGE=debian"),
     "a Dockerfile within": Fault("build", "build", {"context": "backend", "dockerfile_inline": "FROM x"}, "./backend", "dockerfile_inline"),
+    "a health check by a shell": Fault("healthcheck", "healthcheck", {"test": ["CMD", "/bin/sh", "-c", "true"]}, "on, without a shell", "CMD, /bin/sh, -c, true"),
     "a health check that is a text": Fault("healthcheck", "healthcheck", {"test": "python c.py"}, "on, without a shell", "CMD-SHELL, python c.py"),
     "another port of the database": Fault("connects", "environment", {"DATABASE_URL": "postgresql://u:p@database:5433/d"}, "DATABASE_URL at database:5432 (postgresql)", "DATABASE_URL at database:5433 (postgresql)"),
     "another kind of database": Fault("connects", "environment", {"DATABASE_URL": "mysql://u:p@database:5432/d"}, "DATABASE_URL at database:5432 (postgresql)", "DATABASE_URL at database:5432 (mysql)"),
@@ -291,6 +292,19 @@ def test_an_env_file_counts(text: str | None, expected: dict[str, str], project:
     for check, measured in expected.items():
         assert measured in str(found[check].measured)
         assert "hunter2" not in str(found)
+
+
+def test_an_env_file_by_a_variable_counts(project: Path) -> None:
+    recompose(project, "backend", "environment", REMOVED)
+    recompose(project, "backend", "env_file", ["./${STAGE:-local}.env"])
+    (project / "local.env").write_text(ENV_FILE + "PYTHONPATH=/x\n", encoding="utf-8")
+    assert failures(checked(project)).keys() == {"environment"}
+
+
+def test_a_variable_that_needs_a_value_is_named(project: Path) -> None:
+    recompose(project, "backend", "stop_grace_period", "${GRACE}")
+    (fault,) = failures(checked(project)).values()
+    assert "give GRACE a default there: ${NAME:-…}" in fault.fix
 
 
 @pytest.mark.parametrize(

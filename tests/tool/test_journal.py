@@ -75,6 +75,16 @@ def test_it_is_read_back_as_it_was_written(journal: Journal) -> None:
     assert Journal.unfinished(journal.path.parent) is None
 
 
+@pytest.mark.parametrize(("state", "over"), [("done", True), ("aborted", True), ("running", False)])
+def test_one_without_a_format_is_over_if_it_says_so(
+    state: str, over: bool, journal: Journal
+) -> None:
+    data = read(journal) | {"state": state}
+    del data["format"], data["status"]
+    journal.path.write_text(json.dumps(data))
+    assert (Journal.unfinished(journal.path.parent) is None) is over
+
+
 def test_a_journal_that_cannot_be_written_stays_as_it_was(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,8 @@ TOKENS = [
     "sk-or-v1-" + "0f" * 32,
     "sk-ant-api03-" + "a1" * 40,
     "sk-proj-" + "a1B2" * 12,
+    "sk-" + "a1B2" * 12,
+    "PGPASSWORD npg_" + "x7" * 6,
     "hf_" + "aB" * 17,
     "napi_" + "a1" * 11,
     "postgresql://app:npg_" + "x7" * 6 + "@ep-a.neon.example/db",
@@ -81,7 +83,8 @@ def test_secrets_in_files_are_found(tmp_path: Path) -> None:
     texts = {f"app/key-{name}.txt": text for name, text in KEYS.items()}
     texts |= {f"app/token-{number}.txt": text for number, text in enumerate(TOKENS)}
     texts |= {"app/google.txt": GOOGLE, "app/node_modules/a/index.js": f'const a = "{TOKEN}";'}
-    texts |= {f"app/{name}": f"a = '{TOKEN}'" for name in ("tests/test_a.py", "a.md", "example/a")}
+    unusual = ("tests/test_a.py", "a.md", "example/a", ".git/config", "vendor/a.js", "locales/a.ts")
+    texts |= {f"app/{name}": f"a = '{TOKEN}'" for name in unusual}
     assert in_image(tmp_path, texts).keys() == {f"layer-1/{name}" for name in texts}
 
 
@@ -106,6 +109,9 @@ IN_CONFIG: list[dict[str, Any]] = [
     {"env": "ORIGIN=https://me:zebra@host"},
     {"env": "CACHE=redis://:zebra@cache:6379"},
     {"env": f"X={TOKEN}"},
+    {"env": "DB_PASS=zebrazebrazebra"},
+    {"env": "GITHUB_PAT=zebrazebrazebra"},
+    {"env": "SIGNING_KEYS=zebrazebrazebra"},
     {"env": f"NEXT_PUBLIC_X={TOKEN}"},
     {"env": f"FIREBASE={GOOGLE}"},
     {"labels": {"note": TOKEN}},
@@ -116,6 +122,10 @@ NOT_IN_CONFIG: list[dict[str, Any]] = [
     {"history": "RUN /bin/sh -c DATABASE_URL=postgresql://x:x@localhost/x npm run build"},
     {"history": "RUN /bin/sh -c curl https://me:${TOKEN}@host/x"},
     {"env": "NEXT_PUBLIC_MAPBOX_TOKEN=pk.abc"},
+    {"env": "NEXT_PUBLIC_MAPBOX_TOKEN=pk.eyJ1IjoiYWNtZSIsImEiOiJjbGFi"},
+    {"env": "API_TOKEN_FILE=/run/secrets/api-token"},
+    {"env": "OLDPWD=/usr/local/share/application"},
+    {"env": "MAX_TOKENS=4096000000000"},
     {"env": f"NEXT_PUBLIC_FIREBASE_API_KEY={GOOGLE}"},
     {"env": "STRIPE_KEY=pk_live_" + "4a" * 14},
 ]

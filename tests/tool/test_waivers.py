@@ -161,6 +161,29 @@ def test_what_was_not_looked_at_makes_no_waiver_wrong(case: str, project: Path) 
     assert wrong(judged(project, results, waiver, whole=whole, names=names)) == []
 
 
+@pytest.mark.parametrize("check", ["contract.compose.read", "lint.npm-lock", "lint.python"])
+def test_what_other_checks_stand_on_is_not_waived(check: str, project: Path) -> None:
+    report = judged(project, [replace(WHOLE, id=check)], entry(check))
+    assert report.results[0].failed
+    assert wrong(report) == ["without it other checks are not made"]
+
+
+@pytest.mark.parametrize(
+    ("covers", "waived"),
+    [("CVE-2026-1", True), ("CVE-2026-1 Python", True), ("Python", False), ("libx", False)],
+)
+def test_a_vulnerability_is_waived_by_its_name(covers: str, waived: bool, project: Path) -> None:
+    found = ["CVE-2026-1 libx Python: HIGH, mended in 2"]
+    result = finds_nothing("scan.vulnerabilities", "x", found, "mend it", container="backend")
+    report = judged(project, [result], entry("scan.vulnerabilities", covers))
+    assert report.results[0].failed is not waived
+
+
+def test_a_scan_that_could_not_look_makes_no_waiver_wrong(project: Path) -> None:
+    unseen = judge("scan.vulnerabilities", "x", False, measured="not scanned", findings=())
+    assert wrong(judged(project, [unseen], entry("scan.vulnerabilities", "CVE-2026-1"))) == []
+
+
 def test_what_could_not_be_looked_at_is_not_waived(project: Path) -> None:
     unseen = judge("scan.vulnerabilities", "x", False, measured="not scanned", findings=())
     report = judged(project, [unseen], entry("scan.vulnerabilities"))

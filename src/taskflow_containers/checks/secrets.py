@@ -13,8 +13,8 @@ from taskflow_containers.checks.trivy import trivy
 from taskflow_containers.engine.archive import SavedImage
 
 RULES = Path(__file__).with_name("trivy-secret.yaml")
-# trivy looks into no folder of that name, and no option has it do so.
-_PACKAGES, _SEARCHED = "node_modules", "node_modules~"
+# trivy looks into no folder of these names, and no option has it do so.
+_UNSEARCHED = ("node_modules", ".git")
 
 
 def search(folder: Path, output: Path) -> tuple[dict[str, Any], str]:
@@ -23,7 +23,8 @@ def search(folder: Path, output: Path) -> tuple[dict[str, Any], str]:
         ["filesystem", "--scanners", "secret", "--secret-config", RULES, folder], output
     )
     for target in answer.get("Results") or []:
-        target["Target"] = target["Target"].replace(_SEARCHED, _PACKAGES)
+        for name in _UNSEARCHED:
+            target["Target"] = target["Target"].replace(f"{name}~", name)
     return answer, error
 
 
@@ -45,7 +46,8 @@ def unpack(image: SavedImage, folder: Path, known: Collection[str]) -> None:
         target.mkdir()
         with image.files(layer) as (files, _):
             for member in files:
-                path = target / member.name.lstrip("/").replace(_PACKAGES, _SEARCHED)
+                parts = member.name.strip("/").split("/")
+                path = target.joinpath(*(f"{p}~" if p in _UNSEARCHED else p for p in parts))
                 # Nothing that an image holds is written outside of the folder.
                 if member.isfile() and ".." not in path.parts:
                     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from posixpath import normpath
 from typing import Any
 from urllib.parse import urlsplit
@@ -298,14 +298,18 @@ def _address(url: str) -> str:
         return "nowhere"
 
 
+_SHELLS = {"sh", "bash", "ash", "dash", "busybox"}
+
+
 def _healthcheck(service: _Service) -> Result:
     check = service.entry.get("healthcheck") or {}
     test = check.get("test") or []
     # What it asks is not guessed from its text: `invoke up` waits for the health route itself.
     off = check.get("disable") or test[:1] == ["NONE"]
+    shell = test[:1] == ["CMD-SHELL"] or PurePosixPath((test[1:2] or [""])[0]).name in _SHELLS
     return service.check(
         "healthcheck", "healthcheck", "health check", "on, without a shell",
-        "off" if off else shown(test) if test[:1] == ["CMD-SHELL"] else "on, without a shell",
+        "off" if off else shown(test) if shell else "on, without a shell",
         "remove it, the image has one; or write a list that starts with CMD",
     )  # fmt: skip
 

@@ -205,6 +205,10 @@ def variable_of(root: Path, service: str, port: int, values: Mapping[str, str]) 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^{}]*)|[^{}]*)\}|\$(\w+)")
 
 
+def _with_defaults(text: str) -> str:
+    return _VARIABLE.sub(lambda found: found[2] or "", text)
+
+
 def _config(
     root: Path,
     options: Sequence[str],
@@ -226,7 +230,9 @@ def _content(
     """
     if done.returncode:
         words = _restored(_words(done.stderr, folder), placeholders or {})
-        raise InputError(f"{name}: {words}", "correct it and run again")
+        bare = [v for number, v in (placeholders or {}).items() if number in done.stderr]
+        hint = f"give {', '.join(bare)} a default there: ${{NAME:-…}}" if bare else ""
+        raise InputError(f"{name}: {words}", hint or "correct it and run again")
     return dict(json.loads(done.stdout.replace("$$", "$")))
 
 
@@ -259,7 +265,7 @@ def _without_absent(
     lines, services = ["services:"], set()
     for name, entry in json.loads(done.stdout or "{}").get("services", {}).items():
         stated = entry.get("env_file") or []
-        there = [file for file in stated if Path(file["path"]).is_file()]
+        there = [file for file in stated if Path(_with_defaults(file["path"])).is_file()]
         if len(there) < len(stated):
             services.add(name)
             lines.append(f"  {json.dumps(name)}: {{env_file: !override {json.dumps(there)}}}")

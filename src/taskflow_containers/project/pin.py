@@ -38,7 +38,10 @@ def require_own_tool(root: Path) -> None:
         return
     text = (root / ANSWERS).read_text("utf-8")
     try:
-        described = str(yaml.safe_load(text)["_commit"])
+        answers = yaml.safe_load(text)
+        if "_commit" not in answers and "_src_path" in answers and not _RENDERED.search(text):
+            return  # the template was no git repository: whoever wrote the pin chose the tool
+        described = str(answers["_commit"])
     except (yaml.YAMLError, KeyError, TypeError):
         raise InputError(
             f"{ANSWERS} does not say which version of the template this project is of",

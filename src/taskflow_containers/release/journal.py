@@ -60,7 +60,9 @@ class Journal:
                 data = json.loads(path.read_text("utf-8"))
             except (OSError, ValueError) as error:
                 raise InputError(f"{path} cannot be read: {error}", "mend or remove it") from None
-            if not isinstance(data, dict) or data.get("status") in (DONE, ABORTED):
+            # Before there was a format, the same words stood under "state".
+            ended = isinstance(data, dict) and data.get("status", data.get("state"))
+            if not isinstance(data, dict) or ended in (DONE, ABORTED):
                 continue
             try:
                 return cls(path, State.model_validate(data))

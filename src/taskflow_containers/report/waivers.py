@@ -27,6 +27,17 @@ _MAKERS = {
     "cluster.": "cluster",
 }
 _NEVER = {
+    **dict.fromkeys(
+        (
+            "contract.compose.present",
+            "contract.compose.read",
+            "contract.dockerfile.present",
+            "contract.dockerignore.present",
+            "lint.npm-lock",
+            "lint.python",
+        ),
+        "without it other checks are not made",
+    ),
     "build.image": "without the image nothing else can be checked",
     "chart.render": "what does not render cannot be checked",
     "chart.misconfiguration": "what is HIGH or CRITICAL in a chart is never accepted",
@@ -100,7 +111,7 @@ def _judged(result: Result, project: Project, used: set[int]) -> Result:
         if waiver.check != result.id or waiver.container not in {None, result.container}:
             continue
         for finding in [] if expired(waiver) else findings:
-            if _covers(waiver, finding, one=result.findings is None):
+            if _covers(waiver, finding, result):
                 head = "" if finding is whole else f"{finding.partition(': ')[0]} "
                 waived[finding] = f"{head}until {waiver.expires}: {waiver.reason}"
                 used.add(number)
@@ -122,12 +133,18 @@ def _judged(result: Result, project: Project, used: set[int]) -> Result:
     )
 
 
-def _covers(waiver: Waiver, finding: str, *, one: bool) -> bool:
-    """Whether each word of `covers` is a finding's rule, or its place with or without the line."""
+def _covers(waiver: Waiver, finding: str, result: Result) -> bool:
+    """Whether each word of `covers` is a finding's rule, or its place with or without the line.
+
+    A vulnerability must be named: its place, such as a package, will have others.
+    """
     if waiver.covers is None:
-        return one
-    words = finding.partition(": ")[0].split()
-    return {*waiver.covers.split()} <= {*words, *(re.sub(r":\d+$", "", word) for word in words)}
+        return result.findings is None
+    rule, *place = finding.partition(": ")[0].split()
+    words = {*waiver.covers.split()}
+    if result.id == "scan.vulnerabilities" and rule not in words:
+        return False
+    return words <= {rule, *place, *(re.sub(r":\d+$", "", word) for word in place)}
 
 
 def _family(check: str) -> str:
@@ -146,7 +163,8 @@ def _looked(waiver: Waiver, report: Report, *, complete: bool, everywhere: bool)
         if result.id == waiver.check and waiver.container in {None, result.container}
     ]
     if made:
-        seen = all(result.status in judged for result in made)
+        # One that failed without a finding could not look.
+        seen = all(r.status in judged and not (r.failed and r.findings == ()) for r in made)
         return seen and (everywhere or waiver.container is not None)
     family = _family(waiver.check)
     unseen = any(r.status not in judged and _family(r.id) == family for r in report.results)

@@ -148,7 +148,8 @@ def _name(command: Sequence[str]) -> str:
 
 def _verdict(report: dict[str, Any]) -> GateVerdict:
     results = report["results"]
-    left_out = [f"{r['title']}: {r['detail']}" for r in results if r["status"] == "skipped"]
+    unseen = {"skipped", "not measurable"}
+    left_out = [f"{r['title']}: {r['detail']}" for r in results if r["status"] in unseen]
     passed = sum(result["status"] == "passed" for result in results)
     waived = [f"{r['title']}: {text}" for r in results for text in r.get("waived", ())]
     return GateVerdict(verdict=report["verdict"], passed=passed, skipped=left_out, waived=waived)
