@@ -14,6 +14,7 @@ import platform
 import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import nox
 from nox.command import CommandFailed
@@ -98,30 +99,47 @@ def taskflow(session: nox.Session, command: str) -> None:
 def install(session: nox.Session, command: str) -> None:
     """Install the tool and what the command needs, unless the environment has it already."""
     pin = TOOLS / "taskflow.txt"
+    lines = pin.read_text("utf-8").splitlines() if pin.is_file() else []
+    if not PACKAGE and not any(line.strip() and line.strip()[0] not in "#-" for line in lines):
+        refuse(session, 2, "tools/taskflow.txt names no tool", "Set TASKFLOW_PACKAGE to the template's"
+               " folder or to a wheel, or bring the file back from git.")  # fmt: skip
     names = ("requirements.txt", f"requirements-{command}.txt")
     locks = [path for name in names if (path := TOOLS / name).is_file()]
-    content = b"".join(path.read_bytes() for path in [*locks, pin]) + PACKAGE.encode()
-    digest = hashlib.sha256(content).hexdigest()
+    wheel = Path(PACKAGE).read_bytes() if Path(PACKAGE).is_file() else b""
+    parts = [
+        *(path.read_bytes() for path in locks),
+        "\n".join(lines).encode(),
+        PACKAGE.encode(),
+        wheel,
+    ]
+    digest = hashlib.sha256(b"".join(parts)).hexdigest()
     stamp = Path(session.virtualenv.location) / "taskflow-stamp"
     # Even a no-op install takes a second; the stamp says that there is nothing to install.
     if stamp.is_file() and stamp.read_text() == digest:
         return
-    session.install("--require-hashes", *(word for path in locks for word in ("-r", str(path))))
     what = ["-r", str(pin)]
     if PACKAGE:
         what = ["--editable", PACKAGE] if Path(PACKAGE).is_dir() else [PACKAGE]
     try:
+        session.install("--require-hashes", *(word for path in locks for word in ("-r", str(path))))
         session.install("--no-deps", "--no-build-isolation", "--force-reinstall", *what)
         session.run("python", "-c", "import taskflow_containers", silent=True)
     except CommandFailed:
-        named = f"TASKFLOW_PACKAGE={PACKAGE}" if PACKAGE else "what tools/taskflow.txt names"
-        session.warn(
-            f"the tool cannot be installed from {named}\n"
-            "  Was this project rendered from uncommitted changes, or from a commit that its\n"
-            "  repository does not have? Set TASKFLOW_PACKAGE to the template's folder, or to a wheel."
-        )
-        raise SystemExit(4) from None
+        named = f"TASKFLOW_PACKAGE={PACKAGE}" if PACKAGE else "tools/"
+        hint = "The words above say why: a network, a hash, or a name that leads nowhere."
+        if not PACKAGE and "git+" in "".join(lines):
+            hint += (
+                "\n  A commit that its repository does not have was rendered from uncommitted changes:"
+                "\n  set TASKFLOW_PACKAGE to the template's folder."
+            )
+        refuse(session, 4, f"the tool cannot be installed from {named}", hint)
     stamp.write_text(digest)
+
+
+def refuse(session: nox.Session, code: int, what: str, hint: str) -> NoReturn:
+    """End nox with an exit code, having said what is wrong and what to do."""
+    session.warn(f"{what}\n  {hint}")
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a person does with this project; `invoke --list` lists it, `invoke --help TASK` explains.
 
-Install once: python3 -m venv .venv && .venv/bin/pip install --require-hashes -r tools/requirements.txt && .venv/bin/pip install --no-deps --no-build-isolation -r tools/taskflow.txt
+Install once: python3 -m venv .venv && .venv/bin/pip install --require-hashes -r tools/requirements.txt && .venv/bin/pip install --no-deps --no-build-isolation --force-reinstall -r tools/taskflow.txt
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def test_what_invoke_needs_is_installed_by_one_line() -> None:
     """Debian has no `python`, and its pip installs into environments only."""
     command = (
         "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r tools/requirements.txt"
-        " && .venv/bin/pip install --no-deps --no-build-isolation -r tools/taskflow.txt"
+        " && .venv/bin/pip install --no-deps --no-build-isolation --force-reinstall -r tools/taskflow.txt"
     )
     for page in ("docs/tutorial.md", "copier.yml", "template/README.md.jinja", "template/tasks.py"):
         text = (ROOT / page).read_text(encoding="utf-8")

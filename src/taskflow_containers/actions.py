@@ -70,7 +70,7 @@ def _build(
 
 def up(root: Path, options: argparse.Namespace) -> int:
     """`invoke up`."""
-    engine, project = find(options.engine), _project(root)
+    project, engine = _project(root), find(options.engine)
     try:
         compose.check_ports(root, project, engine)
     except NoComposeError as error:
@@ -111,8 +111,8 @@ def ps(root: Path, options: argparse.Namespace) -> int:
 
 def _compose(root: Path, options: argparse.Namespace, *words: str) -> int:
     """One compose command; its exit code."""
-    engine = find(options.engine)
-    return compose.compose(root, _project(root), engine, words)
+    project, engine = _project(root), find(options.engine)
+    return compose.compose(root, project, engine, words)
 
 
 def tag(root: Path, options: argparse.Namespace) -> int:

@@ -65,7 +65,7 @@ FAULTS = {
     "licences": Fault(
         [replace("Dockerfile", "RUN mkdir data", "RUN mkdir -p data lib/copyleft-1.0.dist-info"
                  f" && printf '{COPYLEFT}' >lib/copyleft-1.0.dist-info/METADATA")],
-        "copyleft: AGPL-3.0-only",
+        "AGPL-3.0-only copyleft",
     ),
     # No package manager put anything there.
     "sbom": Fault(

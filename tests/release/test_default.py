@@ -37,9 +37,9 @@ import json, sys
 from pathlib import Path
 from taskflow_containers.checks import build
 from taskflow_containers.engine.find import find
-from taskflow_containers.project import model
+from taskflow_containers.project.load import load
 
-project, found = model.load(Path("taskflow.toml")), {}
+project, found = load(Path("taskflow.toml")), {}
 if sys.argv[1] == "build":
     for image in build.build(Path(), project, find(), project.containers, print):
         found[image.tags[0]] = image.id

@@ -23,7 +23,7 @@ SESSIONS = ("lint", "build", "scan", "smoke", "chart")
 TASKS = ("build", "up", "down", "logs", "ps", "tag", "release", "clean")
 INSTALL = (
     "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r tools/requirements.txt"
-    " && .venv/bin/pip install --no-deps --no-build-isolation -r tools/taskflow.txt"
+    " && .venv/bin/pip install --no-deps --no-build-isolation --force-reinstall -r tools/taskflow.txt"
 )
 # Runs invoke as if the named module had never been installed.
 WITHOUT = """

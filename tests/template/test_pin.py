@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def requirement(project: Path) -> str:
 @pytest.mark.parametrize(
     ("given", "address", "pinned"),
     [
-        ("gh:acme/t", "https://github.com/acme/t.git", "git+https://github.com/acme/t@"),
+        ("gh:acme/t", "https://github.com/acme/t.git", "git+https://github.com/acme/t.git@"),
         ("gl:/acme/t.git", "https://gitlab.com/acme/t.git", "git+https://gitlab.com/acme/t.git@"),
         ("https://git.example.com/acme/t.git",) * 2 + ("git+https://git.example.com/acme/t.git@",),
         ("git+https://example.com/acme/t", "https://example.com/acme/t", "git+https://example.com/acme/t@"),
@@ -250,7 +251,7 @@ def test_uncommitted_changes_say_what_to_set(source: Path, tmp_path: Path) -> No
     assert done.returncode == 4
     said = done.stdout + done.stderr
     assert "rendered from uncommitted changes" in said
-    assert "Set TASKFLOW_PACKAGE to the template's folder" in said
+    assert "set TASKFLOW_PACKAGE to the template's folder" in said
     assert "Traceback" not in said
     done = run(project, *SESSION, variables={pin.PACKAGE_VARIABLE: str(work)})
     assert done.returncode == 0, done.stdout + done.stderr
@@ -261,9 +262,41 @@ def test_a_relative_path_says_what_to_set(source: Path, tmp_path: Path) -> None:
     copy("work", tmp_path / "project", {})
     text = (tmp_path / "project" / PIN).read_text(encoding="utf-8")
     assert re.search(r"^# work leads to the template from .*TASKFLOW_PACKAGE", text, re.MULTILINE)
-    done = run(tmp_path / "project", *SESSION)
-    assert done.returncode == 4
-    assert "TASKFLOW_PACKAGE" in done.stdout + done.stderr
+    names_no_tool(tmp_path / "project")
+
+
+def names_no_tool(project: Path) -> None:
+    """A session ends with a sentence and the code for wrong input."""
+    done = run(project, *SESSION)
+    assert done.returncode == 2
+    assert "tools/taskflow.txt names no tool" in done.stdout + done.stderr
+    assert "Set TASKFLOW_PACKAGE" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("damage", ["absent", "empty"])
+def test_a_pin_without_a_tool_does_not_run_the_one_of_before(
+    damage: str, local: Path, tmp_path: Path
+) -> None:
+    project = Path(shutil.copytree(local, tmp_path / "project"))
+    assert run(project, *SESSION).returncode == 0
+    (project / PIN).unlink()
+    if damage == "empty":
+        (project / PIN).write_text("# nothing\n--no-index\n", encoding="utf-8")
+    names_no_tool(project)
+
+
+def test_a_wheel_that_was_built_anew_is_installed_anew(
+    local: Path, wheel: Path, tmp_path: Path
+) -> None:
+    project = Path(shutil.copytree(local, tmp_path / "project"))
+    mine = Path(shutil.copy(wheel, tmp_path))
+    variables = {pin.PACKAGE_VARIABLE: str(mine)}
+    assert run(project, *SESSION, variables=variables).returncode == 0
+    with zipfile.ZipFile(mine, "a") as file:
+        file.comment = b"built anew"
+    done = run(project, *SESSION, variables=variables)
+    assert "pip install" in done.stdout + done.stderr
 
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -297,7 +330,7 @@ def test_tool_and_project_belong_together(
             InputError, match=f"is of the template's {described}, and this is"
         ) as said:
             pin.require_own_tool(tmp_path)
-        assert "copier update" in said.value.hint
+        assert "tools/taskflow.txt" in said.value.hint and "copier update" in said.value.hint
 
 
 @pytest.mark.parametrize(
@@ -308,6 +341,7 @@ def test_tool_and_project_belong_together(
         ("a: [\n", "does not say which version"),
         ("a: b\n", "does not say which version"),
         ("", "does not say which version"),
+        ("_commit:\n", "does not say which version"),
     ],
 )  # fmt: skip
 def test_an_answers_file_that_was_changed(

@@ -15,6 +15,10 @@ from taskflow_containers.machine.errors import InputError
 PACKAGE_VARIABLE = "TASKFLOW_PACKAGE"
 ANSWERS = ".copier-answers.yml"
 PIN = "tools/taskflow.txt"
+_UNKNOWN = (
+    f"{ANSWERS} does not say which version of the template this project is of",
+    "bring it back from git; `copier update` needs it too",
+)
 # The last line of the answers file, which the template writes: what Copier calls the commit, and its hash.
 _RENDERED = re.compile(r"^# (\S+) is the commit ([0-9a-f]{40,64})$", re.MULTILINE)
 # What `git describe --tags --always` says, and Copier keeps as `_commit`.
@@ -33,21 +37,22 @@ def require_own_tool(root: Path) -> None:
         InputError: the answers file names another commit or version than this tool is of.
     """
     tool = Tool.running()
-    chosen = tool.folder or os.environ.get(PACKAGE_VARIABLE)
+    # Only a session of nox installs what the variable names.
+    given = os.environ.get(PACKAGE_VARIABLE) and "NOX_CURRENT_SESSION" in os.environ
+    chosen = tool.folder or given
     if chosen or not (root / ANSWERS).is_file():
         return
-    text = (root / ANSWERS).read_text("utf-8")
     try:
+        text = (root / ANSWERS).read_text("utf-8")
         answers = yaml.safe_load(text)
         if "_commit" not in answers and "_src_path" in answers and not _RENDERED.search(text):
             return  # the template was no git repository: whoever wrote the pin chose the tool
-        described = str(answers["_commit"])
-    except (yaml.YAMLError, KeyError, TypeError):
-        raise InputError(
-            f"{ANSWERS} does not say which version of the template this project is of",
-            "bring it back from git; `copier update` needs it too",
-        ) from None
+        described = str(answers["_commit"] or "")
+    except (UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        raise InputError(*_UNKNOWN) from None
     rendered = _RENDERED.search(text)
+    if not described:
+        raise InputError(*_UNKNOWN)
     if rendered and rendered[1] != described:
         raise InputError(
             f"{ANSWERS} says {described}, but the project was rendered from {rendered[1]}",
@@ -56,7 +61,8 @@ def require_own_tool(root: Path) -> None:
     if not _agree(tool, described, rendered[2] if rendered else ""):
         raise InputError(
             f"this project is of the template's {described}, and this is {tool}",
-            f"let {PIN} name that version, as `copier update` does, or set {PACKAGE_VARIABLE}",
+            f"install what {PIN} names, as the first lines of tasks.py say; if it names another one, "
+            "run `copier update` again, or bring both files back from git",
         )
 
 

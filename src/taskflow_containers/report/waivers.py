@@ -88,7 +88,8 @@ def apply(
     for number, waiver in enumerate(project.waivers):
         title = " ".join(filter(None, ("waiver of", waiver.check, waiver.container, waiver.covers)))
         looked = _looked(waiver, report, complete=complete, everywhere=everywhere)
-        if wrong := _wrong(waiver, used=number in used, looked=looked):
+        listed = [r for r in report.results if r.id == waiver.check and r.findings]
+        if wrong := _wrong(waiver, used=number in used, looked=looked, listed=bool(listed)):
             expected, measured, fix, key = wrong
             fault = judge(
                 "project.waivers", title, False, expected=expected, measured=measured, fix=fix,
@@ -171,7 +172,9 @@ def _looked(waiver: Waiver, report: Report, *, complete: bool, everywhere: bool)
     return complete and not unseen and _MAKERS.get(family) == report.command
 
 
-def _wrong(waiver: Waiver, *, used: bool, looked: bool) -> tuple[str, str, str, str] | None:
+def _wrong(
+    waiver: Waiver, *, used: bool, looked: bool, listed: bool
+) -> tuple[str, str, str, str] | None:
     """What is wrong with a waiver: expected, measured, what to do, and the key to change."""
     if why := _NEVER.get(waiver.check):
         return "a check that can be waived", why, "remove this waiver and mend the fault", "check"
@@ -191,6 +194,13 @@ def _wrong(waiver: Waiver, *, used: bool, looked: bool) -> tuple[str, str, str, 
         )
     if used or not looked:
         return None
+    if waiver.covers is None and listed:
+        return (
+            "which of its findings it covers",
+            f"{waiver.check} lists what it finds, and the waiver names none of it",
+            "write in `covers` what the report says of the finding before its colon, such as its rule",
+            "check",
+        )
     return (
         "a finding that it covers",
         f"{waiver.check} found nothing that it covers",
