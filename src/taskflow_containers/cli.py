@@ -12,6 +12,7 @@ import os
 import sys
 
 from taskflow_containers.project import FILE_NAME
+from taskflow_containers.report import REPORTS
 
 TYPE_CHECKING = False  # typing alone would take as long as all else here
 if TYPE_CHECKING:
@@ -283,7 +284,6 @@ def carry_out(command: Command, root: Path, options: argparse.Namespace) -> int:
         signals.listen()
         _end_with_nox()
         run = command.function()
-        from taskflow_containers.report import REPORTS
         from taskflow_containers.report.failures import forget, in_plain_words
     except ModuleNotFoundError as missing:
         print(f"{name}: {missing.name} is not installed beside {sys.executable}\n"
@@ -313,7 +313,7 @@ def _forget_verdict(command: Command, root: Path) -> None:
     if command.task:
         return
     for ending in ("json", "xml", "md"):
-        (root / "reports" / f"{command.name}.{ending}").unlink(missing_ok=True)
+        (root / REPORTS / f"{command.name}.{ending}").unlink(missing_ok=True)
 
 
 def _end_with_nox() -> None:
