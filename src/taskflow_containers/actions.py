@@ -20,6 +20,7 @@ from taskflow_containers.project.load import load
 from taskflow_containers.project.model import Project
 from taskflow_containers.project.pin import require_own_tool
 from taskflow_containers.report import REPORTS
+from taskflow_containers.workspace import Workspace
 
 GATE = tuple(
     ("-m", "taskflow_containers", *words)
@@ -56,8 +57,9 @@ def _build(
     selected = list(project.select(names))
     engine = find(options.engine)
     print(engine.description)
-    built = build.build(root, project, engine, selected, print, no_cache=no_cache, pull=pull)
-    for line in build.notes(project, engine, selected):
+    workspace = Workspace(root, project, engine)
+    built = build.build(workspace, selected, no_cache=no_cache, pull=pull)
+    for line in build.notes(workspace, selected):
         print(line)
     for image in built:
         first = image.results[0]

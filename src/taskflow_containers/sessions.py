@@ -15,7 +15,6 @@ from rich.console import Console
 from taskflow_containers.checks import trivy
 from taskflow_containers.checks.build import Image, notes, substitution_notes
 from taskflow_containers.checks.build import build as build_images
-from taskflow_containers.engine.client import Engine
 from taskflow_containers.engine.find import find
 from taskflow_containers.machine import switches
 from taskflow_containers.machine.errors import ExitCode, TaskflowError, UsageError
@@ -50,29 +49,25 @@ class _Run:
         self.project: Project = load(root / FILE_NAME)
         self.names = list(self.project.select(getattr(options, "containers", [])))
 
-    def engine(self, *used: str) -> Engine:
+    def workspace(self, *used: str) -> Workspace:
         """Find the engine, and note what stands in for the images that are used."""
         engine = find(self.options.engine)
         containers = [self.project.containers[name] for name in self.names]
         bases = [image for one in containers for image in (one.base, one.build_image)]
         self.report.notes += [engine.description, *substitution_notes([*bases, *used])]
-        return engine
+        return Workspace(self.root, self.project, engine, self.say, self.report.notes.append)
 
-    def workspace(self, *used: str) -> Workspace:
-        """The project with its engine, as `engine` finds it, and the report that takes the notes."""
-        notes = self.report.notes
-        return Workspace(self.root, self.project, self.engine(*used), self.say, notes.append)
-
-    def built(self, engine: Engine, *, pull: bool = False, export: bool = False) -> list[Image]:
+    def built(
+        self, workspace: Workspace, *, pull: bool = False, export: bool = False
+    ) -> list[Image]:
         """Build the images; empty, and the report says why, when one of them cannot be used.
 
         The engine's cache tells what is still good: a second build of the same sources is a look-up.
         """
         images = build_images(
-            self.root, self.project, engine, self.names, self.say,
-            no_cache=self.options.no_cache, pull=pull, export=export,
-        )  # fmt: skip
-        self.report.notes += notes(self.project, engine, self.names)
+            workspace, self.names, no_cache=self.options.no_cache, pull=pull, export=export
+        )
+        self.report.notes += notes(workspace, self.names)
         self.report.images = {image.tags[0]: image.id for image in images if image.usable}
         if export or not all(image.usable for image in images):
             for image in images:
@@ -94,7 +89,7 @@ def lint(root: Path, options: argparse.Namespace) -> int:
 def build(root: Path, options: argparse.Namespace) -> int:
     """`nox -s build`."""
     return _report(
-        root, options, lambda run: run.built(run.engine(), pull=options.pull, export=True)
+        root, options, lambda run: run.built(run.workspace(), pull=options.pull, export=True)
     )
 
 
@@ -104,13 +99,11 @@ def scan(root: Path, options: argparse.Namespace) -> int:
 
     def run_scan(run: _Run) -> None:
         offline = options.offline or switches.switched_on(switches.OFFLINE)
-        engine = run.engine()
-        if images := run.built(engine):
+        workspace = run.workspace()
+        if images := run.built(workspace):
             run.say("scanning")
             run.report.notes += trivy.unheeded(root)
-            run.report.add(
-                check(root, run.project, engine, images, root / REPORTS, offline=offline)
-            )
+            run.report.add(check(workspace, images, root / REPORTS, offline=offline))
 
     return _report(root, options, run_scan)
 
@@ -126,7 +119,7 @@ def smoke(root: Path, options: argparse.Namespace) -> int:
             images = command.fetch(workspace, wanted.images)
             run.report.images = {image.tags[0]: image.id for image in images}
         else:
-            images = run.built(workspace.engine)
+            images = run.built(workspace)
         if images:
             command.judge_images(workspace, images, wanted, run.report, run.progress)
 
@@ -152,9 +145,9 @@ def cluster(root: Path, options: argparse.Namespace) -> int:
 
     def run_cluster(run: _Run) -> None:
         command.require(root, options)
-        engine = run.engine()
-        if images := run.built(engine):
-            run.report.add(command.cluster(root, run.project, engine, images, options, run.say))
+        workspace = run.workspace()
+        if images := run.built(workspace):
+            run.report.add(command.cluster(workspace, images, options))
 
     return _report(root, options, run_cluster)
 

@@ -23,6 +23,11 @@ class Target:
     folder: Path  # its build context
     image: str = ""  # the ID that the engine runs, saves and pushes it by; "" before it is built
 
+    @classmethod
+    def of(cls, root: Path, project: Project, name: str, image: str = "") -> Target:
+        """The container of this name in a project."""
+        return cls(name, project.containers[name], root / project.context(name), image)
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -36,5 +41,4 @@ class Workspace:
 
     def target(self, name: str, image: str = "") -> Target:
         """The container of this name, with the image that is to be judged."""
-        folder = self.root / self.project.context(name)
-        return Target(name, self.project.containers[name], folder, image)
+        return Target.of(self.root, self.project, name, image)

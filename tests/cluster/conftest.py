@@ -22,6 +22,7 @@ from taskflow_containers.cluster.namespace import OWNER, Namespace
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result
+from taskflow_containers.workspace import Workspace
 from tests.conftest import ROOT, SERVICE, Render
 
 NEEDED = "needs a cluster: set KUBECONFIG (kind makes one: `kind create cluster`)"
@@ -76,9 +77,10 @@ def options(project: Path, *drills: str, **changes: Any) -> argparse.Namespace:
 def rehearse(project: Path, engine: Engine, *drills: str, **changes: Any) -> list[Result]:
     """Build, install, drill and remove."""
     model = load(project / "taskflow.toml")
-    images = build.build(project, model, engine, list(model.containers), print)
+    workspace = Workspace(project, model, engine)
+    images = build.build(workspace, model.containers)
     assert all(image.usable for image in images), [image.results for image in images]
-    return cluster(project, model, engine, images, options(project, *drills, **changes), print)
+    return cluster(workspace, images, options(project, *drills, **changes))
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +96,7 @@ Drilled = Callable[..., set[str]]
 def site(service: Path, engine: Engine, kubectl: Kubectl) -> Iterator[Namespace]:
     """The small service, installed and in order."""
     model = load(service / "taskflow.toml")
-    images = build.build(service, model, engine, ["backend"], print)
+    images = build.build(Workspace(service, model, engine), ["backend"])
     parts = (model, kubectl, helm.find(ROOT), service / helm.CHART, [service / "values.yaml"])
     with Namespace(*parts, print) as found:
         found.prepare(engine, images, "")

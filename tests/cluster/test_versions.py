@@ -15,6 +15,7 @@ from taskflow_containers.cluster.kubectl import Kubectl
 from taskflow_containers.cluster.namespace import Namespace
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.project.load import load
+from taskflow_containers.workspace import Workspace
 from tests.cluster.conftest import failed
 from tests.conftest import ROOT, Render
 from tests.containers.conftest import replace
@@ -32,9 +33,9 @@ def test_versions_get_scripts_of_each_other(
 ) -> None:
     project = render(tmp_path, containers="frontend")
     model = load(project / "taskflow.toml")
-    first = build.build(project, model, engine, ["frontend"], print)
+    first = build.build(Workspace(project, model, engine), ["frontend"])
     replace("frontend/src/components/backend-health.tsx", "15_000", "14_000")(project)
-    second = build.build(project, model, engine, ["frontend"], print)
+    second = build.build(Workspace(project, model, engine), ["frontend"])
     parts = (model, kubectl, helm.find(ROOT), project / helm.CHART)
     with Namespace(*parts, [], print) as site:
         site.values.append(QUICK)

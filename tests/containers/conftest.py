@@ -91,7 +91,7 @@ class Service:
 
     def build(self) -> build.Image:
         """Build the one image."""
-        return build.build(self.folder, self.project, self.engine, ["backend"], print)[0]
+        return build.build(Workspace(self.folder, self.project, self.engine), ["backend"])[0]
 
     def smoke(self, *only: str) -> list[Result]:
         """Build and smoke-test it, by these groups or checks alone."""

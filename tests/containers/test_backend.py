@@ -44,7 +44,7 @@ def test_a_base_without_a_shell(render: Render, engine: Engine, tmp_path: Path) 
     assert engine.call("run", "--rm", base, "sh", "-c", "true", check=False).returncode != 0
     replace("taskflow.toml", f'base = "{PYTHON}"', f'base = "{base}"\nbuilder = "{PYTHON}"')(folder)
     project = load(folder / "taskflow.toml")
-    (image,) = build.build(folder, project, engine, ["backend"], print)
+    (image,) = build.build(Workspace(folder, project, engine), ["backend"])
     assert image.usable, image.results
     results = smoked(Workspace(folder, project, engine), [image])
     assert not failed(results), results
@@ -118,7 +118,7 @@ def test_lock_files(kind: str, plain: Path, engine: Engine, tmp_path: Path) -> N
         uv(backend, *words.split(), "--output-file=requirements-build.txt")
         uv(backend, "tool", "run", "--quiet", "--python", sys.executable, "poetry", "lock")
     project = load(folder / "taskflow.toml")
-    (image,) = build.build(folder, project, engine, ["backend"], print)
+    (image,) = build.build(Workspace(folder, project, engine), ["backend"])
     if kind in {"two", "none"}:
         assert not image.usable
         lying = {"two": "requirements.txt uv.lock", "none": "none"}[kind]

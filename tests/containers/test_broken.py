@@ -58,7 +58,7 @@ class Family:
         )
         self.project = load(folder / "taskflow.toml")
         names = self.project.containers
-        built = build.build(folder, self.project, engine, names, print)
+        built = build.build(Workspace(folder, self.project, engine), names)
         assert all(image.usable for image in built), built
         self.images = {image.container: image for image in built}
         self.tags: list[str] = [tag for image in built for tag in image.tags]

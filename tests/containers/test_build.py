@@ -10,6 +10,7 @@ from taskflow_containers.checks import build
 from taskflow_containers.contract.container import LABEL_PREFIX
 from taskflow_containers.engine.client import Builder, Engine
 from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode
+from taskflow_containers.workspace import Workspace
 from tests.conftest import git, lacking
 from tests.containers.conftest import Service, failed, replace
 
@@ -153,12 +154,16 @@ def test_a_base_that_cannot_be_had_says_so(service: Service) -> None:
 
 def test_lint_knows_whether_the_image_is_of_these_sources(service: Service) -> None:
     project = service.project
-    assert build.current_image(service.folder, project, service.engine, "backend")[0] == ""
+    assert (
+        build.current_image(Workspace(service.folder, project, service.engine), "backend")[0] == ""
+    )
     image = service.build()
-    found, _ = build.current_image(service.folder, project, service.engine, "backend")
+    found, _ = build.current_image(Workspace(service.folder, project, service.engine), "backend")
     assert found == image.id
     replace("app.py", "One answer.", "One whole answer.")(service.folder)
-    assert build.current_image(service.folder, project, service.engine, "backend")[0] == ""
+    assert (
+        build.current_image(Workspace(service.folder, project, service.engine), "backend")[0] == ""
+    )
 
 
 @pytest.mark.each_engine

@@ -113,7 +113,7 @@ def test_each_lock_file_is_installed_by(
         (frontend / "yarn.lock").touch()
     npm(frontend, *MANAGERS[manager])
     shutil.rmtree(frontend / "node_modules", ignore_errors=True)
-    (image,) = build.build(plain, stack.project, engine, ["frontend"], print)
+    (image,) = build.build(Workspace(plain, stack.project, engine), ["frontend"])
     assert image.usable, image.results
     instance = manager.replace(" ", "")
     running = stack.launch(
@@ -127,7 +127,7 @@ def test_each_lock_file_is_installed_by(
 def test_two_lock_files_end_the_build(plain: Path, stack: Stack, engine: Engine) -> None:
     for name in tools.NODE_LOCKS[:2]:
         (plain / "frontend" / name).touch()
-    (image,) = build.build(plain, stack.project, engine, ["frontend"], print)
+    (image,) = build.build(Workspace(plain, stack.project, engine), ["frontend"])
     assert not image.usable
     assert "package-lock.json and pnpm-lock.yaml may disagree" in image.results[0].detail
 
@@ -144,7 +144,7 @@ def image(plain: Path, stack: Stack, engine: Engine) -> str:
     for name in tools.NODE_LOCKS:
         (plain / "frontend" / name).unlink(missing_ok=True)
     npm(plain / "frontend", *NPM)
-    (image,) = build.build(plain, stack.project, engine, ["frontend"], print)
+    (image,) = build.build(Workspace(plain, stack.project, engine), ["frontend"])
     assert image.usable, image.results
     return image.id
 
@@ -241,7 +241,7 @@ def test_a_base_with_nothing_but_node_passes_the_smoke_test(
     replace("taskflow.toml", f'base = "{stated}"', f'base = "{bare}"\nbuilder = "{stated}"')(folder)
     replace("frontend/Dockerfile", f"ARG BASE_IMAGE={stated}", f"ARG BASE_IMAGE={bare}")(folder)
     project = load(folder / "taskflow.toml")
-    images = build.build(folder, project, engine, ["frontend"], print)
+    images = build.build(Workspace(folder, project, engine), ["frontend"])
     assert images[0].usable, images[0].results
     results = smoked(Workspace(folder, project, engine), images)
     engine.call("image", "rm", "--no-prune", bare)

@@ -16,6 +16,7 @@ from taskflow_containers.engine import builder
 from taskflow_containers.engine.client import Builder, Engine, substitutes
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
 from taskflow_containers.report.result import Status
+from taskflow_containers.workspace import Workspace
 from tests.conftest import lacking
 from tests.containers.conftest import Service, failed, fault, replace
 from tests.release.conftest import Registry
@@ -125,7 +126,7 @@ def test_another_argument_makes_another_image(service: Service) -> None:
     first = service.build()
     replace("taskflow.toml", '"plain"', '"salted"')(service.folder)
     current, reason = build.current_image(
-        service.folder, service.project, service.engine, "backend"
+        Workspace(service.folder, service.project, service.engine), "backend"
     )
     assert current == ""
     assert "changed" in reason
@@ -148,7 +149,7 @@ def test_a_proxy_is_passed_on_and_leaves_no_trace(
     image = service.build()
     assert image.usable, image.results
     assert TOKEN not in everything(service.engine, image.id)
-    notes = build.notes(service.project, service.engine, ["backend"])
+    notes = build.notes(service.workspace, ["backend"])
     assert any(line.startswith("http_proxy is not passed") for line in notes), notes
 
 
@@ -180,7 +181,7 @@ def test_a_newer_base_is_asked_for(service: Service, mirrored: str, tmp_path: Pa
     engine.call("image", "rm", "--force", mirrored)
     engine.call("tag", substitutes().get("x", before.id), mirrored)  # something older by that name
     project = service.project
-    (image,) = build.build(service.folder, project, engine, ["backend"], print, pull=True)
+    (image,) = build.build(Workspace(service.folder, project, engine), ["backend"], pull=True)
     try:
         assert image.usable, image.results
         base = engine.image_config(mirrored) or {}
@@ -188,7 +189,11 @@ def test_a_newer_base_is_asked_for(service: Service, mirrored: str, tmp_path: Pa
         assert (engine.image_config(image.id) or {})["Layers"][: len(base["Layers"])] == base[
             "Layers"
         ]
-        (note,) = (line for line in build.notes(project, engine, ["backend"]) if mirrored in line)
+        (note,) = (
+            line
+            for line in build.notes(Workspace(service.folder, project, engine), ["backend"])
+            if mirrored in line
+        )
         assert " was made " in note
     finally:
         engine.call("image", "rm", "--force", mirrored, check=False)
@@ -200,15 +205,17 @@ def test_a_registry_that_cannot_be_asked_is_said(
     service.build()
     registry.stop()
     said: list[str] = []
-    args = (service.folder, service.project, service.engine, ["backend"], said.append)
-    (image,) = build.build(*args, pull=True)
+    workspace = Workspace(service.folder, service.project, service.engine, said.append)
+    (image,) = build.build(workspace, ["backend"], pull=True)
     assert image.usable
     assert any("stays as it is" in line for line in said), said
     # What nobody put in another's place must be asked for, or the base may be last year's.
     monkeypatch.delenv("TASKFLOW_SUBSTITUTE_IMAGES")
     replace("taskflow.toml", 'base = "python:3.13-slim"', f'base = "{mirrored}"')(service.folder)
     with pytest.raises(EnvironmentTrouble, match="newer"):
-        build.build(service.folder, service.project, service.engine, ["backend"], print, pull=True)
+        build.build(
+            Workspace(service.folder, service.project, service.engine), ["backend"], pull=True
+        )
     service.engine.call("image", "rm", "--force", mirrored, check=False)
 
 
@@ -224,19 +231,22 @@ def test_a_build_cache_outlives_the_machine(
     replace("Dockerfile", "RUN mkdir data", f"RUN mkdir data && echo {os.urandom(8).hex()} >x")(
         service.folder
     )
-    build.build(service.folder, project, engine, ["backend"], print)
+    build.build(Workspace(service.folder, project, engine), ["backend"])
     assert not [path for path in registry.storage.rglob("*") if path.name == "cache"]
-    build.build(service.folder, project, engine, ["backend"], print, export=True)
+    build.build(Workspace(service.folder, project, engine), ["backend"], export=True)
     assert [path for path in registry.storage.rglob("*") if path.name == "backend"]
     monkeypatch.setenv(builder.CACHE_TO, "")
-    assert build.needs(service.folder, project, "backend", export=True).cache_to == ()
+    assert (
+        build.needs(Workspace(service.folder, project, engine), "backend", export=True).cache_to
+        == ()
+    )
 
 
 def test_an_engine_that_exports_no_cache_says_so(service: Service) -> None:
     with (service.folder / "taskflow.toml").open("a") as file:
         file.write('\n[build]\nbuilder = "far"\ncache-to = ["type=gha"]\n')
     poor = changed(service.engine, builder=Builder.BUILDKIT)
-    notes = build.notes(service.project, poor, ["backend"])
+    notes = build.notes(Workspace(service.folder, service.project, poor), ["backend"])
     assert [line.partition(":")[0] for line in notes[-2:]] == [
         "cache-from and cache-to are left out",
         "the builder far is left out",

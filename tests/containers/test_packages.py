@@ -119,7 +119,7 @@ def added(
     )  # fmt: skip
     private(sources)
     project = load(folder / "taskflow.toml")
-    images = build.build(folder, project, engine, project.containers, print)
+    images = build.build(Workspace(folder, project, engine), project.containers)
     with Stack(Workspace(folder, project, engine)) as stack:
         stack.start_service("database")
         yield Added(stack, images)

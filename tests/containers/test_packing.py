@@ -58,9 +58,7 @@ def test_the_verdict_is_the_same_whatever_packs_the_layers(
         (r.id, r.measured, r.detail) for r in results if r.status.value != "passed"
     ]
     reports = service.folder / "reports"
-    found = scan.scan(
-        service.folder, service.project, service.engine, [image], reports, offline=True
-    )
+    found = scan.scan(service.workspace, [image], reports, offline=True)
     assert failed(found) == set()
     assert json.loads((reports / "sbom-backend.cdx.json").read_text("utf-8"))["components"]
 

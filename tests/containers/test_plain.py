@@ -140,7 +140,7 @@ def stack(application: Path, engine: Engine) -> Iterator[Stack]:
 
 def start(stack: Stack, application: Path, engine: Engine, instance: str) -> Running:
     """Its frontend, held to the model, with all that it needs."""
-    (image,) = build.build(application, stack.project, engine, ["frontend"], print)
+    (image,) = build.build(Workspace(application, stack.project, engine), ["frontend"])
     assert image.usable, image.results
     environment = {"API_URL": "http://127.0.0.1:9", "LICENCE": "given"}
     running = stack.launch(
@@ -155,11 +155,11 @@ def test_a_package_that_was_missing_is_found_once_installed(
 ) -> None:
     """Though the bundler's cache remembers that it was not; among devDependencies, too."""
     project = load(application / "taskflow.toml")
-    (image,) = build.build(application, project, engine, ["frontend"], print)
+    (image,) = build.build(Workspace(application, project, engine), ["frontend"])
     assert not image.usable
     assert "Cannot find module 'postcss-prefix-selector'" in image.results[0].detail, image.results
     install(application / "frontend")
-    (image,) = build.build(application, project, engine, ["frontend"], print)
+    (image,) = build.build(Workspace(application, project, engine), ["frontend"])
     assert image.usable, image.results
 
 

@@ -92,7 +92,7 @@ def stack(own: Path, engine: Engine) -> Iterator[Stack]:
 
 def start(stack: Stack, own: Path, engine: Engine, instance: str, **more: str) -> Running:
     """A frontend whose backend has its paths below the instance's name."""
-    (image,) = build.build(own, stack.project, engine, ["frontend"], print)
+    (image,) = build.build(Workspace(own, stack.project, engine), ["frontend"])
     url = {
         "API_URL": f"http://fake:8000/{instance}".removesuffix("/proxy").removesuffix("/strict")
     } | more

@@ -67,7 +67,7 @@ def test_a_broken_pool_or_probe_is_caught(
     own: Path, engine: Engine, case: str, tmp_path: Path
 ) -> None:
     project = load(own / "taskflow.toml")
-    (good,) = build.build(own, project, engine, ["backend"], print)
+    (good,) = build.build(Workspace(own, project, engine), ["backend"])
     tag = f"{project.image('backend')}:{case}"
     built = builder.build(
         engine, DEFECTS_OF_SAMPLE[case].write(tmp_path), tags=[tag], arguments={"BASE_IMAGE": good.tags[0]}, labels={},
@@ -84,13 +84,13 @@ def test_a_change_of_source_rebuilds_no_dependency(
 ) -> None:
     folder = Path(shutil.copytree(own, tmp_path / "changed", ignore=shutil.ignore_patterns(".git")))
     project = load(folder / "taskflow.toml")
-    build.build(folder, project, engine, project.containers, print)
+    build.build(Workspace(folder, project, engine), project.containers)
     (folder / "backend/src/app/extra.py").write_text('"""More."""\n')
     page = folder / "frontend/src/app/extra/page.tsx"
     page.parent.mkdir()
     page.write_text("export default function Extra() {\n  return <p>More</p>;\n}\n")
     said: list[str] = []
-    build.build(folder, project, engine, project.containers, said.append)
+    build.build(Workspace(folder, project, engine, said.append), project.containers)
     installs = ("container/install.sh", "container/install.mjs")
     assert not [line for line in said if any(words in line for words in installs)], said
 
@@ -102,14 +102,16 @@ def test_a_lock_file_that_disagrees_ends_the_build_and_says_how(
     project = load(folder / "taskflow.toml")
     before = dependency.add(folder / "frontend", mark="")
     dependency.restore({path: text for path, text in before.items() if "lock" in path.name})
-    (image,) = build.build(folder, project, engine, ["frontend"], print)
+    (image,) = build.build(Workspace(folder, project, engine), ["frontend"])
     assert "Missing: is-number@7.0.0 from lock file" in image.results[0].detail, image.results
 
 
 def test_one_frontend_image_serves_two_backends(own: Path, engine: Engine) -> None:
     """API_URL is read when the container runs, for pages and for the browser's route alike."""
     project = load(own / "taskflow.toml")
-    images = {i.container: i for i in build.build(own, project, engine, project.containers, print)}
+    images = {
+        i.container: i for i in build.build(Workspace(own, project, engine), project.containers)
+    }
     answers = []
     for target in ("backend", "http://nobody.invalid:8000"):
         with Stack(Workspace(own, project, engine)) as stack:
@@ -128,7 +130,7 @@ def test_one_frontend_image_serves_two_backends(own: Path, engine: Engine) -> No
 def test_the_frontend_answers_health_itself(own: Path, engine: Engine) -> None:
     """Whatever the method."""
     project = load(own / "taskflow.toml")
-    (image,) = build.build(own, project, engine, ["frontend"], print)
+    (image,) = build.build(Workspace(own, project, engine), ["frontend"])
     with Stack(Workspace(own, project, engine)) as stack:
         frontend = stack.start(stack.workspace.target("frontend", image.id))
         answers = {}
@@ -189,7 +191,7 @@ def test_a_second_backend_is_an_entry_and_a_folder(
     second = text[start:end].replace("containers.backend", "containers.reports-api")
     (folder / "taskflow.toml").write_text(text[:end] + second + text[end:], encoding="utf-8")
     project = load(folder / "taskflow.toml")
-    images = build.build(folder, project, engine, project.containers, print)
+    images = build.build(Workspace(folder, project, engine), project.containers)
     results: list[Result] = smoked(Workspace(folder, project, engine), images)
     assert failed(results) == set()
     assert {result.container for result in results} == {"backend", "reports-api"}

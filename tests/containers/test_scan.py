@@ -80,10 +80,7 @@ FAULTS = {
 def run(service: Service, *, offline: bool = True) -> list[Result]:
     image = service.build()
     assert image.usable, image.results
-    return scan.scan(
-        service.folder, service.project, service.engine, [image], service.folder / "reports",
-        offline=offline,
-    )  # fmt: skip
+    return scan.scan(service.workspace, [image], service.folder / "reports", offline=offline)
 
 
 def by_id(results: list[Result], id: str) -> Result:

@@ -234,7 +234,7 @@ def paired(application: Application, project: Path, engine: Engine) -> Iterator[
         pair = Pair(application, ours, reference)
         try:
             # As its owner builds it: judged, too.
-            (image,) = build.build(project, model, engine, [application.kind], print)
+            (image,) = build.build(Workspace(project, model, engine), [application.kind])
             ours.image, pair.results = image.id, image.results
             assert image.usable, image.results
             reference.image = reference.build()

@@ -38,10 +38,11 @@ from pathlib import Path
 from taskflow_containers.checks import build
 from taskflow_containers.engine.find import find
 from taskflow_containers.project.load import load
+from taskflow_containers.workspace import Workspace
 
 project, found = load(Path("taskflow.toml")), {}
 if sys.argv[1] == "build":
-    for image in build.build(Path(), project, find(), project.containers, print):
+    for image in build.build(Workspace(Path(), project, find()), project.containers):
         found[image.tags[0]] = image.id
 Path("reports").mkdir(exist_ok=True)
 report = {"images": found, "verdict": "passed", "results": []}

@@ -15,6 +15,7 @@ from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import InputError, Refused
 from taskflow_containers.project.load import load
 from taskflow_containers.release import tagging
+from taskflow_containers.workspace import Workspace
 from tests.conftest import ROOT, SERVICE, git
 from tests.containers.conftest import replace
 from tests.release.conftest import Registry, remove_images
@@ -100,7 +101,7 @@ def test_tag_and_push(service: Path, engine: Engine, registry: Registry) -> None
     project = load(toml)
     with pytest.raises(InputError, match="not built yet"):
         tagging.tag(service, project, engine, print, push=True)
-    image = build.build(service, project, engine, ["backend"], print)[0]
+    image = build.build(Workspace(service, project, engine), ["backend"])[0]
     name = project.image("backend")
     local = tagging.tag(service, project, engine, print, push=False)
     assert local == [f"{name}:1.2.3-dev.2.g{sha}", f"{name}:sha-{sha}"]
@@ -116,7 +117,7 @@ def test_tag_and_push(service: Path, engine: Engine, registry: Registry) -> None
     (service / "app.py").open("a").write("\n")
     with pytest.raises(InputError, match="dirty"):
         tagging.tag(service, project, engine, print, push=True)
-    build.build(service, project, engine, ["backend"], print)
+    build.build(Workspace(service, project, engine), ["backend"])
     local = tagging.tag(service, project, engine, print, push=False)
     assert [one.endswith("-dirty") for one in local] == [True, True]
     assert registry.tags == before
@@ -129,12 +130,12 @@ def test_an_image_of_another_commit_or_version_gets_no_tag_of_this_one(
     toml = service / "taskflow.toml"
     toml.write_text(f'registry = "{registry.host}/acme"\n' + toml.read_text())
     commit(service, "feat: a")
-    build.build(service, load(toml), engine, ["backend"], print)
+    build.build(Workspace(service, load(toml), engine), ["backend"])
     git(service, "commit", "--quiet", "--allow-empty", "--message", "docs: more")
     for push in (False, True):
         with pytest.raises(Refused, match=r"says that it is 1\.2\.3 of \w+, and not 1\.2\.3 of"):
             tagging.tag(service, load(toml), engine, print, push=push)
-    build.build(service, load(toml), engine, ["backend"], print)
+    build.build(Workspace(service, load(toml), engine), ["backend"])
     git(service, "tag", "v1.2.4")
     with pytest.raises(Refused, match=r"says that it is 1\.2\.3 of \w+, and not 1\.2\.4 of"):
         tagging.tag(service, load(toml), engine, print, push=True)
@@ -149,7 +150,7 @@ def test_a_released_image_is_not_replaced(
     for count in (1, 2):
         commit(service, f"feat: {count}")
         git(service, "tag", "--force", "v1.2.3")
-        build.build(service, load(toml), engine, ["backend"], print)
+        build.build(Workspace(service, load(toml), engine), ["backend"])
         if count == 1:
             tagging.tag(service, load(toml), engine, print, push=True)
             before = registry.tags

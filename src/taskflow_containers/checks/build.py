@@ -23,6 +23,7 @@ from taskflow_containers.project.model import Project
 from taskflow_containers.project.values import megabytes
 from taskflow_containers.release import git
 from taskflow_containers.report.result import Result, judge
+from taskflow_containers.workspace import Target, Workspace
 
 INPUTS_LABEL = "io.taskflow.inputs"
 
@@ -74,14 +75,13 @@ def _bases(project: Project, name: str) -> dict[str, str]:
     }
 
 
-def needs(
-    root: Path, project: Project, name: str, *, pull: bool = False, export: bool = False
-) -> Needs:
+def needs(workspace: Workspace, name: str, *, pull: bool = False, export: bool = False) -> Needs:
     """What the build of a container needs beside its context; `export` writes the build cache out.
 
     Raises:
         InputError: a secret is not there.
     """
+    root, project = workspace.root, workspace.project
     secrets = project.containers[name].build.secrets
     variables, files = {}, {}
     for id, origin in secrets.items():
@@ -113,9 +113,9 @@ def _places(variable: str, stated: Sequence[str], name: str) -> tuple[str, ...]:
     return tuple(place.replace("{container}", name) for place in places)
 
 
-def notes(project: Project, engine: Engine, names: Iterable[str]) -> list[str]:
+def notes(workspace: Workspace, names: Iterable[str]) -> list[str]:
     """What a report says about the images to build on, and what this engine's builder leaves out."""
-    names = list(names)
+    project, engine, names = workspace.project, workspace.engine, list(names)
     bases = [image for name in names for image in _bases(project, name).values()]
     found = [line for image in dict.fromkeys(bases) if (line := age(engine, image))]
     wanted = Needs(
@@ -172,33 +172,28 @@ def substitution_notes(images: Iterable[str]) -> list[str]:
     ]
 
 
-def _arguments(
-    root: Path, project: Project, name: str, commit: git.Revision | None
-) -> dict[str, str]:
+def _arguments(project: Project, target: Target, commit: git.Revision | None) -> dict[str, str]:
     # A fixed time keeps the image's ID when nothing changed: the commit's, else the newest file's.
     if commit and not commit.dirty:
         created = commit.time
     else:
-        files = context_files(root / project.context(name))
+        files = context_files(target.folder)
         newest = max((path.lstat().st_mtime for path in files), default=0)
         created = datetime.fromtimestamp(int(newest), UTC)
     return {
-        **_bases(project, name),
-        "TITLE": f"{project.title} {name}",
+        **_bases(project, target.name),
+        "TITLE": f"{project.title} {target.name}",
         "VERSION": project.version,
         "REVISION": commit.text if commit else "unknown",
         "CREATED": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "SOURCE": project.source or "unknown",
-        **project.containers[name].build.arguments,
+        **target.container.build.arguments,
     }
 
 
 def build(
-    root: Path,
-    project: Project,
-    engine: Engine,
+    workspace: Workspace,
     names: Iterable[str],
-    say: Say,
     *,
     no_cache: bool = False,
     pull: bool = False,
@@ -212,32 +207,25 @@ def build(
         InputError: a secret or a builder is not there.
         EnvironmentTrouble: a base image can be had nowhere, or the engine is in trouble.
     """
-    names = list(names)
-    needed = {name: needs(root, project, name, pull=pull, export=export) for name in names}
-    platform = ",".join(project.build.platforms[:1])
+    names, engine, say = list(names), workspace.engine, workspace.say
+    needed = {name: needs(workspace, name, pull=pull, export=export) for name in names}
+    platform = ",".join(workspace.project.build.platforms[:1])
     for image in sorted({image for each in needed.values() for image in each.bases}):
         if pull:
             refresh(engine, image, platform, say)
         engine.provide(image, say, platform)
 
     def one(name: str) -> Image:
-        return _build_one(root, project, engine, name, say, needed[name], no_cache)
+        return _build_one(workspace, workspace.target(name), needed[name], no_cache)
 
     workers = len(names) if engine.buildkit else 1
     with interruption.pool(max(1, workers)) as pool:
         return list(pool.map(one, names))
 
 
-def _build_one(
-    root: Path,
-    project: Project,
-    engine: Engine,
-    name: str,
-    say: Say,
-    needed: Needs,
-    no_cache: bool,
-) -> Image:
-    commit = git.revision(root)
+def _build_one(workspace: Workspace, target: Target, needed: Needs, no_cache: bool) -> Image:
+    root, project, engine = workspace.root, workspace.project, workspace.engine
+    name, commit = target.name, git.revision(root)
     tags = [f"{project.image(name)}:dev"]
     if commit and not commit.dirty:
         tags.append(f"{project.image(name)}:{commit.tag}")
@@ -257,11 +245,11 @@ def _build_one(
     try:
         built = builder.build(
             engine,
-            root / project.context(name),
+            target.folder,
             tags=tags,
-            arguments=_arguments(root, project, name, commit),
+            arguments=_arguments(project, target, commit),
             labels={INPUTS_LABEL: inputs_digest(root, project, name)},
-            on_step=lambda step: say(f"{name}: {step}"),
+            on_step=lambda step: workspace.say(f"{name}: {step}"),
             no_cache=no_cache,
             needs=needed,
         )
@@ -296,33 +284,35 @@ def _build_one(
             seconds=seconds,
         )
     )
-    image.results.append(_size(project, engine, name, size, sizes))
+    image.results.append(_size(workspace, target, size, sizes))
     image.results += check_image(project, name, config, engine.platform)
     return image
 
 
-def _size(project: Project, engine: Engine, name: str, size: int, sizes: LayerSizes) -> Result:
-    base = engine.image_config(_bases(project, name)["BASE_IMAGE"])
+def _size(workspace: Workspace, target: Target, size: int, sizes: LayerSizes) -> Result:
+    engine = workspace.engine
+    base = engine.image_config(_bases(workspace.project, target.name)["BASE_IMAGE"])
     above = size - (sizes.total(engine, base) if base else 0)
-    budget = project.containers[name].budgets.size_above_base
+    budget = target.container.budgets.size_above_base
     return judge(
         "build.size",
         "size above the base image",
         above <= budget,
-        container=name,
+        container=target.name,
         expected=f"at most {megabytes(budget)}",
         measured=megabytes(above),
         fix="`docker history` shows which layer grew; leave out what the service does not read",
     )
 
 
-def current_image(root: Path, project: Project, engine: Engine, name: str) -> tuple[str, str]:
+def current_image(workspace: Workspace, name: str) -> tuple[str, str]:
     """(image ID, "") of the last build, or ("", reason) where there is none of these sources."""
-    config = engine.image_config(f"{project.image(name)}:dev")
+    project = workspace.project
+    config = workspace.engine.image_config(f"{project.image(name)}:dev")
     if config is None:
         return "", "not built yet: nox -s build"
     try:
-        digest = inputs_digest(root, project, name)
+        digest = inputs_digest(workspace.root, project, name)
     except InputError as error:
         return "", error.message
     if (config.get("Labels") or {}).get(INPUTS_LABEL) != digest:

@@ -28,6 +28,7 @@ from taskflow_containers.machine.tools import (
 )
 from taskflow_containers.project.model import Kind, Project
 from taskflow_containers.report.result import Result, judge, skip
+from taskflow_containers.workspace import Target, Workspace
 
 _SHOWN_LINES = 20
 _MAKE_IT = (
@@ -39,31 +40,33 @@ _MAKE_IT = (
 def lint(root: Path, project: Project, names: Iterable[str], engine: str = "") -> list[Result]:
     """Every check that needs no running container."""
     names = list(names)
-    jobs: list[Callable[[], list[Result]]] = []
+    # These wait for the engine, so the linters have the cores meanwhile.
+    jobs: list[Callable[[], list[Result]]] = [
+        partial(_built, root, project, names, engine),
+        partial(check_text, root, project, names),
+    ]
     for name in names:
-        jobs += _tool_jobs(root, project, name)
-    jobs.append(partial(check_text, root, project, names))
-    jobs.append(partial(_built, root, project, names, engine))
+        jobs += _tool_jobs(root, Target.of(root, project, name))
     with interruption.pool(4) as pool:
         return [result for results in pool.map(lambda job: job(), jobs) for result in results]
 
 
-def _tool_jobs(root: Path, project: Project, name: str) -> list[Callable[[], list[Result]]]:
-    own = {Kind.BACKEND: _backend, Kind.FRONTEND: _frontend}[project.containers[name].kind]
-    return [partial(check, root, project, name) for check in (own, _hadolint)]
+def _tool_jobs(root: Path, target: Target) -> list[Callable[[], list[Result]]]:
+    own = {Kind.BACKEND: _backend, Kind.FRONTEND: _frontend}[target.container.kind]
+    return [partial(check, root, target) for check in (own, _hadolint)]
 
 
-def _backend(root: Path, project: Project, name: str) -> list[Result]:
-    folder = root / project.context(name)
+def _backend(root: Path, target: Target) -> list[Result]:
+    name, folder = target.name, target.folder
     requirements = folder / "requirements-dev.txt"
+    place = requirements.relative_to(root).as_posix()
     if not requirements.is_file():
-        reason = f"{project.context(name)}/requirements-dev.txt is not there: {_MAKE_IT}"
+        reason = f"{place} is not there: {_MAKE_IT}"
         return [skip("lint.python", "Python linters", reason, container=name)]
     scripts = python_environment(root, name, requirements)
     absent = [word for word in ("ruff", "mypy") if not shutil.which(word, path=scripts)]
     if absent:
         # A finding like the others, so that those are told too.
-        place = requirements.relative_to(root).as_posix()
         return [judge("lint.python", "Python linters", False, container=name,
                       expected="ruff, mypy", measured=f"without {', '.join(absent)}",
                       location=place, fix=_MAKE_IT)]  # fmt: skip
@@ -78,15 +81,15 @@ def _backend(root: Path, project: Project, name: str) -> list[Result]:
     ]  # fmt: skip
 
 
-def _frontend(root: Path, project: Project, name: str) -> list[Result]:
-    folder = root / project.context(name)
+def _frontend(root: Path, target: Target) -> list[Result]:
+    name, folder = target.name, target.folder
     locks = [lock for lock in NODE_LOCKS if (folder / lock).is_file()]
     if len(locks) != 1:
         # A finding like the others, so that those are told too.
         return [judge("lint.npm-lock", "the packages' lock file", False, container=name,
                       expected=f"one of {', '.join(NODE_LOCKS)}",
                       measured=" and ".join(locks) or "no such file",
-                      location=f"{project.context(name)}/{NODE_LOCKS[0]}",
+                      location=(folder / NODE_LOCKS[0]).relative_to(root).as_posix(),
                       fix="commit your package manager's (`npm install` makes npm's), and no other's")]  # fmt: skip
     node_modules(root, folder, folder / locks[0])
     return [
@@ -124,8 +127,8 @@ def _program(
     )
 
 
-def _hadolint(root: Path, project: Project, name: str) -> list[Result]:
-    path = root / project.context(name) / "Dockerfile"
+def _hadolint(root: Path, target: Target) -> list[Result]:
+    path = target.folder / "Dockerfile"
     if not path.is_file():
         return []  # the contract says so
     relative = path.relative_to(root).as_posix()
@@ -152,7 +155,7 @@ def _hadolint(root: Path, project: Project, name: str) -> list[Result]:
             "lint.hadolint",
             "hadolint",
             passed,
-            container=name,
+            container=target.name,
             expected="no finding",
             measured=f"{len(lines)} findings{minor}" if lines else "no finding",
             detail="\n".join(lines[:_SHOWN_LINES]),
@@ -168,14 +171,14 @@ def _built(root: Path, project: Project, names: list[str], choice: str) -> list[
     """The contract's image level, where an image of these very sources exists."""
     title = "built image"
     try:
-        engine = find(choice)
+        workspace = Workspace(root, project, find(choice))
     except NoEngineError as error:
         return [skip("contract.image", title, error.message)]
-    results: list[Result] = []
+    engine, results = workspace.engine, []
     for name in names:
-        if not (root / project.context(name) / "Dockerfile").is_file():
+        if not (workspace.target(name).folder / "Dockerfile").is_file():
             continue
-        image, reason = build.current_image(root, project, engine, name)
+        image, reason = build.current_image(workspace, name)
         if image:
             config = engine.require_image_config(image)
             results += check_image(project, name, config, engine.platform)

@@ -16,12 +16,13 @@ from taskflow_containers.checks import secrets
 from taskflow_containers.checks.build import Image
 from taskflow_containers.checks.trivy import call, database_made, trivy
 from taskflow_containers.engine import archive
-from taskflow_containers.engine.client import Engine, substitutes
+from taskflow_containers.engine.client import substitutes
 from taskflow_containers.machine import interruption
 from taskflow_containers.machine.errors import EnvironmentTrouble
 from taskflow_containers.machine.process import last_line
 from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Result, finds_nothing, judge, skip
+from taskflow_containers.workspace import Target, Workspace
 
 _SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
 _NO_DATABASE = re.compile(
@@ -30,17 +31,12 @@ _NO_DATABASE = re.compile(
 
 
 def scan(
-    root: Path,
-    project: Project,
-    engine: Engine,
-    images: Iterable[Image],
-    reports: Path,
-    *,
-    offline: bool,
+    workspace: Workspace, images: Iterable[Image], reports: Path, *, offline: bool
 ) -> list[Result]:
     """Every scan; `offline` leaves out vulnerabilities, and the result says so."""
-    images = list(images)
-    gate: set[str] = set(project.scan.severities)
+    targets = [(workspace.target(image.container, image.id), image.tags[0]) for image in images]
+    settings = workspace.project.scan
+    gate: set[str] = set(settings.severities)
     try:
         reports.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -48,14 +44,14 @@ def scan(
             f"{reports.name} is no folder", "remove it: reports are written there"
         ) from None
     with interruption.pool(2) as pool:
-        sources = pool.submit(_sources, root, gate)
+        sources = pool.submit(_sources, workspace.root, gate)
         scanned = pool.map(
-            lambda image: _image(project, engine, image, reports, gate, offline), images
+            lambda one: _image(workspace, one[0], one[1], reports, gate, offline), targets
         )
         results = sources.result()
         for found in scanned:
             results += found
-    return [*results, _database(project.scan.database_days, offline)]
+    return [*results, _database(settings.database_days, offline)]
 
 
 def _database(most: int, offline: bool) -> Result:
@@ -142,13 +138,12 @@ def _findings(answer: Mapping[str, Any], kind: str, gate: set[str]) -> list[str]
 
 
 def _image(
-    project: Project, engine: Engine, image: Image, reports: Path, gate: set[str], offline: bool
+    workspace: Workspace, target: Target, tag: str, reports: Path, gate: set[str], offline: bool
 ) -> list[Result]:
-    name = image.container
+    name, engine, base = target.name, workspace.engine, target.container.base
     scanners = ["license", *([] if offline else ["vuln"])]
-    base = project.containers[name].base
     known = (engine.image_config(substitutes().get(base, base)) or {}).get("Layers") or []
-    with tempfile.TemporaryDirectory() as folder, archive.saved(engine, image.id) as saved:
+    with tempfile.TemporaryDirectory() as folder, archive.saved(engine, target.image) as saved:
         # trivy reaches only some engines by itself, and takes all layers to be packed like the first.
         layout = Path(folder, "image")
         saved.write_layout(layout)
@@ -174,12 +169,12 @@ def _image(
         files, files_error = secrets.search(layers, Path(folder, "layers.json"))
         error = error or files_error
         if error:
-            raise EnvironmentTrouble(f"trivy failed on {image.tags[0]}: {last_line(error)}")
-        for target in answer.get("Results") or []:
-            target["Target"] = target["Target"].replace(str(layout), image.tags[0])
+            raise EnvironmentTrouble(f"trivy failed on {tag}: {last_line(error)}")
+        for part in answer.get("Results") or []:
+            part["Target"] = part["Target"].replace(str(layout), tag)
         leaked = _findings(files, "Secrets", gate)
         seconds = time.monotonic() - started
-        results = _judge_image(project, name, answer, leaked, gate, seconds)
+        results = _judge_image(workspace.project, name, answer, leaked, gate, seconds)
         results.append(
             _vulnerabilities(name, answer, gate, offline, vulnerability_error, set(known))
         )

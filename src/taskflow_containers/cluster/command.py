@@ -17,11 +17,10 @@ from taskflow_containers.cluster.drills import DRILLS, run_drill
 from taskflow_containers.cluster.kubectl import Kubectl, choose
 from taskflow_containers.cluster.namespace import Namespace
 from taskflow_containers.cluster.rollout import ReleaseTrouble
-from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import EnvironmentTrouble, UsageError
 from taskflow_containers.machine.process import Say, last_line, run
-from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Result, judge, skip
+from taskflow_containers.workspace import Workspace
 
 INSTALL_SECONDS = 30.0  # from `helm install` to all ready, with the images there
 
@@ -35,21 +34,21 @@ def require(root: Path, options: argparse.Namespace) -> None:
 
 
 def cluster(
-    root: Path, project: Project, engine: Engine, images: Sequence[Image],
-    options: argparse.Namespace, say: Say,
-) -> list[Result]:  # fmt: skip
+    workspace: Workspace, images: Sequence[Image], options: argparse.Namespace
+) -> list[Result]:
     """Install and drill; removes all it made, unless `options.keep` says otherwise.
 
     Raises:
         EnvironmentTrouble: there is no cluster, it does not answer, or images cannot get there.
         InputError: no such context, or one that looks like production and was not named.
     """
+    root, say = workspace.root, workspace.say
     program, values = helm.kubectl(root), _values(options)
     results: list[Result] = []
     with target(program, options.context, say) as kubectl:
-        parts = (project, kubectl, helm.find(root), root / helm.CHART, values, say)
+        parts = (workspace.project, kubectl, helm.find(root), root / helm.CHART, values, say)
         with Namespace(*parts, keep=options.keep) as site:
-            site.prepare(engine, images, options.load)
+            site.prepare(workspace.engine, images, options.load)
             results += _installed(site, say)
             if not any(result.id == "cluster.install" and result.failed for result in results):
                 for name in options.drill or DRILLS:

@@ -17,6 +17,7 @@ from taskflow_containers.release.git import Repository, Revision, require_revisi
 from taskflow_containers.release.registry import ImageRepository
 from taskflow_containers.release.versions import Version, development, image_tags, legal
 from taskflow_containers.release.web import retried
+from taskflow_containers.workspace import Workspace
 
 
 def tags(root: Path, project: Project) -> list[str]:
@@ -77,9 +78,9 @@ def tag(root: Path, project: Project, engine: Engine, say: Say, *, push: bool) -
         raise InputError("the work tree is dirty, and such images are not pushed", "git status")
     if push and not project.registry:
         raise InputError(f"{FILE_NAME} names no registry to push to", 'registry = "ghcr.io/acme"')
-    images = {}
+    images, workspace = {}, Workspace(root, project, engine)
     for container in project.containers:
-        images[container], reason = build.current_image(root, project, engine, container)
+        images[container], reason = build.current_image(workspace, container)
         if not images[container]:
             raise InputError(f"the image of {container} is {reason}", "invoke build")
         require_labels(engine, images[container], container, str(version), commit.text)
