@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 VENV = HERE / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "bootstrap-stamp"
-REQUIREMENTS = HERE / "requirements" / "nox.txt"
+REQUIREMENTS = HERE / "template" / "tools" / "requirements-nox.txt"
 NEEDS = (3, 11)
 
 

