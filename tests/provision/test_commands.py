@@ -118,7 +118,7 @@ def test_our_options_stand_anywhere(argv: list[str], read: tuple[bool, str, list
 
 def test_two_first_runs_at_once_share_one_environment(tmp_path: Path) -> None:
     """Both get nox out of a copy of the repository that has no .venv, and its exit codes."""
-    for name in ("bootstrap.py", "provision", "requirements"):
+    for name in ("bootstrap.py", "provision", "template/tools"):
         copy = shutil.copytree if (HERE / name).is_dir() else shutil.copy
         copy(HERE / name, tmp_path / name)
     (tmp_path / "noxfile.py").write_text(
