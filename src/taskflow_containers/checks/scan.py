@@ -14,6 +14,7 @@ from typing import Any
 
 from taskflow_containers.checks import secrets
 from taskflow_containers.checks.build import Image
+from taskflow_containers.checks.packages import licences, nothing, vulnerabilities
 from taskflow_containers.checks.trivy import call, database_made, trivy
 from taskflow_containers.engine import archive
 from taskflow_containers.engine.client import substitutes
@@ -100,7 +101,7 @@ def _sources(root: Path, gate: set[str]) -> list[Result]:
         finds_nothing(
             "scan.misconfiguration", "misconfiguration in the sources", misconfigured,
             "each line names a rule; change the file it names",
-            expected=_nothing(gate), seconds=seconds,
+            expected=nothing(gate), seconds=seconds,
         ),
         finds_nothing(
             "scan.secrets", "secrets in the sources", leaked,
@@ -109,13 +110,8 @@ def _sources(root: Path, gate: set[str]) -> list[Result]:
     ]  # fmt: skip
 
 
-def _nothing(gate: set[str]) -> str:
-    order = ["LOW", "MEDIUM", "HIGH", "CRITICAL"]
-    return "nothing " + " or ".join(severity for severity in order if severity in gate)
-
-
 def _findings(answer: Mapping[str, Any], kind: str, gate: set[str]) -> list[str]:
-    """A line for each finding of a kind, "RULE PLACE: text"; secrets count at any severity."""
+    """A line for each of Misconfigurations or Secrets, "RULE PLACE: text"; secrets count at any severity."""
     lines = []
     for target in answer.get("Results") or []:
         for item in target.get(kind) or []:
@@ -124,14 +120,8 @@ def _findings(answer: Mapping[str, Any], kind: str, gate: set[str]) -> list[str]
             if kind == "Misconfigurations":
                 line = (item.get("CauseMetadata") or {}).get("StartLine", 1)
                 rule, text = item["ID"], item["Message"]
-            elif kind == "Secrets":
-                line, rule, text = item["StartLine"], item["RuleID"], item["Title"]
-            elif kind == "Vulnerabilities":
-                line, rule = 0, f"{item['VulnerabilityID']} {item['PkgName']}"
-                fixed = item.get("FixedVersion") or "no release yet"
-                text = f"{item['InstalledVersion']}, fixed in {fixed}"
             else:
-                line, rule, text = 0, f"{item['Name']} {item['PkgName']}", item["Category"]
+                line, rule, text = item["StartLine"], item["RuleID"], item["Title"]
             where = f"{target['Target']}:{line}" if line else str(target["Target"])
             lines.append(f"{rule} {where}: {item['Severity']} {text}")
     return sorted(set(lines))
@@ -176,7 +166,7 @@ def _image(
         seconds = time.monotonic() - started
         results = _judge_image(workspace.project, name, answer, leaked, gate, seconds)
         results.append(
-            _vulnerabilities(name, answer, gate, offline, vulnerability_error, set(known))
+            vulnerabilities(name, answer, gate, offline, vulnerability_error, set(known))
         )
         results.append(_sbom(name, output, reports))
     return results
@@ -190,7 +180,6 @@ def _judge_image(
     gate: set[str],
     seconds: float,
 ) -> list[Result]:
-    licences = _licences(project, answer, gate)
     misconfigured = _findings(answer, "Misconfigurations", gate)
     return [
         finds_nothing(
@@ -200,88 +189,16 @@ def _judge_image(
         ),
         finds_nothing(
             "scan.image-misconfiguration", "misconfiguration of the image", misconfigured,
-            "each line names a rule; mend the Dockerfile", container=name, expected=_nothing(gate),
+            "each line names a rule; mend the Dockerfile", container=name, expected=nothing(gate),
         ),
         finds_nothing(
-            "scan.licences", "licences of the application's packages", licences,
+            "scan.licences", "licences of the application's packages",
+            licences(project, answer, gate),
             "replace the package, or accept its licence with a reason: taskflow.toml, "
             '[scan.licences.accepted], "SPDX-ID" = "why"',
             container=name, expected="no restricted or forbidden one",
         ),
     ]  # fmt: skip
-
-
-def _licences(project: Project, answer: Mapping[str, Any], gate: set[str]) -> list[str]:
-    """Licences of language packages; the base's distribution is its publisher's to answer for."""
-    packages = [
-        {
-            **target,
-            "Licenses": [
-                item
-                for item in target.get("Licenses") or []
-                if item.get("Name") not in project.scan.licences.accepted
-            ],
-        }
-        for target in answer.get("Results") or []
-        if target.get("Class") == "license" and target.get("Target") != "OS Packages"
-    ]
-    return _findings({"Results": packages}, "Licenses", gate)
-
-
-def _split(answer: Mapping[str, Any], base: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A scan's answer, and apart from it what it found in language packages of the base's layers.
-
-    Those are the base's own tools, such as its npm or pip: no update of the application mends them.
-    """
-    own, tools = [], []
-    for target in answer.get("Results") or []:
-        found = target.get("Vulnerabilities") or []
-        idle = [
-            item
-            for item in found
-            if target.get("Class") == "lang-pkgs"
-            and (item.get("Layer") or {}).get("DiffID") in base
-        ]
-        own.append({**target, "Vulnerabilities": [item for item in found if item not in idle]})
-        tools.append({**target, "Vulnerabilities": idle})
-    return {"Results": own}, {"Results": tools}
-
-
-def _vulnerabilities(
-    name: str, answer: Mapping[str, Any], gate: set[str], offline: bool, error: str, base: set[str]
-) -> Result:
-    id, title = "scan.vulnerabilities", "known vulnerabilities"
-    if error:
-        return judge(
-            id,
-            title,
-            False,
-            container=name,
-            expected=_nothing(gate),
-            measured="not scanned: the vulnerability database cannot be had",
-            detail=last_line(error)[:300],
-            findings=(),  # nothing of it can be waived
-            fix="check the network or name a mirror (TRIVY_DB_REPOSITORY); "
-            "`nox -s scan -- --offline` leaves this scan out and says so",
-        )
-    if offline:
-        return skip(id, title, "not scanned: --offline was asked for", container=name)
-    own, tools = _split(answer, base)
-    found = _findings(own, "Vulnerabilities", gate)
-    mendable = [line for line in found if not line.endswith("no release yet")]
-    idle = _findings(tools, "Vulnerabilities", gate)
-    aside = f"; {len(idle)} in the base image's own tools" if idle else ""
-    return judge(
-        id,
-        title,
-        not mendable,
-        container=name,
-        expected=f"{_nothing(gate)} with a fix",
-        measured=f"{len(mendable)} with a fix, {len(found) - len(mendable)} without{aside}",
-        detail="\n".join([*mendable, *(f"in the base image: {line}" for line in idle)]),
-        findings=mendable,
-        fix="update the package, or ask for a newer base image: `nox -s build -- --pull`; then scan again",
-    )
 
 
 def _sbom(name: str, output: Path, reports: Path) -> Result:
