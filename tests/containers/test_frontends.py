@@ -12,13 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from taskflow_containers.checks import build
+from taskflow_containers.checks import build, scan
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.machine import tools
 from taskflow_containers.project.load import load
+from taskflow_containers.smoke.running import Running
 from taskflow_containers.smoke.stack import Stack
 from taskflow_containers.workspace import Workspace
 from tests.containers.conftest import NAME, failed, replace, smoked
+from tests.containers.test_inventory import places
+from tests.containers.test_scan import vulnerabilities  # noqa: F401
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("frontends")]
 
@@ -29,12 +32,29 @@ PLAIN = {
             "name": "plain",
             "private": True,
             "scripts": {"build": "next build"},
-            "dependencies": {"next": "16.4.6", "react": "19.3.1", "react-dom": "19.3.1"},
+            "dependencies": {
+                "lodash": "4.17.20",
+                "ms": "2.1.2",
+                "next": "16.4.6",
+                "react": "19.3.1",
+                "react-dom": "19.3.1",
+            },
+            "devDependencies": {"is-number": "7.0.0"},
         }
     ),
-    "next.config.mjs": 'export default { output: "standalone", images: { unoptimized: true } };\n',
+    # One of its packages goes into chunks, where nothing tells of it, and one lies in the image as it is.
+    "next.config.mjs": """
+export default { output: "standalone", images: { unoptimized: true }, serverExternalPackages: ["ms"] };
+""",
     "app/layout.js": "export default ({ children }) => <html><body>{children}</body></html>;\n",
-    "app/page.js": "export default function Page() {\n  return <p>plain</p>;\n}\n",
+    "app/page.js": """
+import lodash from "lodash";
+import ms from "ms";
+
+export default function Page() {
+  return <p>{lodash.lowerCase("PLAIN")} {ms(1000)}</p>;
+}
+""",
     "instrumentation.js": """
 import { createServer } from "node:http";
 
@@ -121,7 +141,22 @@ def test_each_lock_file_is_installed_by(
     )
     running.wait()
     assert b"plain" in running.get("/", 10).body
+    assert {"lodash@4.17.20", "ms@2.1.2", "next@16.4.6", "styled-jsx@5.1.6"} <= installed(running)
     stack.discard(running)
+
+
+def installed(running: Running) -> set[str]:
+    """What the image's SBOM says was installed for production; a file that nobody may write."""
+    code = (
+        'const { mode, uid } = fs.statSync("node_modules/sbom.cdx.json");'
+        'const { components } = JSON.parse(fs.readFileSync("node_modules/sbom.cdx.json"));'
+        "console.log(JSON.stringify([mode & 0o777, uid, components.map((c) => `${c.name}@${c.version}`)]))"
+    )
+    mode, uid, names = running.evaluate({"node": f'const fs = require("fs"); {code}'})
+    assert (mode, uid) == (0o644, 0)
+    assert "is-number@7.0.0" not in names
+    assert len(names) == len(set(names))
+    return set(names)
 
 
 def test_two_lock_files_end_the_build(plain: Path, stack: Stack, engine: Engine) -> None:
@@ -147,6 +182,27 @@ def image(plain: Path, stack: Stack, engine: Engine) -> str:
     (image,) = build.build(Workspace(plain, stack.project, engine), ["frontend"])
     assert image.usable, image.results
     return image.id
+
+
+@pytest.mark.usefixtures("vulnerabilities")
+def test_what_only_a_chunk_has_is_found(
+    plain: Path, image: str, engine: Engine, tmp_path: Path
+) -> None:
+    workspace = Workspace(plain, load(plain / "taskflow.toml"), engine)
+    built = build.Image("frontend", image, ("plain:dev",))
+    results = scan.scan(workspace, [built], tmp_path / "reports", offline=False)
+    assert failed(results) == {"scan.vulnerabilities"}
+    found = {result.id: result for result in results}
+    lock = "frontend/package-lock.json"
+    assert places(found["scan.vulnerabilities"]) == {
+        "lodash": {"image:SBOM", lock},
+        "ms": {"image:/app/node_modules/ms/package.json", "image:SBOM", lock},
+    }
+    development = f"for development alone: CVE-2026-2002 is-number {lock}: "
+    assert development in found["scan.vulnerabilities"].detail
+    sbom = json.loads((tmp_path / "reports/sbom-frontend.cdx.json").read_text())
+    names = [c["name"] for c in sbom["components"] if c["name"] in {"lodash", "ms", "next"}]
+    assert sorted(names) == ["lodash", "ms", "next"]
 
 
 def test_health_waits_for_the_applications_own_preparations(

@@ -210,13 +210,19 @@ class SavedImage:
                     self.sizes[layer.identity] = plain.drain()
         return self.sizes
 
-    def write_layout(self, folder: Path) -> None:
+    def write_layout(self, folder: Path, count: int | None = None) -> None:
         """Write the image as an OCI image layout whose layers are plain, each blob named by its digest.
 
-        For programs that take all layers to be packed alike, as trivy does.
+        For programs that take all layers to be packed alike, as trivy does. Of the layers only the
+        first `count`, if it is given; what another layout there had already is kept.
         """
         blobs = folder / "blobs" / "sha256"
-        blobs.mkdir(parents=True)
+        blobs.mkdir(parents=True, exist_ok=True)
+        config = self.config
+        if count is not None and count < len(self.layers):
+            identities = [layer.identity for layer in self.layers[:count]]
+            rootfs = {"type": "layers", "diff_ids": identities}
+            config = {**config, "rootfs": rootfs, "history": []}
 
         def put(document: object, kind: str) -> dict[str, Any]:
             data = json.dumps(document).encode()
@@ -225,7 +231,7 @@ class SavedImage:
             return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(data)}
 
         layers = []
-        for layer in self.layers:
+        for layer in self.layers[:count]:
             path = blobs / layer.identity.removeprefix("sha256:")
             if not path.exists():
                 with self.open(layer) as plain, path.open("wb") as file:
@@ -235,7 +241,7 @@ class SavedImage:
             )
         manifest = {
             "schemaVersion": 2, "mediaType": _MANIFEST,
-            "config": put(self.config, _CONFIG), "layers": layers,
+            "config": put(config, _CONFIG), "layers": layers,
         }  # fmt: skip
         index = {"schemaVersion": 2, "manifests": [put(manifest, _MANIFEST)]}
         (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")

@@ -298,7 +298,7 @@ SecretId = Annotated[str, matching(r"[A-Za-z0-9][\w.-]{0,99}", "an ID such as np
 Platform = Annotated[str, matching(r"linux/[a-z0-9]+(/v[0-9]+)?", "a platform such as linux/amd64")]
 Builder = Annotated[str, matching(r"[\w.-]{0,128}", "the name of a builder")]
 LicenceId = Annotated[
-    str, matching(r"[A-Za-z0-9][A-Za-z0-9.+ ()-]{0,99}", "an SPDX ID such as MIT")
+    str, matching(r"[A-Za-z0-9(][A-Za-z0-9.+ ()/,_-]{0,99}", "an SPDX ID such as MIT")
 ]
 CheckId = Annotated[
     str, matching(r"[a-z]+(\.[a-z0-9]+(-[a-z0-9]+)*)+", "the id of a check such as lint.hadolint")

@@ -17,3 +17,5 @@ poetry.lock)
 esac
 python -m compileall -q -j 0 --invalidation-mode=unchecked-hash .venv || true
 rm -f .venv/.lock
+# For scanners of the image; not as a part of the package, whose modules it has no need of.
+python -I "$(dirname "$0")/sbom.py" .venv >.venv/sbom.cdx.json

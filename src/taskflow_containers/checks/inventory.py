@@ -1,0 +1,155 @@
+"""Have trivy list the packages of an image, of what its layers delete, and of the lock files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from taskflow_containers.checks.packages import Inventory
+from taskflow_containers.checks.trivy import trivy
+from taskflow_containers.engine.archive import SavedImage
+from taskflow_containers.machine.errors import EnvironmentTrouble
+from taskflow_containers.machine.process import last_line
+from taskflow_containers.report.result import Result, finds_nothing, judge, skip
+
+SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
+DOCUMENT = "sbom.cdx.json"  # written by the build of an image
+_LOCKS = {"package-lock.json", "pnpm-lock.yaml", "yarn.lock", "uv.lock", "poetry.lock"}
+_REQUIREMENTS = r"(^|/)requirements[^/]*(/[^/]+)?\.txt$"
+_NO_DATABASE = re.compile(
+    r"failed to download vulnerability DB|DB error|--skip-db-update", re.IGNORECASE
+)
+
+
+def ask(
+    words: list[str | Path], output: Path, subject: str, *, offline: bool
+) -> tuple[dict[str, Any], str]:
+    """What trivy knows of packages, and why their vulnerabilities are missing if they had to be there.
+
+    Raises:
+        EnvironmentTrouble: it failed for another reason than its database.
+    """
+
+    def once(scanners: str, *further: str) -> tuple[dict[str, Any], str]:
+        listing = ["--list-all-pkgs", "--scanners", scanners, *further]
+        return trivy([*words, *listing], output)
+
+    missing = ""
+    if not offline:
+        answer, missing = once("license,vuln")
+        if not missing:
+            return answer, ""
+        if not _NO_DATABASE.search(missing):
+            raise EnvironmentTrouble(f"trivy failed on {subject}: {last_line(missing)}")
+    # The rest still says what it finds.
+    answer, error = once("license", "--offline-scan", "--skip-db-update")
+    if error:
+        raise EnvironmentTrouble(f"trivy failed on {subject}: {last_line(error)}")
+    return answer, missing
+
+
+def locked(root: Path, output: Path, *, offline: bool) -> tuple[dict[str, Any], str]:
+    """What the lock files below a project's folder name, as `ask` tells it."""
+    skipped = [word for pattern in SKIPPED for word in ("--skip-dirs", pattern)]
+    words = ["filesystem", "--include-dev-deps", "--file-patterns", f"pip:{_REQUIREMENTS}"]
+    return ask([*words, *skipped, root], output, "the lock files", offline=offline)
+
+
+def below(answer: Mapping[str, Any], context: str) -> dict[str, Any]:
+    """What an answer says of files in a container's folder."""
+    results = answer.get("Results") or []
+    return {"Results": [part for part in results if f"{part['Target']}".startswith(f"{context}/")]}
+
+
+def judge_locks(name: str, root: Path, context: str, answer: Mapping[str, Any]) -> Result:
+    """Whether each lock file was read; trivy passes over one that it cannot."""
+    id, title = "scan.lock-files", "lock files"
+    read = {part["Target"] for part in answer.get("Results") or [] if part.get("Packages")}
+    files = [file for file in _lock_files(root, context) if file not in read]
+    if not files and not read:
+        return skip(id, title, f"there is none in {context}/", container=name)
+    return finds_nothing(
+        id,
+        title,
+        [f"unread {file}: trivy reads no package in it" for file in files],
+        "lock it anew with its own package manager; `trivy fs` on its folder says what is wrong",
+        container=name,
+        expected="each one read",
+        passed=f"{len(read)} read",
+    )
+
+
+def _lock_files(root: Path, context: str) -> list[str]:
+    found = []
+    pruned = {pattern.removeprefix("**/") for pattern in SKIPPED}
+    for place, folders, files in os.walk(root / context):
+        folders[:] = sorted(name for name in folders if name not in pruned)
+        for name in sorted(files):
+            path = Path(place, name)
+            relative = path.relative_to(root).as_posix()
+            if name in _LOCKS or (re.search(_REQUIREMENTS, relative) and _pins(path)):
+                found.append(relative)
+    return found
+
+
+def _pins(path: Path) -> bool:
+    """Whether a requirements file is a lock, at least in part."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return bool(re.search(r"^[A-Za-z0-9][\w.\[\],-]*\s*==", text, re.MULTILINE))
+
+
+def deleting(image: SavedImage, layers: Path) -> list[int]:
+    """The numbers of the layers that delete something that another own layer of the image put there.
+
+    `layers` has each own layer unpacked (`secrets.unpack`), with the marks of what it deletes
+    (OCI image specification, layer.md, whiteouts).
+    """
+    own = [n for n in range(1, len(image.layers) + 1) if (layers / f"layer-{n}").is_dir()]
+
+    def had(number: int, mark: Path) -> bool:
+        gone = mark.relative_to(layers / f"layer-{number}").parent
+        if mark.name != ".wh..wh..opq":
+            gone /= mark.name.removeprefix(".wh.")
+        # Some folders are unpacked under another name.
+        names = (gone, gone.with_name(f"{gone.name}~") if gone.name else gone)
+        below = (layers / f"layer-{n}" / name for n in own if n < number for name in names)
+        return any(path.exists() for path in below)
+
+    return [n for n in own if any(had(n, mark) for mark in (layers / f"layer-{n}").rglob(".wh.*"))]
+
+
+def judge_document(name: str, layers: Path, found: Inventory, *, needed: bool) -> Result:
+    """Whether the image says what its build installed, and scanners understand it.
+
+    A bundler leaves no package.json of what it takes into its chunks: such a document is `needed`
+    then, unless a lock file tells the same.
+    """
+    id, title = "scan.installed", "SBOM in the image of what its build installed"
+    files = [path for path in layers.rglob(DOCUMENT) if "sboms" not in path.parts]
+    if not files and not needed:
+        reason = f"the image has no {DOCUMENT}: its lock file, and what lies in it, tell alone"
+        return skip(id, title, reason, container=name)
+    unseen: list[str] = []
+    count = 0
+    for file in files:
+        try:
+            document = json.loads(file.read_text(encoding="utf-8"))
+            count += len(document["components"])
+            unseen += [f"unread {purl}: no scanner tells it" for purl in found.unseen(document)]
+        except (ValueError, LookupError, TypeError, AttributeError):
+            unseen.append(f"unread {DOCUMENT}: it is no CycloneDX document")
+    return judge(
+        id,
+        title,
+        bool(files) and not unseen,
+        container=name,
+        expected="each package that was installed for production",
+        measured=f"{count} packages" if files else f"no {DOCUMENT}, and no lock file",
+        detail="\n".join(unseen),
+        findings=unseen,
+        fix=f"write {DOCUMENT} while building, as the template's Dockerfile does; or commit a lock file",
+    )

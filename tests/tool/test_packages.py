@@ -1,0 +1,228 @@
+"""Lock files are read by what wrote them, and licences by their expressions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from taskflow_containers.checks import inventory, packages
+from taskflow_containers.project.model import Licences
+from taskflow_containers.report.result import Status
+
+UV = """
+version = 1
+requires-python = ">=3.11"
+[[package]]
+name = "own"
+version = "1.0"
+source = { virtual = "." }
+dependencies = [{ name = "needed" }]
+[package.dev-dependencies]
+dev = [{ name = "tests" }]
+[[package]]
+name = "needed"
+version = "1.0"
+source = { registry = "https://pypi.org/simple" }
+[[package]]
+name = "tests"
+version = "1.0"
+source = { registry = "https://pypi.org/simple" }
+"""
+POETRY = """
+[[package]]
+name = "needed"
+version = "1.0"
+groups = ["main"]
+[[package]]
+name = "tests"
+version = "1.0"
+groups = ["dev"]
+[metadata]
+lock-version = "2.1"
+python-versions = "^3.11"
+"""
+NPM = json.dumps({
+    "name": "own", "version": "1.0.0", "lockfileVersion": 3,
+    "packages": {
+        "": {"name": "own", "version": "1.0.0",
+             "dependencies": {"needed": "1.0"}, "devDependencies": {"tests": "1.0"}},
+        "node_modules/needed": {"version": "1.0.0", "license": "MIT"},
+        "node_modules/tests": {"version": "1.0.0", "dev": True, "license": "GPL-3.0-only"},
+    },
+})  # fmt: skip
+PNPM = """
+lockfileVersion: '9.0'
+importers:
+  .:
+    dependencies: {needed: {specifier: '1.0', version: 1.0.0}}
+    devDependencies: {tests: {specifier: '1.0', version: 1.0.0}}
+packages:
+  needed@1.0.0: {resolution: {integrity: sha512-a}}
+  tests@1.0.0: {resolution: {integrity: sha512-b}}
+snapshots:
+  needed@1.0.0: {}
+  tests@1.0.0: {}
+"""
+YARN_1 = """# yarn lockfile v1
+
+
+needed@1.0:
+  version "1.0.0"
+  resolved "https://registry.yarnpkg.com/needed/-/needed-1.0.0.tgz#1"
+
+tests@1.0:
+  version "1.0.0"
+  resolved "https://registry.yarnpkg.com/tests/-/tests-1.0.0.tgz#2"
+"""
+YARN_4 = """__metadata:
+  version: 8
+  cacheKey: 10c0
+
+"needed@npm:1.0":
+  version: 1.0.0
+  resolution: "needed@npm:1.0.0"
+  checksum: 10c0/a
+  languageName: node
+  linkType: hard
+
+"own@workspace:.":
+  version: 0.0.0-use.local
+  resolution: "own@workspace:."
+  dependencies:
+    needed: "npm:1.0"
+    tests: "npm:1.0"
+  languageName: unknown
+  linkType: soft
+
+"tests@npm:1.0":
+  version: 1.0.0
+  resolution: "tests@npm:1.0.0"
+  checksum: 10c0/b
+  languageName: node
+  linkType: hard
+"""
+PACKAGE_JSON = json.dumps(
+    {"name": "own", "dependencies": {"needed": "1.0"}, "devDependencies": {"tests": "1.0"}}
+)
+LOCKS = {
+    "uv": {"uv.lock": UV},
+    "poetry": {
+        "poetry.lock": POETRY,
+        "pyproject.toml": '[project]\nname = "own"\nversion = "1.0"\ndependencies = ["needed"]\n',
+    },
+    "npm": {"package-lock.json": NPM},
+    "pnpm": {"pnpm-lock.yaml": PNPM},
+    "yarn 1": {"yarn.lock": YARN_1, "package.json": PACKAGE_JSON},
+    "yarn 4": {"yarn.lock": YARN_4, "package.json": PACKAGE_JSON},
+    "pip": {"requirements.txt": "needed==1.0\n", "requirements-dev.txt": "needed==1.0\ntests==1.0\n"},
+    "pip in a folder": {"a/requirements.txt": "needed==1.0\n", "requirements/dev.txt": "tests==1.0\n"},
+}  # fmt: skip
+
+
+def put(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (root / "context" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "context" / name).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize("kind", LOCKS)
+def test_a_lock_file_tells_what_is_needed_and_what_development_alone_needs(
+    kind: str, tmp_path: Path
+) -> None:
+    root = put(tmp_path / "project", LOCKS[kind])
+    answer, error = inventory.locked(root, tmp_path / "answer.json", offline=True)
+    assert not error
+    found = packages.Inventory(set())
+    found.add_locks(inventory.below(answer, "context"))
+    told = {one.name: one.needed for one in found.packages.values()}
+    assert told == {"needed": True, "tests": False}
+    result = inventory.judge_locks("backend", root, "context", answer)
+    assert result.status is Status.PASSED
+    # Of another container's folder it tells nothing.
+    assert inventory.below(answer, "con") == {"Results": []}
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("package-lock.json", '{"lockfileVersion": 3, "packages": {'),
+        ("pnpm-lock.yaml", "lockfileVersion: ["),
+        ("yarn.lock", ""),
+        ("uv.lock", "version = 1\n[[package"),
+        ("poetry.lock", "<<<<<<< HEAD\n"),
+    ],
+)
+def test_a_lock_file_that_cannot_be_read_is_no_pass(file: str, text: str, tmp_path: Path) -> None:
+    root = put(tmp_path / "project", {file: text, "package.json": "{}"})
+    answer, _ = inventory.locked(root, tmp_path / "answer.json", offline=True)
+    result = inventory.judge_locks("frontend", root, "context", answer)
+    assert result.status is Status.FAILED
+    assert result.findings == (f"unread context/{file}: trivy reads no package in it",)
+
+
+@pytest.mark.parametrize("text", ["", "fastapi>=0.110\n", "-r other.txt\n"])
+def test_requirements_that_pin_nothing_are_no_lock(text: str, tmp_path: Path) -> None:
+    root = put(tmp_path / "project", {"requirements.txt": text})
+    answer, _ = inventory.locked(root, tmp_path / "answer.json", offline=True)
+    result = inventory.judge_locks("backend", root, "context", answer)
+    assert result.status is Status.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("licence", "is_allowed"),
+    [
+        ("MIT", True),
+        ("mit", True),
+        ("GPL-3.0-only", False),
+        ("MIT OR GPL-3.0-only", True),
+        ("(MIT OR GPL-3.0-only)", True),
+        ("MIT AND GPL-3.0-only", False),
+        ("MIT AND (Zlib OR GPL-3.0-only)", True),
+        ("(MIT AND GPL-3.0-only) OR Zlib", True),
+        ("(MIT OR Zlib) AND (GPL-3.0-only OR AGPL-3.0-only)", False),
+        ("MIT AND (GPL-3.0-only", False),
+        ("Commercial", False),
+        ("()", False),
+        ("", False),
+    ],
+)
+def test_an_expression_is_allowed_by_its_parts(licence: str, is_allowed: bool) -> None:
+    assert packages.is_allowed(licence, {"mit", "zlib"}) == is_allowed
+
+
+def image(*licences: list[str], version: str = "1.0") -> dict[str, object]:
+    """What trivy says of a Python package with these licences in each of its places."""
+    items = [
+        {"Name": "a.b", "Version": version, "Identifier": {"PURL": f"pkg:pypi/{name}@{version}"},
+         "Licenses": stated, "FilePath": path}
+        for (name, path), stated in zip((("a.b", "lib/METADATA"), ("a-b", "")), licences, strict=False)
+    ]  # fmt: skip
+    return {"Results": [{"Target": "Python", "Class": "lang-pkgs", "Type": "python-pkg", "Packages": items}]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stated", "settings", "fails", "measured"),
+    [
+        ([["MIT"], []], {}, False, "0 others, of 1 packages"),
+        ([["GPL-3.0-only"], ["MIT"]], {}, True, "1 others, of 1 packages"),
+        ([[], ["AGPL-3.0-only"]], {}, True, "1 others, of 1 packages"),
+        ([["MIT", "GPL-3.0-only"]], {}, True, "1 others, of 1 packages"),
+        ([["GPL-3.0-only"]], {"accepted": {"GPL-3.0-only": "a reason for it"}}, False, "0 others, of 1 packages"),
+        ([["MIT"]], {"allowed": ("ISC",)}, True, "1 others, of 1 packages"),
+        ([[], []], {}, False, "0 others, of 1 packages; 1 say none"),
+        ([["text://Permission is hereby granted"]], {}, False, "0 others, of 1 packages; 1 say none"),
+        ([["SEE LICENSE IN LICENSE.md"]], {}, False, "0 others, of 1 packages; 1 say none"),
+    ],
+)  # fmt: skip
+def test_a_licence_is_one_of_the_allowed_or_told(
+    stated: list[list[str]], settings: dict[str, object], fails: bool, measured: str
+) -> None:
+    found = packages.Inventory(set())
+    found.add_image(image(*stated))
+    result = packages.licences("backend", found, Licences.model_validate(settings))
+    assert result.failed == fails
+    assert result.measured == measured
+    assert ("licence unknown: a.b 1.0" in result.detail) == ("none" in measured)
