@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,9 +76,10 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A work tree that has at least one commit."""
+    """A work tree that has at least one commit; `environment` is set for every command."""
 
     root: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def at(cls, root: Path) -> Repository:
@@ -88,8 +89,13 @@ class Repository:
 
     def ask(self, *words: str | Path) -> Completed:
         """Run git in English, never asking for a password where nobody can answer."""
-        env = {"LC_ALL": "C"} | ({} if sys.stdin.isatty() else {"GIT_TERMINAL_PROMPT": "0"})
+        quiet = {} if sys.stdin.isatty() else {"GIT_TERMINAL_PROMPT": "0"}
+        env = {"LC_ALL": "C", **quiet, **self.environment}
         return run(["git", "-C", self.root, *words], env=env, timeout=600)
+
+    def setting(self, key: str, *how: str) -> str:
+        """What git's settings say of a key; empty where they say nothing."""
+        return self.ask("config", *how, "--get", key).stdout.strip()
 
     def git(self, *words: str | Path) -> str:
         """Run git and return what it prints, stripped; raises EnvironmentTrouble when it fails."""

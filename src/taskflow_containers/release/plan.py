@@ -23,7 +23,9 @@ from taskflow_containers.machine.process import masked
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.release import versionfiles
 from taskflow_containers.release.git import Remote, Repository
+from taskflow_containers.release.pushing import refusal
 from taskflow_containers.release.registry import ImageRepository
+from taskflow_containers.release.signing import try_key
 from taskflow_containers.release.state import Product, ReleasePlan
 from taskflow_containers.release.versions import Bump, Version, demanded, image_tags
 from taskflow_containers.report.result import Result, judge, skip
@@ -87,6 +89,8 @@ def look(
     check("history", "the history is whole", repository.require_whole)
     whole = not check.results[-1].failed
     check("identity", "git knows who commits", lambda: _identity(repository))
+    check("signing", "a signature that git's settings ask for can be made",
+          lambda: try_key(repository))  # fmt: skip
     remote: Remote | None = None
     if options.push:
         remote = check("remote", "the remote answers", lambda: repository.remote(options.remote))
@@ -187,8 +191,10 @@ def _on(repository: Repository, branch: str) -> str:
     # CI systems check a commit out, and no branch.
     _require(here, "HEAD is detached",
              f"git switch {branch} (in CI: git switch --force-create {branch})")  # fmt: skip
-    _require(here == branch, f"this is {here}",
-             f"git switch {branch} (or --branch {here}, to release from it)")  # fmt: skip
+    way = f"git switch {branch} (or --branch {here}, to release from it)"
+    if not repository.commit(f"refs/heads/{branch}"):
+        way = f"there is no branch {branch} here; --branch {here} releases from this one"
+    _require(here == branch, f"this is {here}", way)
     return here
 
 
@@ -256,9 +262,9 @@ def _may_push(repository: Repository, remote: str, branch: str, version: Version
     """A push that sends nothing: rights, atomicity and fast-forward, but no hook on the server."""
     done = repository.ask("push", "--dry-run", "--atomic", "--porcelain", "--no-verify", remote,
                           f"HEAD:refs/heads/{branch}", f"HEAD:refs/tags/{version.tag}")  # fmt: skip
-    said = masked((done.stderr + done.stdout).strip())
-    _require(done.returncode == 0, f"git push is refused: {' '.join(said.split())[:300]}",
-             "the remote must support --atomic, and you must be allowed to push")  # fmt: skip
+    if done.returncode:
+        why = refusal(done.stderr + done.stdout, remote, branch, version.tag)
+        raise Refused(why.message, why.hint)
     return "yes"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,11 +11,12 @@ from typing import Any
 
 from taskflow_containers.engine.find import CHOICE_VARIABLE
 from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, Refused, TaskflowError
-from taskflow_containers.machine.process import last_line, masked, stream
+from taskflow_containers.machine.process import last_line, stream
 from taskflow_containers.machine.tools import gate_python, own_copy
-from taskflow_containers.release import changelog, versionfiles
+from taskflow_containers.release import changelog, signing, versionfiles
 from taskflow_containers.release.git import Repository
 from taskflow_containers.release.plan import PLATFORM_VARIABLE
+from taskflow_containers.release.pushing import refusal
 from taskflow_containers.release.state import GateVerdict, ReleasedImage
 from taskflow_containers.release.step import Step, sha256
 from taskflow_containers.release.tagging import require_labels
@@ -62,6 +62,7 @@ class Prepare(Step):
                     f"a commit hook added {', '.join(sorted(extra))} to the release",
                     "a release commit holds versions and changelog only: mend the hook",
                 )
+            signing.require(here, "commit", here.head)
             self.state.commit = here.head
 
     def broken(self) -> str:
@@ -204,6 +205,7 @@ class Tag(Step):
             message = f"{self.plan.tag}\n\n{(self.release.folder / 'notes.md').read_text('utf-8')}"
             self.repository.obey("tag", "--annotate", "--cleanup=verbatim", "--message", message,
                                  self.plan.tag, self.state.commit)  # fmt: skip
+        signing.require(self.repository, "tag", self.plan.tag)
 
     def broken(self) -> str:
         there = self.repository.commit(self.plan.tag)
@@ -248,15 +250,10 @@ class Push(Step):
         )  # fmt: skip
         if done.returncode == 0:
             return
-        said = masked((done.stderr + done.stdout).strip())
-        # Git says "fatal" of a connection; without it, a server or a hook said no. A lock passes.
-        no = "rejected]" in said or not re.search(r"fatal:|\[remote failure\]", said)
-        if no and "cannot lock ref" not in said and not any(self._there()):
-            raise Refused(
-                f"the remote took neither branch nor tag: {' '.join(said.split())[:500]}",
-                f"git pull --rebase {remote} {branch} where it is behind, then release again",
-            )
-        raise EnvironmentTrouble(f"git push failed: {last_line(said)}", f"{remote} must answer")
+        error = refusal(done.stderr + done.stdout, remote, branch, tag)
+        if isinstance(error, Refused) and any(self._there()):
+            error = EnvironmentTrouble(error.message, f"one of the two is at {remote} already")
+        raise error
 
     def broken(self) -> str:
         return "" if all(self._there()) else f"{self.plan.remote} no longer has branch and tag"
