@@ -151,7 +151,7 @@ def reference() -> str:
                 "where builds read and write their cache on this machine, in place of `[build]`; several "
                 "with spaces between, empty for none",
             ),
-            ("`TASKFLOW_OFFLINE`", "`1` leaves the vulnerability scan out, as `--offline` does"),
+            ("`TASKFLOW_OFFLINE`", "`1` updates no vulnerability database, as `--offline` does"),
             (
                 "`TASKFLOW_IF_CHANGED`",
                 "`1` tells an earlier smoke test's verdict, as `--if-changed` does",

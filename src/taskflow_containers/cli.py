@@ -91,7 +91,7 @@ SESSIONS = (
         "sessions:scan",
         (
             ENGINE, NO_CACHE,
-            Option("offline", "leave out the vulnerability scan, and say so (or set TASKFLOW_OFFLINE=1)"),
+            Option("offline", "update no vulnerability database; where there is none, say so (or set TASKFLOW_OFFLINE=1)"),
         ),
         containers=True,
     ),

@@ -16,7 +16,7 @@ from taskflow_containers.checks import trivy
 from taskflow_containers.checks.build import Image, notes, substitution_notes
 from taskflow_containers.checks.build import build as build_images
 from taskflow_containers.engine.find import find
-from taskflow_containers.machine import switches
+from taskflow_containers.machine import switches, tools
 from taskflow_containers.machine.errors import ExitCode, TaskflowError, UsageError
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
@@ -47,6 +47,7 @@ class _Run:
         self.say = progress.say
         require_own_tool(root)
         self.project: Project = load(root / FILE_NAME)
+        tools.choose(root, self.project.tools.model_dump())
         self.names = list(self.project.select(getattr(options, "containers", [])))
 
     def workspace(self, *used: str) -> Workspace:
@@ -80,10 +81,11 @@ def lint(root: Path, options: argparse.Namespace) -> int:
     """`nox -s lint`."""
     from taskflow_containers.checks.lint import lint as check
 
-    return _report(
-        root, options,
-        lambda run: run.report.add(check(root, run.project, run.names, options.engine)),
-    )  # fmt: skip
+    def run_lint(run: _Run) -> None:
+        run.report.notes.append(tools.identity("hadolint"))
+        run.report.add(check(root, run.project, run.names, options.engine))
+
+    return _report(root, options, run_lint)
 
 
 def build(root: Path, options: argparse.Namespace) -> int:
@@ -102,7 +104,7 @@ def scan(root: Path, options: argparse.Namespace) -> int:
         workspace = run.workspace()
         if images := run.built(workspace):
             run.say("scanning")
-            run.report.notes += trivy.unheeded(root)
+            run.report.notes += [tools.identity("trivy"), *trivy.unheeded(root)]
             run.report.add(check(workspace, images, root / REPORTS, offline=offline))
 
     return _report(root, options, run_scan)
@@ -133,7 +135,7 @@ def chart(root: Path, options: argparse.Namespace) -> int:
     from taskflow_containers.checks.chart import check_chart
 
     def run_chart(run: _Run) -> None:
-        run.report.notes += trivy.unheeded(root)
+        run.report.notes += [tools.identity("trivy"), *trivy.unheeded(root)]
         run.report.add(check_chart(root, run.project, run.say))
 
     return _report(root, options, run_chart)

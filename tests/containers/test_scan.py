@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from taskflow_containers.checks import scan
 from taskflow_containers.engine.client import substitutes
+from taskflow_containers.machine.errors import InputError
 from taskflow_containers.report.result import Result, Status
 from tests.conftest import BASES
 from tests.containers.conftest import Edit, Service, failed, replace
@@ -90,8 +92,11 @@ def by_id(results: list[Result], id: str) -> Result:
 
 @pytest.mark.each_engine
 def test_a_service_in_order_passes_and_says_what_offline_left_out(
-    service: Service,
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("TRIVY_CACHE_DIR", str(tmp_path / "empty"))
+    (service.folder / "reports").mkdir()
+    (service.folder / "reports" / "sbom-gone.cdx.json").write_text("of an earlier run")
     results = run(service)
     assert failed(results) == set()
     # Each has a fault that it finds: in the table or below, and the last two in test_packages.py.
@@ -101,6 +106,7 @@ def test_a_service_in_order_passes_and_says_what_offline_left_out(
         "scan.database",
         "scan.lock-files",
         "scan.installed",
+        "scan.unscanned",
     }
     vulnerabilities = by_id(results, "scan.vulnerabilities")
     assert vulnerabilities.status is Status.SKIPPED
@@ -108,6 +114,10 @@ def test_a_service_in_order_passes_and_says_what_offline_left_out(
     sbom = json.loads((service.folder / "reports" / "sbom-backend.cdx.json").read_text())
     assert sbom["bomFormat"] == "CycloneDX"
     assert len(sbom["components"]) > 10
+    spdx = json.loads((service.folder / "reports" / "sbom-backend.spdx.json").read_text())
+    assert spdx["spdxVersion"].startswith("SPDX-2")
+    assert len(spdx["packages"]) >= len(sbom["components"])
+    assert len(list((service.folder / "reports").iterdir())) == 2
 
 
 @pytest.mark.parametrize("check", FAULTS)
@@ -172,7 +182,7 @@ def test_without_its_database_the_vulnerability_scan_fails(
     monkeypatch.setenv("TRIVY_DB_REPOSITORY", "localhost:1/nowhere:2")
     monkeypatch.setenv("TRIVY_CACHE_DIR", str(tmp_path / "cache"))
     results = run(service, offline=False)
-    assert failed(results) == {"scan.vulnerabilities"}
+    assert failed(results) == {"scan.vulnerabilities", "scan.database"}
     result = by_id(results, "scan.vulnerabilities")
     assert "database cannot be had" in result.measured
     assert "--offline" in result.fix
@@ -223,10 +233,46 @@ def test_an_old_database_is_no_pass(
 
 
 @pytest.mark.usefixtures("vulnerabilities")
-def test_a_vulnerable_package_is_found(service: Service) -> None:
+def test_a_database_that_cannot_be_read_is_no_pass(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "cache/db/trivy.db").write_bytes(b"half of it")
+    for offline in (False, True):
+        assert failed(run(service, offline=offline)) == {"scan.vulnerabilities"}
+
+
+@pytest.mark.usefixtures("vulnerabilities")
+def test_what_a_vex_document_excuses_is_told_and_fails_nothing(service: Service) -> None:
+    packages = installing("lib", "mended")
+    replace("Dockerfile", "RUN mkdir data", f"{packages}RUN mkdir data")(service.folder)
+    statement = {
+        "vulnerability": {"name": "CVE-2026-1001"}, "status": "not_affected",
+        "products": [{"@id": "pkg:pypi/mended@1.0"}], "justification": "vulnerable_code_not_present",
+    }  # fmt: skip
+    document = {
+        "@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://example.com/1", "version": 1,
+        "author": "us", "timestamp": "2026-11-01T00:00:00Z", "statements": [statement],
+    }  # fmt: skip
+    (service.folder / "ours.json").write_text(json.dumps(document))
+    with (service.folder / "taskflow.toml").open("a") as model:
+        model.write('\n[scan]\nvex = ["ours.json"]\n')
+    notes: list[str] = []
+    image = service.build()
+    workspace = dataclasses.replace(service.workspace, note=notes.append)
+    results = scan.scan(workspace, [image], service.folder / "reports", offline=True)
+    assert failed(results) == set()
+    assert by_id(results, "scan.vulnerabilities").status is Status.PASSED
+    words = "CVE-2026-1001 mended: not_affected, vulnerable_code_not_present (ours.json)"
+    assert notes == [f"not counted in backend, by a VEX document: {words}"]
+    (service.folder / "ours.json").unlink()
+    with pytest.raises(InputError, match=r"ours\.json"):
+        run(service)
+
+
+@pytest.mark.usefixtures("vulnerabilities")
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_vulnerable_package_is_found(offline: bool, service: Service) -> None:
     packages = installing("lib", "mended", "unmended", "harmless")
     replace("Dockerfile", "RUN mkdir data", f"{packages}RUN mkdir data")(service.folder)
-    results = run(service, offline=False)
+    results = run(service, offline=offline)
     assert failed(results) == {"scan.vulnerabilities"}
     result = by_id(results, "scan.vulnerabilities")
     assert result.measured == "1 with a fix, 1 without"
@@ -251,6 +297,19 @@ def test_what_the_base_has_to_install_with_is_told_and_refused_to_nobody(
     assert result.status is Status.PASSED
     assert result.measured == "0 with a fix, 0 without; 1 in the base image's own tools"
     assert "in the base image: " in result.detail and "CVE-2026-1001" in result.detail
+
+
+def test_a_comment_hides_nothing(service: Service) -> None:
+    replace(
+        "Dockerfile",
+        "ENV PYTHONPATH",
+        "# trivy:ignore:DS-0031\nENV ADMIN_PASSWORD=zebra PYTHONPATH",
+    )(service.folder)
+    result = by_id(run(service), "scan.misconfiguration")
+    assert result.failed
+    assert [line.partition(":")[0] for line in result.findings or ()] == [
+        "inline-ignore backend/Dockerfile"
+    ]
 
 
 @pytest.mark.parametrize("name", ["test_key.py", "notes.md"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from taskflow_containers.checks import inventory, packages
+from taskflow_containers.checks.database import Database
 from taskflow_containers.project.model import Licences
 from taskflow_containers.report.result import Status
 
@@ -133,7 +134,7 @@ def test_a_lock_file_tells_what_is_needed_and_what_development_alone_needs(
     kind: str, tmp_path: Path
 ) -> None:
     root = put(tmp_path / "project", LOCKS[kind])
-    answer, error = inventory.locked(root, tmp_path / "answer.json", offline=True)
+    answer, error = inventory.locked(root, tmp_path / "answer.json", Database(present=False))
     assert not error
     found = packages.Inventory(set())
     found.add_locks(inventory.below(answer, "context"))
@@ -157,7 +158,7 @@ def test_a_lock_file_tells_what_is_needed_and_what_development_alone_needs(
 )
 def test_a_lock_file_that_cannot_be_read_is_no_pass(file: str, text: str, tmp_path: Path) -> None:
     root = put(tmp_path / "project", {file: text, "package.json": "{}"})
-    answer, _ = inventory.locked(root, tmp_path / "answer.json", offline=True)
+    answer, _ = inventory.locked(root, tmp_path / "answer.json", Database(present=False))
     result = inventory.judge_locks("frontend", root, "context", answer)
     assert result.status is Status.FAILED
     assert result.findings == (f"unread context/{file}: trivy reads no package in it",)
@@ -166,7 +167,7 @@ def test_a_lock_file_that_cannot_be_read_is_no_pass(file: str, text: str, tmp_pa
 @pytest.mark.parametrize("text", ["", "fastapi>=0.110\n", "-r other.txt\n"])
 def test_requirements_that_pin_nothing_are_no_lock(text: str, tmp_path: Path) -> None:
     root = put(tmp_path / "project", {"requirements.txt": text})
-    answer, _ = inventory.locked(root, tmp_path / "answer.json", offline=True)
+    answer, _ = inventory.locked(root, tmp_path / "answer.json", Database(present=False))
     result = inventory.judge_locks("backend", root, "context", answer)
     assert result.status is Status.SKIPPED
 

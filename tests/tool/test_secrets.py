@@ -8,8 +8,11 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from taskflow_containers.checks import secrets
 from taskflow_containers.engine.archive import opened
+from taskflow_containers.machine.errors import EnvironmentTrouble
 from tests.tool.test_layers import archive
 
 EDGE = "-" * 5
@@ -171,3 +174,13 @@ def test_each_layer_is_searched_but_those_that_are_known(tmp_path: Path) -> None
     with opened(archive(tmp_path / "image.tar", {"app/x": TOKEN})) as saved:
         secrets.unpack(saved, tmp_path / "image", {saved.layers[0].identity})
     assert found(tmp_path / "image", tmp_path / "found.json") == {}
+
+
+def test_a_search_that_misses_what_was_planted_is_no_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rules.yaml").write_text("disable-rules: [github-pat]\n")
+    monkeypatch.setattr(secrets, "RULES", tmp_path / "rules.yaml")
+    (tmp_path / "sources").mkdir()
+    with pytest.raises(EnvironmentTrouble, match="overlooked"):
+        secrets.search(tmp_path / "sources", tmp_path / "found.json")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 
 from taskflow_containers.checks import trivy
 from taskflow_containers.machine.errors import EnvironmentTrouble
+from tests.tool.images import layout
 
 # Assembled here, so that this file holds no secret that a scanner would find.
 TOKEN = "ghp_" + "a1B2c3D4e5F6" * 3
@@ -99,11 +102,33 @@ def test_where_its_databases_come_from_is_heeded(
 ) -> None:
     monkeypatch.setenv("TRIVY_CACHE_DIR", str(sources / "cache"))
     monkeypatch.setenv("TRIVY_DB_REPOSITORY", "127.0.0.1:1/nowhere:2")
-    asked: list[str | Path] = ["filesystem", "--scanners=vuln", sources]
-    answer, error = trivy.trivy(asked, sources / "answer.json")
-    assert not answer
-    assert "127.0.0.1:1" in error
+    assert "127.0.0.1:1" in trivy.download({})
     assert trivy.unheeded(sources) == []
+
+
+def test_no_checks_that_lie_in_the_cache_do(
+    sources: Path, all_of_it: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle of checks that trivy once fetched would take the place of its own, even an empty one."""
+    checks = sources / "cache" / "policy"
+    (checks / "content").mkdir(parents=True)
+    (checks / "content" / ".manifest").write_text('{"roots": [""]}')
+    fetched = {"Digest": "sha256:0", "DownloadedAt": "2026-11-01T00:00:00Z"}
+    (checks / "metadata.json").write_text(json.dumps(fetched))
+    monkeypatch.setenv("TRIVY_CACHE_DIR", str(sources / "cache"))
+    assert found(sources, sources / "answer.json") == all_of_it
+
+
+def test_no_module_of_the_user_s_home_does(
+    sources: Path, all_of_it: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = sources / ".trivy" / "modules"
+    modules.mkdir(parents=True)
+    (modules / "any.wasm").write_bytes(b"no module, so that loading it would fail")
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(sources))
+    assert found(sources, sources / "answer.json") == all_of_it
+    assert [line.split()[0] for line in trivy.unheeded(sources)] == ["~/.trivy/modules"]
 
 
 def test_an_end_without_words_is_an_error(sources: Path) -> None:
@@ -111,6 +136,66 @@ def test_an_end_without_words_is_an_error(sources: Path) -> None:
     assert trivy.call(words, sources / "answer.json", None, 60) == "exit code 1"
 
 
-def test_what_cannot_be_read_is_no_answer(sources: Path) -> None:
-    with pytest.raises(EnvironmentTrouble, match="cannot be read"):
-        trivy.trivy(["filesystem", "--help"], sources / "answer.json")
+def pretend(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a program in trivy's place; its $OUTPUT is where the answer goes."""
+    program = folder / "pretender"
+    program.write_text(
+        f'#!/bin/sh\nfor OUTPUT in "$@"; do [ "$last" = --output ] && break; last=$OUTPUT; done\n{script}\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(trivy, "tool", lambda _: program)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the pretender is a shell script")
+@pytest.mark.parametrize(
+    ("script", "words"),
+    {
+        "no file": ("exit 0", "cannot be read"),
+        "an empty file": (': >"$OUTPUT"', "cannot be read"),
+        "half a file": ("""printf '{"SchemaVersion": 2, "Resu' >"$OUTPUT\"""", "cannot be read"),
+        "no text": ("""printf '\\377\\376' >"$OUTPUT\"""", "cannot be read"),
+        "a list": ("echo '[]' >\"$OUTPUT\"", "no report"),
+        "null": ("echo null >\"$OUTPUT\"", "no report"),
+        "an empty object": ("echo '{}' >\"$OUTPUT\"", "no report"),
+        "another schema": ("""echo '{"SchemaVersion": 3}' >"$OUTPUT\"""", "no report"),
+        "no end": ("exec sleep 60", "no answer within"),
+    }.values(),
+)  # fmt: skip
+def test_what_is_no_report_is_no_answer(
+    script: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(tmp_path, monkeypatch, script)
+    monkeypatch.setattr(trivy, "_SECONDS", 2)
+    output = tmp_path / "answer.json"
+    output.write_text('{"SchemaVersion": 2, "Results": []}')  # of an earlier run
+    with pytest.raises(EnvironmentTrouble, match=words):
+        trivy.trivy(ASKED, output)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the pretender is a shell script")
+@pytest.mark.parametrize("script", ["kill -9 $$", "exit 1", "exit 5"])
+def test_whatever_ends_badly_is_an_error(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrote = """echo '{"SchemaVersion": 2}' >"$OUTPUT\""""
+    pretend(tmp_path, monkeypatch, f"{wrote}\n{script}")
+    answer, error = trivy.trivy(ASKED, tmp_path / "answer.json")
+    assert not answer
+    assert error.startswith("exit code")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it holds the lock as POSIX does")
+def test_a_cache_that_another_run_has_locked_delays_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    monkeypatch.setenv("TRIVY_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "fanal").mkdir(parents=True)
+    layout([{"a": b""}], tmp_path / "image")
+    with (tmp_path / "cache" / "fanal" / "fanal.db").open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        asked: list[str | Path] = ["image", "--input", tmp_path / "image", "--scanners=license"]
+        answer, error = trivy.trivy(asked, tmp_path / "answer.json")
+    assert not error
+    assert answer["ArtifactType"] == "container_image"

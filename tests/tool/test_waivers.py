@@ -258,3 +258,15 @@ def test_lint_with_an_expired_waiver(project: Path) -> None:
     }
     assert f"{FILE_NAME}:" in output and f"expired on {YESTERDAY}" in output
     assert code == ExitCode.CHECK_FAILED
+
+
+def test_what_no_scanner_ever_sees_leaves_a_wrong_waiver_wrong(project: Path) -> None:
+    aside = skip(
+        "scan.unscanned", "what no scanner knows", "not scanned: Python", container="backend"
+    )
+    report = Report("scan", results=[aside, replace(PASSED, id="scan.secrets")])
+    write(project, entry("scan.nothing-of-the-kind", "x"))
+    waivers.apply(
+        report, load(project / FILE_NAME), ["backend", "frontend"], project / FILE_NAME, whole=True
+    )
+    assert [result.id for result in report.results if result.failed] == ["project.waivers"]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from taskflow_containers.checks.database import Database
 from taskflow_containers.checks.packages import Inventory
 from taskflow_containers.checks.trivy import trivy
 from taskflow_containers.engine.archive import SavedImage
@@ -20,13 +21,11 @@ SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
 DOCUMENT = "sbom.cdx.json"  # written by the build of an image
 _LOCKS = {"package-lock.json", "pnpm-lock.yaml", "yarn.lock", "uv.lock", "poetry.lock"}
 _REQUIREMENTS = r"(^|/)requirements[^/]*(/[^/]+)?\.txt$"
-_NO_DATABASE = re.compile(
-    r"failed to download vulnerability DB|DB error|--skip-db-update", re.IGNORECASE
-)
+_DATABASE_ERROR = re.compile(r"DB error|--skip-db-update", re.IGNORECASE)
 
 
 def ask(
-    words: list[str | Path], output: Path, subject: str, *, offline: bool
+    words: list[str | Path], output: Path, subject: str, flaws: Database
 ) -> tuple[dict[str, Any], str]:
     """What trivy knows of packages, and why their vulnerabilities are missing if they had to be there.
 
@@ -39,24 +38,24 @@ def ask(
         return trivy([*words, *listing], output)
 
     missing = ""
-    if not offline:
+    if flaws.present:
         answer, missing = once("license,vuln")
         if not missing:
             return answer, ""
-        if not _NO_DATABASE.search(missing):
+        if not _DATABASE_ERROR.search(missing):
             raise EnvironmentTrouble(f"trivy failed on {subject}: {last_line(missing)}")
     # The rest still says what it finds.
-    answer, error = once("license", "--offline-scan", "--skip-db-update")
+    answer, error = once("license", "--offline-scan")
     if error:
         raise EnvironmentTrouble(f"trivy failed on {subject}: {last_line(error)}")
     return answer, missing
 
 
-def locked(root: Path, output: Path, *, offline: bool) -> tuple[dict[str, Any], str]:
+def locked(root: Path, output: Path, flaws: Database) -> tuple[dict[str, Any], str]:
     """What the lock files below a project's folder name, as `ask` tells it."""
     skipped = [word for pattern in SKIPPED for word in ("--skip-dirs", pattern)]
     words = ["filesystem", "--include-dev-deps", "--file-patterns", f"pip:{_REQUIREMENTS}"]
-    return ask([*words, *skipped, root], output, "the lock files", offline=offline)
+    return ask([*words, *skipped, root], output, "the lock files", flaws)
 
 
 def below(answer: Mapping[str, Any], context: str) -> dict[str, Any]:

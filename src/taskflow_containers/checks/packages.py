@@ -179,7 +179,8 @@ def vulnerabilities(
             "`nox -s scan -- --offline` leaves this scan out and says so",
         )
     if offline:
-        return skip(id, title, "not scanned: --offline was asked for", container=name)
+        reason = "not scanned: --offline was asked for, and there is no database here"
+        return skip(id, title, reason, container=name)
     mendable: list[str] = []
     unmended: list[str] = []
     tools: list[str] = []

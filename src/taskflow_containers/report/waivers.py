@@ -43,6 +43,8 @@ _NEVER = {
     "chart.misconfiguration": "what is HIGH or CRITICAL in a chart is never accepted",
     "cluster.install": "without the release nothing else can be checked",
 }
+# What is told here no check looks at, ever: it keeps no check from being complete.
+_ASIDE = "scan.unscanned"
 _SOON = 14  # days before its end in which a report says that a waiver is about to expire
 
 
@@ -168,7 +170,10 @@ def _looked(waiver: Waiver, report: Report, *, complete: bool, everywhere: bool)
         seen = all(r.status in judged and not (r.failed and r.findings == ()) for r in made)
         return seen and (everywhere or waiver.container is not None)
     family = _family(waiver.check)
-    unseen = any(r.status not in judged and _family(r.id) == family for r in report.results)
+    unseen = any(
+        r.status not in judged and r.id != _ASIDE and _family(r.id) == family
+        for r in report.results
+    )
     return complete and not unseen and _MAKERS.get(family) == report.command
 
 
