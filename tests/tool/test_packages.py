@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,8 +139,8 @@ def test_a_lock_file_tells_what_is_needed_and_what_development_alone_needs(
     assert not error
     found = packages.Inventory(set())
     found.add_locks(inventory.below(answer, "context"))
-    told = {one.name: one.needed for one in found.packages.values()}
-    assert told == {"needed": True, "tests": False}
+    told = {one.name: one.use for one in found.packages.values()}
+    assert told == {"needed": packages.Use.SERVICE, "tests": packages.Use.DEVELOPMENT}
     result = inventory.judge_locks("backend", root, "context", answer)
     assert result.status is Status.PASSED
     # Of another container's folder it tells nothing.
@@ -194,7 +195,7 @@ def test_an_expression_is_allowed_by_its_parts(licence: str, is_allowed: bool) -
     assert packages.is_allowed(licence, {"mit", "zlib"}) == is_allowed
 
 
-def image(*licences: list[str], version: str = "1.0") -> dict[str, object]:
+def image(*licences: list[str], version: str = "1.0") -> dict[str, Any]:
     """What trivy says of a Python package with these licences in each of its places."""
     items = [
         {"Name": "a.b", "Version": version, "Identifier": {"PURL": f"pkg:pypi/{name}@{version}"},
@@ -227,3 +228,49 @@ def test_a_licence_is_one_of_the_allowed_or_told(
     assert result.failed == fails
     assert result.measured == measured
     assert ("licence unknown: a.b 1.0" in result.detail) == ("none" in measured)
+
+
+def test_a_tool_of_the_base_stays_one_where_only_development_has_it_too() -> None:
+    answer = image(["MIT"])
+    answer["Results"][0]["Packages"][0]["Layer"] = {"DiffID": "sha256:base"}
+    found = packages.Inventory({"sha256:base"})
+    found.add_image(answer)
+    lock = {"Target": "context/requirements-dev.txt", "Class": "lang-pkgs", "Type": "pip",
+            "Packages": [{"Name": "A_b", "Version": "1.0", "Identifier": {"PURL": "pkg:pypi/a-b@1.0"}}]}  # fmt: skip
+    found.add_locks({"Results": [lock]})
+    (package,) = found.packages.values()
+    assert package.use == packages.Use.TOOL.value
+    assert package.places == ["image:/lib/METADATA", "context/requirements-dev.txt"]
+    found.add_locks({"Results": [{**lock, "Target": "context/requirements.txt"}]})
+    assert package.use == packages.Use.SERVICE.value
+
+
+@pytest.mark.parametrize(
+    ("documents", "needed", "status", "findings"),
+    [
+        ({}, False, Status.SKIPPED, 0),
+        ({}, True, Status.FAILED, 1),
+        ({"layer-2/a": ["pkg:pypi/a.b@1.0"]}, True, Status.PASSED, 0),
+        ({"layer-2/a": ["pkg:pypi/a.b@1.0", "pkg:pypi/c@1.0"]}, True, Status.FAILED, 1),
+        # The last word on a file is the last layer's; what no build of ours installs is not judged.
+        ({"layer-9/a": ["pkg:pypi/c@1.0"], "layer-10/a": ["pkg:pypi/A_B@1.0"]}, True, Status.PASSED, 0),
+        ({"layer-2/a": ["pkg:pypi/a.b@1.0", "pkg:generic/openssl@3"]}, False, Status.PASSED, 0),
+        ({"layer-2/a": "none"}, False, Status.FAILED, 1),
+    ],
+)  # fmt: skip
+def test_a_document_counts_by_what_scanners_see_of_it(
+    documents: dict[str, list[str]],
+    needed: bool,
+    status: Status,
+    findings: int,
+    tmp_path: Path,
+) -> None:
+    for folder, purls in documents.items():
+        (tmp_path / folder).mkdir(parents=True)
+        components = purls if isinstance(purls, str) else [{"purl": purl} for purl in purls]
+        (tmp_path / folder / "sbom.cdx.json").write_text(json.dumps({"components": components}))
+    found = packages.Inventory(set())
+    found.add_image(image([], []))
+    result = inventory.judge_document("backend", tmp_path, found, needed=needed)
+    assert result.status is status
+    assert len(result.findings or ()) == findings

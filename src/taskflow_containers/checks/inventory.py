@@ -18,7 +18,8 @@ from taskflow_containers.machine.process import last_line
 from taskflow_containers.report.result import Result, finds_nothing, judge, skip
 
 SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
-DOCUMENT = "sbom.cdx.json"  # written by the build of an image
+DOCUMENT = "sbom.cdx.json"  # written by the build of an image, …
+_ECOSYSTEMS = ("pkg:npm/", "pkg:pypi/")  # … which installs these
 _LOCKS = {"package-lock.json", "pnpm-lock.yaml", "yarn.lock", "uv.lock", "poetry.lock"}
 _REQUIREMENTS = r"(^|/)requirements[^/]*(/[^/]+)?\.txt$"
 _DATABASE_ERROR = re.compile(r"DB error|--skip-db-update", re.IGNORECASE)
@@ -128,27 +129,33 @@ def judge_document(name: str, layers: Path, found: Inventory, *, needed: bool) -
     then, unless a lock file tells the same.
     """
     id, title = "scan.installed", "SBOM in the image of what its build installed"
-    files = [path for path in layers.rglob(DOCUMENT) if "sboms" not in path.parts]
+    # Of one that a later layer writes anew only the last counts.
+    files: dict[Path, Path] = {}
+    for layer in sorted(layers.glob("layer-*"), key=lambda layer: (len(layer.name), layer.name)):
+        files |= {path.relative_to(layer): path for path in layer.rglob(DOCUMENT)}
     if not files and not needed:
         reason = f"the image has no {DOCUMENT}: its lock file, and what lies in it, tell alone"
         return skip(id, title, reason, container=name)
-    unseen: list[str] = []
     count = 0
-    for file in files:
+    wrong = [] if files else [f"missing {DOCUMENT}: nothing tells what the build bundled"]
+    for file in files.values():
         try:
-            document = json.loads(file.read_text(encoding="utf-8"))
-            count += len(document["components"])
-            unseen += [f"unread {purl}: no scanner tells it" for purl in found.unseen(document)]
+            components = json.loads(file.read_text(encoding="utf-8"))["components"]
+            purls = [str(component.get("purl")) for component in components]
         except (ValueError, LookupError, TypeError, AttributeError):
-            unseen.append(f"unread {DOCUMENT}: it is no CycloneDX document")
+            wrong.append(f"unread {DOCUMENT}: it is no CycloneDX document")
+            continue
+        written = [purl for purl in purls if purl.startswith(_ECOSYSTEMS)]
+        count += len(written)
+        wrong += [f"unread {purl}: no scanner tells it" for purl in found.unseen(written)]
     return judge(
         id,
         title,
-        bool(files) and not unseen,
+        not wrong,
         container=name,
         expected="each package that was installed for production",
         measured=f"{count} packages" if files else f"no {DOCUMENT}, and no lock file",
-        detail="\n".join(unseen),
-        findings=unseen,
+        detail="\n".join(wrong),
+        findings=wrong,
         fix=f"write {DOCUMENT} while building, as the template's Dockerfile does; or commit a lock file",
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,7 +18,7 @@ from taskflow_containers.report.result import Result, judge, skip
 
 # Neither a name nor an expression, but a text, or where to find one.
 _UNNAMED = re.compile(r"text://|see licen[cs]e|unknown$", re.IGNORECASE)
-_SBOM = "image:SBOM"
+_SBOM = ":SBOM"
 
 
 def nothing(gate: set[str]) -> str:
@@ -26,13 +27,20 @@ def nothing(gate: set[str]) -> str:
     return "nothing " + " or ".join(severity for severity in order if severity in gate)
 
 
+class Use(IntEnum):
+    """What a package is there for."""
+
+    DEVELOPMENT = 0  # alone
+    TOOL = 1  # the base image installs its own packages by it
+    SERVICE = 2
+
+
 @dataclass(slots=True)
 class Package:
-    """One version of a package; `places` are all where it was found, and where it is in none twice.
+    """One version of a package, and each place where it was found.
 
-    `own` says that it is not only one of the base image's tools, `needed` that more than
-    development needs it, `system` that it is the distribution's. `flaws` are its vulnerabilities:
-    by ID the severity and the version that mends it, which may be empty.
+    `use` is the most that a place gives it; `system` says that it is the distribution's. `flaws`
+    are its vulnerabilities: by ID the severity and the version that mends it, which may be empty.
     """
 
     name: str
@@ -41,8 +49,7 @@ class Package:
     places: list[str] = field(default_factory=list)
     licences: list[str] = field(default_factory=list)
     flaws: dict[str, tuple[str, str]] = field(default_factory=dict)
-    own: bool = False
-    needed: bool = False
+    use: Use = Use.DEVELOPMENT
 
     def line(self, rule: str, text: str) -> str:
         """A finding about it, "RULE NAME PLACE …: text"."""
@@ -94,18 +101,26 @@ class Inventory:
                 package = self.packages.setdefault(key(item), new)
                 package.places = list(dict.fromkeys([*package.places, where]))
                 package.licences = package.licences or list(item.get("Licenses") or ())
-                package.own |= system or _layer(item) not in self.base
-                package.needed |= not (locked and _is_development(target, item))
+                package.use = max(package.use, self._use(target, item, locked=locked))
             for flaw in target.get("Vulnerabilities") or []:
                 if known := self.packages.get(key(flaw)):
                     mended = flaw.get("FixedVersion") or ""
                     known.flaws[flaw["VulnerabilityID"]] = (flaw["Severity"], mended)
 
-    def unseen(self, document: Mapping[str, Any]) -> list[str]:
-        """The components of a CycloneDX document that trivy did not tell."""
-        components = document.get("components") or []
-        told = {name for name, package in self.packages.items() if _SBOM in package.places}
-        return [c["purl"] for c in components if _key(c["purl"]) not in told]
+    def _use(self, target: Mapping[str, Any], item: Mapping[str, Any], *, locked: bool) -> Use:
+        if locked and _is_development(target, item):
+            return Use.DEVELOPMENT
+        language = target.get("Class") == "lang-pkgs"
+        return Use.TOOL if language and _layer(item) in self.base else Use.SERVICE
+
+    def unseen(self, purls: Iterable[str]) -> list[str]:
+        """Those that trivy told of no SBOM in the image."""
+        told = {
+            name
+            for name, package in self.packages.items()
+            if any(place.endswith(_SBOM) for place in package.places)
+        }
+        return [purl for purl in purls if _key(purl) not in told]
 
 
 def key(item: Mapping[str, Any]) -> str:
@@ -133,7 +148,7 @@ def _in_image(target: Mapping[str, Any], item: Mapping[str, Any], image: str) ->
         return image
     # Without a file of its own it is named by an SBOM, or is in a program, which is the target.
     by_sbom = target.get("Type") in {"node-pkg", "python-pkg"}
-    return f"{image}:SBOM" if by_sbom else f"{image}:/{target['Target']}"
+    return f"{image}{_SBOM}" if by_sbom else f"{image}:/{target['Target']}"
 
 
 def _is_development(target: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
@@ -190,9 +205,9 @@ def vulnerabilities(
             if severity not in gate:
                 continue
             text = f"{severity} {package.version}, fixed in {fixed or 'no release yet'}"
-            where = mendable if fixed else unmended
-            where = where if package.needed else development
-            (where if package.own else tools).append(package.line(rule, text))
+            where = {Use.DEVELOPMENT: development, Use.TOOL: tools}.get(package.use)
+            own = mendable if fixed else unmended
+            (own if where is None else where).append(package.line(rule, text))
     aside = f"; {len(tools)} in the base image's own tools" if tools else ""
     aside += f"; {len(development)} in what development alone needs" if development else ""
     refused = sorted(mendable + unmended if settings.unfixed else mendable)
@@ -216,7 +231,7 @@ def vulnerabilities(
 def licences(name: str, found: Inventory, settings: Licences) -> Result:
     """Whether each licence is allowed; the distribution's are its publisher's to answer for."""
     allowed = {licence.casefold() for licence in (*settings.allowed, *settings.accepted)}
-    judged = [one for one in found.packages.values() if one.needed and not one.system]
+    judged = [one for one in found.packages.values() if one.use and not one.system]
     refused: list[str] = []
     unknown: list[str] = []
     for package in judged:

@@ -3,7 +3,8 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-const read = (folder) => JSON.parse(readFileSync(join(folder, "package.json"), "utf8").replace(/^\uFEFF/, ""));
+const read = (folder) =>
+  JSON.parse(readFileSync(join(folder, "package.json"), "utf8").replace(/^\uFEFF/, ""));
 
 // Where Node.js finds a package from a folder, links (pnpm's, a workspace's) followed; undefined if it is not installed.
 function find(name, folder) {
@@ -20,7 +21,10 @@ function needs({ dependencies, optionalDependencies, peerDependencies, peerDepen
 
 // Several, as was usual before there were expressions, are for choice.
 function licences({ license, licenses }) {
-  const text = [license ?? licenses ?? []].flat().map((one) => one?.type ?? one).join(" OR ");
+  const text = [license ?? licenses ?? []]
+    .flat()
+    .map((one) => one?.type ?? one)
+    .join(" OR ");
   if (!text) return {};
   return { licenses: [/ (AND|OR|WITH) /.test(text) ? { expression: text } : { license: { name: text } }] };
 }
