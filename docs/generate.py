@@ -154,7 +154,7 @@ def reference() -> str:
             ("`TASKFLOW_OFFLINE`", "`1` updates no vulnerability database, as `--offline` does"),
             (
                 "`TASKFLOW_IF_CHANGED`",
-                "`1` tells an earlier smoke test's verdict, as `--if-changed` does",
+                "`1` tells an earlier verdict of scan and smoke, as `--if-changed` does",
             ),
             (
                 "`TASKFLOW_CLUSTER_LOAD`",

@@ -14,7 +14,7 @@ from taskflow_containers.engine import compose
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.engine.find import find
 from taskflow_containers.engine.leftovers import remove_kept, sweep
-from taskflow_containers.machine.errors import ExitCode, InputError, NoEngineError
+from taskflow_containers.machine.errors import ExitCode, InputError, NoEngineError, UsageError
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
 from taskflow_containers.project.model import Project
@@ -132,6 +132,17 @@ def release(root: Path, options: argparse.Namespace) -> int:
     from taskflow_containers.release.state import Product
 
     return command.run(root, options, lambda: Product.of(root, _project(root), GATE))
+
+
+def sbom_diff(root: Path, options: argparse.Namespace) -> int:
+    """`invoke sbom-diff`."""
+    from taskflow_containers.checks import sbomdiff
+
+    if not (options.old and options.new):
+        raise UsageError("two SBOMs are needed", "name them with --old and --new")
+    for line in sbomdiff.difference(*(sbomdiff.read(root / f) for f in (options.old, options.new))):
+        print(line)
+    return ExitCode.OK
 
 
 def deploy(root: Path, options: argparse.Namespace) -> int:

@@ -70,6 +70,11 @@ CONTEXT = Option(
     "",
     "NAME",
 )
+IF_CHANGED = Option(
+    "if-changed",
+    "tell an earlier verdict while nothing that it depends on has changed (or set "
+    "TASKFLOW_IF_CHANGED=1)",
+)
 LOAD = Option(
     "load",
     "a command that puts a tar of images, its last word, into the cluster (or set "
@@ -92,6 +97,7 @@ SESSIONS = (
         (
             ENGINE, NO_CACHE,
             Option("offline", "update no vulnerability database; where there is none, say so (or set TASKFLOW_OFFLINE=1)"),
+            IF_CHANGED,
         ),
         containers=True,
     ),
@@ -105,10 +111,7 @@ SESSIONS = (
             Option("full", "the slow drills too"),
             Option("keep", "leave the stack up for looking around"),
             Option("repeat", "run N times and say which checks flake", 1, "N"),
-            Option(
-                "if-changed", "tell an earlier verdict while nothing that it depends on has changed "
-                "(or set TASKFLOW_IF_CHANGED=1)",
-            ),
+            IF_CHANGED,
             Option(
                 "image", "judge this image in place of a build; may be repeated", (),
                 "[CONTAINER=]IMAGE",
@@ -192,6 +195,15 @@ ACTIONS = (
             ENGINE,
         ),
         task="release",
+    ),
+    Command(
+        "sbom-diff", "tell which packages two SBOMs of an image differ in",
+        "actions:sbom_diff",
+        (
+            Option("old", "the .cdx.json or .spdx.json of the one release", "", "FILE"),
+            Option("new", "that of the other one", "", "FILE"),
+        ),
+        task="sbom-diff",
     ),
     Command(
         "deploy", "build the images and install the chart with them on a cluster, until all is ready",
@@ -312,7 +324,7 @@ def _forget_verdict(command: Command, root: Path) -> None:
     """Remove a session's earlier reports, which must not be taken for those of a run that broke off."""
     if command.task:
         return
-    for ending in ("json", "xml", "md"):
+    for ending in ("json", "xml", "md", "sarif"):
         (root / REPORTS / f"{command.name}.{ending}").unlink(missing_ok=True)
 
 

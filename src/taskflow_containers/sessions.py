@@ -97,15 +97,23 @@ def build(root: Path, options: argparse.Namespace) -> int:
 
 def scan(root: Path, options: argparse.Namespace) -> int:
     """`nox -s scan`."""
+    from taskflow_containers.checks import unchanged
     from taskflow_containers.checks.scan import scan as check
 
     def run_scan(run: _Run) -> None:
         offline = options.offline or switches.switched_on(switches.OFFLINE)
         workspace = run.workspace()
-        if images := run.built(workspace):
-            run.say("scanning")
-            run.report.notes += [tools.identity("trivy"), *trivy.unheeded(root)]
-            run.report.add(check(workspace, images, root / REPORTS, offline=offline))
+        if not (images := run.built(workspace)):
+            return
+        known = unchanged.inputs(workspace, images, offline=offline)
+        if run.options.if_changed or switches.switched_on(switches.IF_CHANGED):
+            kept = (run.report, known, run.project, run.names, root / REPORTS)
+            if unchanged.recall(*kept, offline=offline):
+                return
+        run.say("scanning")
+        run.report.notes += [tools.identity("trivy"), *trivy.unheeded(root)]
+        run.report.add(check(workspace, images, root / REPORTS, offline=offline))
+        run.report.inputs = unchanged.digest(known, run.project)
 
     return _report(root, options, run_scan)
 

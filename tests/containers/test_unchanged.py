@@ -1,4 +1,4 @@
-"""`smoke --if-changed`: an earlier verdict stands only while nothing that it depends on has changed."""
+"""`smoke` and `scan --if-changed`: an earlier verdict stands only while nothing that it depends on has changed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from taskflow_containers.machine.errors import ExitCode
+from taskflow_containers.machine.tools import tool
 from tests.containers.conftest import Service, fault, replace
 
 pytestmark = pytest.mark.engine
@@ -80,3 +82,32 @@ def test_a_failure_does_not_stand(service: Service) -> None:
         done = smoke(service, "--if-changed", "--only", "health")
         assert done.returncode == ExitCode.CHECK_FAILED, done.stderr
         assert STANDS not in done.stdout
+
+
+def test_an_unchanged_scan_does_not_start_the_scanner(service: Service, tmp_path: Path) -> None:
+    """The scanner is one that writes down each start."""
+    starts, scanner = tmp_path / "starts", tmp_path / "trivy"
+    scanner.write_text(f'#!/bin/sh\necho "$1" >>{starts}\nexec {tool("trivy")} "$@"\n')
+    scanner.chmod(0o755)
+    with (service.folder / "taskflow.toml").open("a") as model:
+        model.write(f'\n[tools]\ntrivy = "{scanner}"\n')
+
+    def scanned() -> bool:
+        """Whether the scan, which passes, is one, and says so."""
+        starts.write_text("")
+        environment = {**os.environ, "COLUMNS": "300", "TRIVY_CACHE_DIR": str(tmp_path / "cache")}
+        done = subprocess.run(
+            [sys.executable, "-m", "taskflow_containers", "scan", "--if-changed", "--offline"],
+            cwd=service.folder, env=environment, text=True, capture_output=True, check=False,
+            timeout=300,
+        )  # fmt: skip
+        assert done.returncode == ExitCode.OK, done.stdout + done.stderr
+        assert f"from {scanner}, named in taskflow.toml" in done.stdout
+        found = bool(starts.read_text())
+        assert found != (STANDS in done.stdout)
+        return found
+
+    assert scanned()
+    assert not scanned()
+    (service.folder / "reports" / "sbom-backend.spdx.json").unlink()
+    assert scanned()

@@ -19,9 +19,9 @@ from taskflow_containers.machine.errors import (
 )
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
-from taskflow_containers.report import reporting
+from taskflow_containers.report import earlier, reporting
 from taskflow_containers.report.result import Report, Result, Status, judge, skip
-from taskflow_containers.smoke import earlier, page
+from taskflow_containers.smoke import page
 from taskflow_containers.smoke.timeline import Timeline
 
 NASTY = (
@@ -105,7 +105,7 @@ def test_fix_and_location_are_for_what_failed() -> None:
 def test_three_files_and_the_summary(tmp_path: Path) -> None:
     reporting.write(report(PASSED, FAILED), tmp_path / "reports")
     names = sorted(path.name for path in (tmp_path / "reports").iterdir())
-    assert names == ["lint.json", "lint.md", "lint.xml", "summary.md"]
+    assert names == ["lint.json", "lint.md", "lint.sarif", "lint.xml", "summary.md"]
 
 
 def test_json(tmp_path: Path) -> None:
@@ -238,7 +238,8 @@ def test_what_nobody_judged_has_not_passed(
     assert said.capitalize() in html
     assert "Fit for production" not in html
     again = report(command="smoke")
-    assert not earlier.recall(again, tmp_path, load(sample / FILE_NAME)), "it is told as no pass"
+    model = load(sample / FILE_NAME)
+    assert not earlier.recall(again, tmp_path, model, ["smoke.html"]), "it is told as no pass"
 
 
 def test_the_summary_has_the_order_of_the_run(tmp_path: Path) -> None:

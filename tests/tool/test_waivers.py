@@ -14,9 +14,8 @@ import pytest
 from taskflow_containers.machine.errors import ExitCode
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
-from taskflow_containers.report import reporting, waivers
+from taskflow_containers.report import earlier, reporting, waivers
 from taskflow_containers.report.result import Report, Result, Status, finds_nothing, judge, skip
-from taskflow_containers.smoke import earlier
 
 REASON = "the network of this test has no other"
 LATER = (waivers.today() + timedelta(days=100)).isoformat()
@@ -203,13 +202,13 @@ def test_an_earlier_verdict_ends_with_its_waivers(
     reporting.write(report, reports)
     (reports / "smoke.html").touch()
     again = Report("smoke")
-    assert earlier.recall(again, reports, model)
+    assert earlier.recall(again, reports, model, ["smoke.html"])
     assert again.results[1] == stop, "as it failed, for today's waivers to judge"
     waivers.apply(again, model, model.containers, project / FILE_NAME, whole=False)
     assert again.results == report.results
     after = waivers.today() + timedelta(days=101)
     monkeypatch.setattr(waivers, "today", lambda: after)
-    assert not earlier.recall(Report("smoke"), reports, model)
+    assert not earlier.recall(Report("smoke"), reports, model, ["smoke.html"])
 
 
 def lint(project: Path) -> tuple[int, dict[str, dict[str, object]], str]:

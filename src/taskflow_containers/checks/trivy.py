@@ -18,7 +18,7 @@ from taskflow_containers.machine.tools import tool
 
 # Where its databases come from and how it gets there; any other variable may narrow what it looks for, or how it ends
 # (https://trivy.dev/docs/latest/configuration/#environment-variables).
-_HEEDED = {
+HEEDED = {
     f"TRIVY_{name}"
     for name in (
         "CACHE_DIR", "DB_REPOSITORY", "JAVA_DB_REPOSITORY", "SKIP_DB_UPDATE", "SKIP_JAVA_DB_UPDATE",
@@ -171,4 +171,4 @@ def _run(words: Iterable[str | Path], env: Mapping[str, str | None], seconds: fl
 
 
 def _is_left_out(name: str) -> bool:
-    return name.startswith("TRIVY_") and name not in _HEEDED
+    return name.startswith("TRIVY_") and name not in HEEDED

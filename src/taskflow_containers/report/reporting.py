@@ -1,4 +1,4 @@
-"""Writers over the one result model: terminal table, JUnit XML, JSON, Markdown, further pages."""
+"""Writers over the one result model: terminal table, JUnit, JSON, Markdown, SARIF, further pages."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from taskflow_containers.report.result import Report, Result, Status, Verdict
+from taskflow_containers.report.sarif import sarif
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 # In the order of a summary.
@@ -150,12 +151,13 @@ def _explanation(result: Result) -> list[tuple[str, str]]:
 
 
 def write(report: Report, folder: Path) -> None:
-    """Write reports/COMMAND.{json,xml,md} and refresh reports/summary.md."""
+    """Write reports/COMMAND.{json,xml,md,sarif} and refresh reports/summary.md."""
     folder.mkdir(parents=True, exist_ok=True)
     markdown = _markdown(report)
     _replace(folder / f"{report.command}.json", _json(report))
     _replace(folder / f"{report.command}.xml", _junit(report))
     _replace(folder / f"{report.command}.md", markdown)
+    _replace(folder / f"{report.command}.sarif", sarif(report, folder.parent))
     pages = [folder / f"{command}.md" for command in _COMMANDS]
     texts = [page.read_text("utf-8", errors="replace") for page in pages if page.is_file()]
     _replace(folder / "summary.md", "\n".join(texts))

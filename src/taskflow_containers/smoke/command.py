@@ -14,14 +14,18 @@ from taskflow_containers.machine import switches
 from taskflow_containers.machine.errors import EngineGone, EnvironmentTrouble, ExitCode, UsageError
 from taskflow_containers.project.model import Project
 from taskflow_containers.report import REPORTS
+from taskflow_containers.report.earlier import digest, recall
 from taskflow_containers.report.progress import Progress
 from taskflow_containers.report.result import Report, Result, Status
-from taskflow_containers.smoke import earlier, page
+from taskflow_containers.smoke import page
 from taskflow_containers.smoke.catalogue import BY_ID, CHECKS, GROUPS, PREFIX, select
+from taskflow_containers.smoke.earlier import inputs
 from taskflow_containers.smoke.lab import Options
 from taskflow_containers.smoke.runner import smoke
 from taskflow_containers.smoke.timeline import Timeline
 from taskflow_containers.workspace import Workspace
+
+_PAGE = "smoke.html"
 
 
 def listing() -> Iterator[str]:
@@ -162,8 +166,8 @@ def judge_images(
     options, project = wanted.options, workspace.project
     targets = [workspace.target(image.container, image.id) for image in images]
     if wanted.repeat == 1:
-        report.inputs = earlier.digest(workspace, targets, options)
-    if wanted.if_changed and earlier.recall(report, workspace.root / REPORTS, project):
+        report.inputs = digest(inputs(workspace, targets, options))
+    if wanted.if_changed and recall(report, workspace.root / REPORTS, project, [_PAGE]):
         return
     runs: list[list[Result]] = []
     if not options.full and {c.id for c in CHECKS if c.full} & options.only:
@@ -181,7 +185,7 @@ def judge_images(
     whole = options.only == select(())
     if not whole:
         workspace.note("only the checks chosen by --only were made")
-    report.pages["smoke.html"] = lambda closed: page.render(closed, timeline, whole=whole)
+    report.pages[_PAGE] = lambda closed: page.render(closed, timeline, whole=whole)
 
 
 def merged(runs: Sequence[Sequence[Result]]) -> list[Result]:
