@@ -186,6 +186,8 @@ ACTIONS = (
             Option("version", "the version itself, X.Y.Z or X.Y.Z-rc.1, in place of --bump", "", "X.Y.Z"),
             Option("dry-run", "stop after printing the plan"),
             Option("push", "publish it; --no-push stops when everything here is done", True),
+            Option("pull-request", "propose the release commit on a branch of its own; once it is "
+                   "merged, `invoke release` publishes it"),
             Option("resume", "go on with an interrupted release"),
             Option("abort", "take an interrupted release back"),
             Option("branch", "release from this branch (default: the remote's default branch)", "",

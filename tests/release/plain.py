@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 
 def product():
     whole = Product.of(HERE, load(HERE / "taskflow.toml"), [["check.py"]])
-    return whole.model_copy(update={"images": {}, "chart": ""})
+    return whole.model_copy(update={"images": {}, "registry": "", "chart": ""})
 
 
 def release(root, options):

@@ -51,7 +51,15 @@ TOML, YAML, JSON = "x.toml", "x.yaml", "x.json"
          'c:\r\n    a:\r\n        digest: "9"\r\n        x: 1\r\n    b: 2\r\n'),
         (YAML, "c.a.digest", "c:\n  b:\n    x: 1\n", None),
         (JSON, "version", '{\n\t"version": "1",\n\t"ü": [\n\t\t1\n\t]\n}', '{\n\t"version": "9",\n\t"ü": [\n\t\t1\n\t]\n}'),
-        (JSON, "version", '{"version":"1"}', None),
+        (JSON, "version", '{"version":"1"}', '{"version":"9"}'),
+        (JSON, "version", '{\r\n  "files": ["dist"],\r\n  "a": {"version": "1"}, "version" : "1" ,"b":[]}\r\n\r\n',
+         '{\r\n  "files": ["dist"],\r\n  "a": {"version": "1"}, "version" : "9" ,"b":[]}\r\n\r\n'),
+        (JSON, "packages..version", '{"packages": {"x": {"version": "1"}, "": { "version": "1", "\\u0041": 1e5 }}}',
+         '{"packages": {"x": {"version": "1"}, "": { "version": "9", "\\u0041": 1e5 }}}'),
+        (JSON, "version", '{"version": "1", "version": "2"}', '{"version": "1", "version": "9"}'),
+        (JSON, "version", "{}", None),
+        (JSON, "version", '["version"]', None),
+        (JSON, "version", '{"version": "1",}', None),
     ],
 )  # fmt: skip
 def test_one_value_changes(name: str, place: str, before: str, after: str | None) -> None:
@@ -114,9 +122,28 @@ def test_the_chart_deploys_the_digests_written_into_its_values(project: Path) ->
 
 
 def test_an_error_names_the_file(tmp_path: Path) -> None:
-    (tmp_path / "package.json").write_text('{"version":"1"}')
-    with pytest.raises(InputError, match=r"package\.json: this JSON is not laid out"):
-        versionfiles.write(tmp_path, ["package.json"], Version.parse("1.2.3"))
+    (tmp_path / "package.json").write_text('{"name": "x"}')
+    for act in (versionfiles.write, versionfiles.require_settable):
+        with pytest.raises(InputError, match=r"package\.json: there is no version to set"):
+            act(tmp_path, ["package.json"], Version.parse("1.2.3"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fine"),
+    [
+        ("package-lock.json", '{"version": "1.2.3", "packages": {"": {"version": "1.2.3"}}}', True),
+        (
+            "package-lock.json",
+            '{"version": "1.2.3", "packages": {"": {"version": "1.2.2"}}}',
+            False,
+        ),
+        ("Chart.yaml", "version: 1.2.3\nappVersion: '1.2.3'\n", True),
+        ("Chart.yaml", "version: 1.2.3\n", False),
+        ("taskflow.toml", "version = ", False),
+    ],
+)
+def test_whether_a_file_states_a_version(name: str, text: str, fine: bool) -> None:
+    assert versionfiles.states(name, text, Version.parse("1.2.3")) is fine
 
 
 COMMITS = [
@@ -137,15 +164,57 @@ def test_notes_are_grouped_breaking_first() -> None:
     assert changelog.notes([COMMITS[2]]) == "Nothing that users notice.\n"
 
 
+MADE = "### Fixed\n\n- one (bbbbbbb)"
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
         ("", "# Changelog\n\nWhat changed for those who use this; newest first.\n\n## 1.2.3 (D)\n\nB\n"),
         ("# C\n\nintro\n", "# C\n\nintro\n\n## 1.2.3 (D)\n\nB\n"),
         ("# C\n\n## 1.0.0\n\nx", "# C\n\n## 1.2.3 (D)\n\nB\n\n## 1.0.0\n\nx"),
-        ("# C\n\n## [Unreleased]\n\ny\n\n## [1.0.0]\n", "# C\n\n## [Unreleased]\n\ny\n\n## 1.2.3 (D)\n\nB\n\n## [1.0.0]\n"),
+        # An Unreleased section that says nothing stays as it is.
+        ("# C\n\n## [Unreleased]\n\n### Added\n\n<!-- here -->\n\n## [1.0.0]\n",
+         "# C\n\n## [Unreleased]\n\n### Added\n\n<!-- here -->\n\n## 1.2.3 (D)\n\nB\n\n## [1.0.0]\n"),
         ("# C\r\n\r\n## 1\r\n", "# C\r\n\r\n## 1.2.3 (D)\r\n\r\nB\r\n\r\n## 1\r\n"),
+        ("# C\n\n[0]: https://intro\n\n## 1.0.0\n", "# C\n\n[0]: https://intro\n\n## 1.2.3 (D)\n\nB\n\n## 1.0.0\n"),
+        # What people wrote goes into the release.
+        ("# C\n\n## [Unreleased]\n\ny\n\n## [1.0.0]\n",
+         "# C\n\n## [Unreleased]\n\n## 1.2.3 (D)\n\ny\n\nB\n\n## [1.0.0]\n"),
+        ("# C\n\n## Unreleased\n<!-- here -->\n### Changed\n- c\n\n### Fixed\n- by hand\n\n[1.0.0]: https://x\n",
+         "# C\n\n## Unreleased\n\n<!-- here -->\n\n## 1.2.3 (D)\n\n### Changed\n\n- c\n\n### Fixed\n\n- by hand\n"
+         "- one (bbbbbbb)\n\n[1.0.0]: https://x\n"),
+        ("# C\r\n\r\n## [Unreleased]\r\n\r\n- y\r\n  z\r\n\r\n## 1\r\n",
+         "# C\r\n\r\n## [Unreleased]\r\n\r\n## 1.2.3 (D)\r\n\r\n- y\r\n  z\r\n\r\nB\r\n\r\n## 1\r\n"),
+        # A proposal that was never tagged becomes this release; what it tells is not told twice.
+        ("# C\n\n## [Unreleased]\n\n- later\n\n## 1.2.2 (C)\n\n### Added\n\n- two\n\n## 1.0.0\n",
+         "# C\n\n## [Unreleased]\n\n## 1.2.3 (D)\n\n- later\n\n### Added\n\n- two\n\nB\n\n## 1.0.0\n"),
+        ("# C\n\n## 1.2.2 (C)\n\n### Fixed\n\n- reworded (bbbbbbb)\n",
+         "# C\n\n## 1.2.3 (D)\n\n### Fixed\n\n- reworded (bbbbbbb)\n"),
     ],
 )  # fmt: skip
 def test_a_release_goes_on_top(before: str, after: str) -> None:
-    assert changelog.with_release(before, Version.parse("1.2.3"), "D", "B\n") == after
+    version = Version.parse("1.2.3")
+    made = MADE.replace("\n", "\r\n") if "\r" in before else MADE
+    text, notes = changelog.with_release(before, version, "D", COMMITS[1:3], pending="1.2.2")
+    assert text == after.replace("B", made)
+    assert notes == changelog.body(text, "1.2.3")
+
+
+def test_breaking_changes_come_first() -> None:
+    before = "## Unreleased\n\nIn short.\n\n### Fixed\n\n- by hand\n"
+    _, notes = changelog.with_release(before, Version.parse("2.0.0"), "D", COMMITS[:2])
+    titles = [line for line in notes.splitlines() if line.startswith("#")]
+    assert titles == ["### Breaking", "### Fixed", "### Added"]
+    assert notes.startswith("In short.\n\n### Breaking\n\n- **api:**")
+    _, notes = changelog.with_release(before, Version.parse("2.0.0"), "D", COMMITS[2:3])
+    assert notes == "In short.\n\n### Fixed\n\n- by hand\n", "nothing is said of nothing"
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [("## 1.2.3", True), ("## [1.2.3] - 2026-01-01", True), ("## 1.2.3 (x)", True),
+     ("## 1.2.30", False), ("## 1.2.3-rc.1", False), ("### 1.2.3", False), ("## 11.2.3", False)],
+)  # fmt: skip
+def test_a_section_is_its_versions_own(line: str, found: bool) -> None:
+    assert changelog.body(f"# C\n\n{line}\n\nx\n", "1.2.3") == ("x\n" if found else "")

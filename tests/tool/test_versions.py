@@ -201,4 +201,4 @@ def test_which_pre_releases_python_reads(pre: str, known: bool) -> None:
     if known:
         from packaging.version import Version as Pep440
 
-        assert Pep440(version.tag) < Pep440("v1.0.0")
+        assert Pep440(f"v{version}") < Pep440("v1.0.0")

@@ -327,6 +327,8 @@ class Project(Entry):
     registry: values.Registry = ""
     source: values.Source = ""
     """URL of the source repository, for the labels."""
+    tag_prefix: values.TagPrefix | None = None
+    """What stands before the version in a git tag; by default `v`, in a subfolder of a repository `<name>-v`."""
     containers: dict[values.Label, Container] = Field(min_length=1)
     services: dict[values.Label, Service] = {}
     build: Build = Build()

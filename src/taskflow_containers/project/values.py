@@ -242,6 +242,14 @@ Source = Annotated[
         'is not a URL such as "https://example.com/acme/shop"',
     ),
 ]
+TagPrefix = Annotated[
+    str,
+    Field(max_length=64),
+    matching(
+        r"([A-Za-z0-9][A-Za-z0-9_@-]*[./])*([A-Za-z0-9][A-Za-z0-9_@-]*)?",
+        "the beginning of a git tag",
+    ),
+]
 Image = Annotated[
     str,
     Field(max_length=512),

@@ -28,7 +28,7 @@ from taskflow_containers.release.journal import Journal, lock
 from taskflow_containers.release.plan import ReleaseOptions, look
 from taskflow_containers.release.state import ABORTED, DONE, Product
 from taskflow_containers.release.step import OpenRelease, Step
-from taskflow_containers.release.steps.git import Branch, Gate, Prepare, Push, Tag
+from taskflow_containers.release.steps.git import Branch, Gate, Prepare, Propose, Push, Tag
 from taskflow_containers.release.steps.images import Package, Promote, Publish, PushChart, Upload
 from taskflow_containers.release.steps.papers import Announce, Attest
 from taskflow_containers.report import REPORTS, reporting
@@ -45,7 +45,10 @@ def say(line: str) -> None:
 def steps(release: OpenRelease) -> list[Step]:
     """All of them, in order: first what can be taken back, then what others see."""
     plan = release.plan
-    found: list[Step] = [Prepare(release), Gate(release), Branch(release), Tag(release)]
+    found: list[Step] = [Prepare(release)]
+    if plan.way == "propose":
+        return [*found, Propose(release)]
+    found += [Gate(release), *([Branch(release)] if plan.way == "direct" else []), Tag(release)]
     if plan.product.images:
         found.append(Promote(release))
     if not plan.push:
@@ -70,8 +73,10 @@ def run(root: Path, given: argparse.Namespace, product: Callable[[], Product]) -
     """
     options = ReleaseOptions(
         given.bump, given.version, given.push, given.remote, given.branch,
-        getattr(given, "engine", ""),
+        getattr(given, "engine", ""), given.pull_request,
     )  # fmt: skip
+    if options.pull_request and not options.push:
+        raise InputError("--pull-request is a push; --no-push excludes it", "leave one of them out")
     if not (given.abort or given.resume):
         with _alone(root):
             return _begin(root, product(), options, given)
@@ -170,8 +175,9 @@ def _abort(release: OpenRelease, why: str) -> int:
 def _run(release: OpenRelease) -> int:
     journal, plan = release.journal, release.plan
     public = False
+    todo = steps(release)
     try:
-        for step in steps(release):
+        for step in todo:
             if not journal.finished(step.id):
                 say(f"{step.id}: {step.describe()[0]}")
                 journal.start(step.id)
@@ -196,6 +202,10 @@ def _run(release: OpenRelease) -> int:
         say("not pushed; `invoke release --resume --push` does the rest, `--abort` takes it back")
         return ExitCode.OK
     journal.end(DONE)
+    if plan.way == "propose":
+        print(plan.proposal)
+        say(f"merge {plan.proposal} into {plan.branch}; `invoke release` there publishes it")
+        return ExitCode.OK
     print(plan.tag)
     for image in release.state.images.values():
         print(f"{image.repository}:{plan.version}" + f"@{image.digest}" * bool(image.digest))

@@ -1,4 +1,4 @@
-"""Releases at GitHub and GitLab, where a token is in the environment."""
+"""What GitHub and GitLab are asked and told, where a token is in the environment: releases, protection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 import os
 import re
 import urllib.parse
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from taskflow_containers.machine.errors import EnvironmentTrouble, Refused
 from taskflow_containers.release.git import Repository
@@ -15,12 +17,17 @@ from taskflow_containers.release.web import send
 
 @dataclass(frozen=True, slots=True)
 class Forge:
-    """An API that keeps releases; `headers` hold the token."""
+    """An API that keeps releases; `headers` hold the token, `graphql` is GitHub's other API.
+
+    `own_key`: git pushes with an SSH key, of which this API says nothing.
+    """
 
     name: str
     url: str
     gitlab: bool
     headers: dict[str, str] = field(repr=False)
+    graphql: str = ""
+    own_key: bool = False
 
     def _ask(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, object]]:
         data = None if body is None else json.dumps(body).encode()
@@ -54,27 +61,84 @@ class Forge:
             raise Refused(f"{self.name} knows no such project", "does the token suffice?")
         return str(found.get("html_url") or tag)
 
+    def protection(self, branch: str) -> str:
+        """Why the token's owner may not push to a branch, as far as the forge tells; else empty.
+
+        What it does not tell this token is no refusal: the push itself shows it.
+        """
+        quoted = urllib.parse.quote(branch, safe="")
+        if self.own_key:
+            return ""
+        if self.gitlab:
+            found = self._look(f"{self.url}/repository/branches/{quoted}")
+            return f"{self.name} lets others push" * (_field(found, "can_push") is False)
+        for rule in self._look(f"{self.url}/rules/branches/{quoted}") or ():
+            if _field(rule, "type") in _DIRECT_PUSH:
+                ruleset = self._look(f"{self.url}/rulesets/{_field(rule, 'ruleset_id')}")
+                if _field(ruleset, "current_user_can_bypass") in ("never", "pull_requests_only"):
+                    what = str(_field(rule, "type")).replace("_", " ")
+                    return f"a ruleset of {self.name} asks for: {what}"
+        owner, _, name = self.url.partition("/repos/")[2].partition("/")
+        names = {"owner": owner, "name": name, "ref": f"refs/heads/{branch}"}
+        found = self._look(self.graphql, {"query": _MAY_PUSH, "variables": names})
+        for key in ("data", "repository", "ref", "refUpdateRule", "viewerCanPush"):
+            found = _field(found, key)
+        return f"{self.name} lets others push" * (found is False)
+
+    def _look(self, url: str, body: object = None) -> Any:
+        """What the API answers; None where it does not."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {**self.headers, "Content-Type": "application/json"}
+        with suppress(EnvironmentTrouble, ValueError):
+            answer = send("GET" if data is None else "POST", url, data, headers)
+            return json.loads(answer.body) if answer.status == 200 else None
+        return None
+
+
+# Rules of GitHub that no direct push satisfies.
+_DIRECT_PUSH = {"pull_request", "update", "merge_queue", "required_status_checks"}
+_MAY_PUSH = """\
+query($owner: String!, $name: String!, $ref: String!) {
+  repository(owner: $owner, name: $name) {
+    ref(qualifiedName: $ref) { refUpdateRule { viewerCanPush } }
+  }
+}"""
+
+
+def _field(found: object, key: str) -> object:
+    return found.get(key) if isinstance(found, dict) else None
+
 
 def find(repository: Repository, remote: str) -> Forge | None:
     """The forge this remote is at, when the environment has a token for it."""
     env = os.environ
     url = repository.ask("remote", "get-url", remote).stdout.strip()
-    match = re.search(r"(?:@|//)(?:[^@/]*@)?([\w.-]+)(?::\d+)?[:/](.+?)(?:\.git)?/?$", url)
-    host, path = match.groups() if match else ("", "")
+    host = path = ""
+    if match := _REMOTE.match(url):
+        host, path = match["host"] or match["server"], match["path"]
+    own_key = url.startswith("ssh://") or bool(match and match["server"])
     token = env.get("GITHUB_TOKEN") or env.get("GH_TOKEN", "")
     project = env.get("GITHUB_REPOSITORY") or (path if host == "github.com" else "")
     if token and project:
         api = env.get("GITHUB_API_URL", "https://api.github.com")
+        graphql = env.get("GITHUB_GRAPHQL_URL") or f"{api.removesuffix('/v3')}/graphql"
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"}
-        return Forge("GitHub", f"{api}/repos/{project}", False, headers)
+        return Forge("GitHub", f"{api}/repos/{project}", False, headers, graphql, own_key)
     personal, job = env.get("GITLAB_TOKEN", ""), env.get("CI_JOB_TOKEN", "")
     project = env.get("CI_PROJECT_ID") or (path if "gitlab" in host else "")
     if (personal or job) and project:
         api = env.get("CI_API_V4_URL") or f"https://{host}/api/v4"
         headers = {"PRIVATE-TOKEN": personal} if personal else {"JOB-TOKEN": job}
         quoted = urllib.parse.quote(project, safe="")
-        return Forge("GitLab", f"{api}/projects/{quoted}", True, headers)
+        return Forge("GitLab", f"{api}/projects/{quoted}", True, headers, own_key=own_key)
     return None
+
+
+# A URL, or `user@server:path` as SSH has it, where a number after the colon is no port.
+_REMOTE = re.compile(
+    r"(?:\w+://(?:[^@/]*@)?(?P<host>[\w.-]+)(?::\d+)?/|[^@/]+@(?P<server>[\w.-]+):)/?"
+    r"(?P<path>.+?)(?:\.git)?/?$"
+)
 
 
 def run_url() -> str:

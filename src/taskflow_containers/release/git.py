@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError, Refused
 from taskflow_containers.machine.process import Completed, last_line, masked, run, trouble
-from taskflow_containers.release.versions import Commit, Version
+from taskflow_containers.release.versions import TAG_PREFIX, Commit, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,30 +68,31 @@ class Remote:
     head: str
     refs: Mapping[str, str]
 
-    @property
-    def versions(self) -> dict[Version, str]:
-        """Released versions and their commits."""
-        return _versions(self.refs)
-
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A work tree that has at least one commit; `environment` is set for every command."""
+    """A work tree, or a folder of one, that has at least one commit.
+
+    `prefix` begins the tags of this project, `environment` is set for every command, and `settings`
+    are options that stand before each.
+    """
 
     root: Path
+    prefix: str = TAG_PREFIX
     environment: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
 
     @classmethod
-    def at(cls, root: Path) -> Repository:
+    def at(cls, root: Path, prefix: str = TAG_PREFIX) -> Repository:
         """Raises InputError where there is no repository, or no commit in it."""
         require_revision(root)
-        return cls(root)
+        return cls(root, prefix)
 
     def ask(self, *words: str | Path) -> Completed:
         """Run git in English, never asking for a password where nobody can answer."""
         quiet = {} if sys.stdin.isatty() else {"GIT_TERMINAL_PROMPT": "0"}
         env = {"LC_ALL": "C", **quiet, **self.environment}
-        return run(["git", "-C", self.root, *words], env=env, timeout=600)
+        return run(["git", "-C", self.root, *self.settings, *words], env=env, timeout=600)
 
     def setting(self, key: str, *how: str) -> str:
         """What git's settings say of a key; empty where they say nothing."""
@@ -124,6 +125,15 @@ class Repository:
             f"git {words[0]} was refused: {said or 'without a word, as a hook does'}",
             "see what it says",
         )
+
+    @property
+    def folder(self) -> str:
+        """Where this project is in its repository, ending in a slash; empty at the top."""
+        return _folder(self.root)
+
+    def tag(self, version: Version) -> str:
+        """The git tag of a version of this project."""
+        return f"{self.prefix}{version}"
 
     @property
     def head(self) -> str:
@@ -163,15 +173,49 @@ class Repository:
             "for-each-ref", "--format=%(refname) %(objectname) %(*objectname)",
             *([f"--merged={merged}"] if merged else []), "refs/tags",
         ).splitlines()  # fmt: skip
-        return _versions({parts[0]: parts[-1] for line in lines if (parts := line.split())})
+        return self.tagged({parts[0]: parts[-1] for line in lines if (parts := line.split())})
 
-    def commits(self, since: str = "", until: str = "HEAD") -> list[Commit]:
-        """The commits after `since` (all when empty), newest first, without merges."""
+    def tagged(self, refs: Mapping[str, str]) -> dict[Version, str]:
+        """The versions of this project among refs, and their commits."""
+        top = "refs/tags/"
+        return {
+            version: commit
+            for ref, commit in refs.items()
+            if ref.startswith(top) and (version := Version.of_tag(ref[len(top) :], self.prefix))
+        }
+
+    def commits(self, since: Version | None = None, until: str = "HEAD") -> list[Commit]:
+        """The commits after a released version (all without one), newest first, without merges.
+
+        Of a project in a subfolder only those count that touch it.
+        """
         log = self.git(
             "log", "--no-merges", "--no-show-signature", "-z", "--format=%H%n%B",
-            f"{since}..{until}" if since else until,
+            f"refs/tags/{self.tag(since)}..{until}" if since else until,
+            *(["--full-history", "--", "."] if self.folder else []),
         )  # fmt: skip
         return [Commit(*entry.split("\n", 1)) for entry in log.split("\0") if entry]
+
+    def submodules(self, commit: str) -> Iterator[tuple[str, Repository, str]]:
+        """The submodules below this folder, nested ones too: path, repository here, and commit.
+
+        Raises:
+            InputError: one is not here, or not with that commit.
+        """
+        for line in self.git("ls-tree", "-r", "-z", commit).split("\0"):
+            mode, _, rest = line.partition(" ")
+            if mode != "160000":
+                continue
+            sha, _, path = rest.removeprefix("commit ").partition("\t")
+            there = Repository(self.root / path)
+            if not (self.root / path / ".git").exists() or there.commit(sha) != sha:
+                raise InputError(
+                    f"the submodule {path} is not here as {commit[:7]} wants it",
+                    "git submodule update --init --recursive",
+                )
+            yield path, there, sha
+            for below, nested, its in there.submodules(sha):
+                yield f"{path}/{below}", nested, its
 
     def remote(self, name: str) -> Remote:
         """Look at a remote.
@@ -200,9 +244,19 @@ class Repository:
         return Remote(name, head, refs)
 
 
-def _versions(refs: Mapping[str, str]) -> dict[Version, str]:
-    return {
-        version: commit
-        for ref, commit in refs.items()
-        if ref.startswith("refs/tags/") and (version := Version.of_tag(ref[len("refs/tags/") :]))
-    }
+def _folder(root: Path) -> str:
+    return run(["git", "-C", root, "rev-parse", "--show-prefix"]).stdout.strip()
+
+
+def tag_prefix(root: Path, stated: str | None, name: str) -> str:
+    """What begins a project's tags: what it states, else its name where the repository has others."""
+    if stated is not None:
+        return stated
+    return f"{name}-{TAG_PREFIX}" if _folder(root) else TAG_PREFIX
+
+
+def as_stored(root: Path, **environment: str) -> Repository:
+    """A checkout whose files are, byte for byte, what git stores, whatever line ends are set here."""
+    words = ("core.autocrlf=false", "core.eol=lf", "core.safecrlf=false")
+    settings = tuple(part for word in words for part in ("-c", word))
+    return Repository(root, environment=environment, settings=settings)

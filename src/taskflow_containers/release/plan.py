@@ -21,9 +21,10 @@ from taskflow_containers.machine.errors import (
 )
 from taskflow_containers.machine.process import masked
 from taskflow_containers.project import FILE_NAME
-from taskflow_containers.release import versionfiles
+from taskflow_containers.release import forge, versionfiles
 from taskflow_containers.release.git import Remote, Repository
-from taskflow_containers.release.pushing import refusal
+from taskflow_containers.release.proposal import Merged, merged, to_publish
+from taskflow_containers.release.pushing import protected, refusal
 from taskflow_containers.release.registry import ImageRepository
 from taskflow_containers.release.signing import try_key
 from taskflow_containers.release.state import Product, ReleasePlan
@@ -45,6 +46,7 @@ class ReleaseOptions:
     remote: str = "origin"
     branch: str = ""
     engine: str = ""
+    pull_request: bool = False
 
 
 class _Checks:
@@ -84,7 +86,7 @@ def look(
     root: Path, product: Product, options: ReleaseOptions
 ) -> tuple[ReleasePlan | None, list[Result]]:
     """Every reason to refuse, found before the first write; a plan where there is none."""
-    repository, check = Repository.at(root), _Checks()
+    repository, check = Repository.at(root, product.tag_prefix), _Checks()
     check("clean", "work tree and index are clean", lambda: _clean(repository))
     check("history", "the history is whole", repository.require_whole)
     whole = not check.results[-1].failed
@@ -97,49 +99,84 @@ def look(
     branch = options.branch or (remote.head if remote else "")
     branch = branch or _default(repository, options.remote)
     check("branch", f"on the release branch {branch}", lambda: _on(repository, branch))
-    if remote:
-        check("current", f"up to date with {options.remote}/{branch}",
-              lambda: _current(repository, remote, branch))  # fmt: skip
-    here, there = repository.versions(), remote.versions if remote else {}
-    known = check("tags", "every released tag is known here",
-                  lambda: _known(here, there, options.remote),
-                  needs=whole and bool(remote or not options.push))  # fmt: skip
+    files = check("files", "the files that state the version can be read",
+                  lambda: versionfiles.find(root, product.folders)) or []  # fmt: skip
+    found = merged(repository, product.declared, files) if whole and files else None
+    publish = found if found and _wanted(options, found.version) else None
     last = max(repository.versions(merged="HEAD"), default=None)
+    base: str | None = repository.head
+    if publish:
+        base = check("merged", f"the proposed release {publish.version} is all that is published",
+                     lambda: publish.commit if options.version else
+                     to_publish(repository, publish, last))  # fmt: skip
+    if base:
+        check("submodules", "every submodule is here",
+              lambda: f"{len(list(repository.submodules(base)))} submodules")  # fmt: skip
+    if remote and base:
+        check("current", f"up to date with {options.remote}/{branch}",
+              lambda: _current(repository, remote, branch, base if publish else ""))  # fmt: skip
+    here, there = repository.versions(), repository.tagged(remote.refs) if remote else {}
+    known = check("tags", "every released tag is known here",
+                  lambda: _known(repository, here, there, options.remote),
+                  needs=whole and bool(remote or not options.push))  # fmt: skip
     chosen = check("version", "the version is new and greater",
-                   lambda: _choose(repository, product, options, last), needs=bool(known))  # fmt: skip
+                   lambda: _choose(repository, product, options, last, publish), needs=bool(known))  # fmt: skip
     version = Version.parse(chosen.split(" ")[0]) if chosen else None
-    if remote and version and not check.failed:
-        check("push", "the remote takes branch and tag as one",
-              lambda: _may_push(repository, options.remote, branch, version))  # fmt: skip
-    engine, platform, notes = None, "", []
+    if version is None or base is None:
+        plan = None
+    else:
+        plan = ReleasePlan(
+            version=str(version),
+            way="propose" if options.pull_request else "publish" if publish else "direct",
+            previous=str(last or ""),
+            pending=str(found.version) if found else "",
+            reason=str(chosen).partition(" ")[2],
+            remote=options.remote,
+            branch=branch,
+            base=base,
+            push=options.push,
+            tags=image_tags(version, {*here, *there}),
+            files=files,
+            product=product,
+        )
+    if plan and version and plan.way != "publish":
+        check("files", "the version can be set in every file that states it",
+              lambda: versionfiles.require_settable(root, files, version))  # fmt: skip
+    if plan and remote and not check.failed:
+        check("push", "the remote takes what is pushed",
+              lambda: _may_push(repository, plan, remote))  # fmt: skip
+    if not options.pull_request:
+        _look_at_images(root, product, options, plan, check)
+    return (None if check.failed else plan), check.results
+
+
+def _wanted(options: ReleaseOptions, version: Version) -> bool:
+    """Whether a merged proposal is what is asked for."""
+    asked = options.version.removeprefix("v")
+    return not options.pull_request and (
+        asked == str(version) or (not asked and options.bump == AUTO)
+    )
+
+
+def _look_at_images(
+    root: Path, product: Product, options: ReleaseOptions, plan: ReleasePlan | None, check: _Checks
+) -> None:
+    """What images and chart need; what is found goes into the plan."""
+    engine = None
     if product.images:
         engine = check("engine", "a container engine answers", lambda: find(options.engine))
     if engine:
         about = partial(_platform, engine, product.platforms)
         platform = check("platform", "it is known what machines the images are for", about) or ""
-        notes = _ages(engine, product.bases)
-    if options.push and version:
+        if plan:
+            plan.engine, plan.platform = str(engine.client.absolute()), platform
+            plan.notes = _ages(engine, product.bases)
+    if options.push and plan:
+        version = Version.parse(plan.version)
         for name in product.pushed:
             check("registry", f"{name} can be pushed", partial(_pushable, name, version))
         if product.chart in product.pushed:
             check("helm", "helm packages the chart", lambda: str(helm.find(root)))
-    if version is None or check.failed:
-        return None, check.results
-    return ReleasePlan(
-        version=str(version),
-        previous=str(last or ""),
-        reason=str(chosen).partition(" ")[2],
-        remote=options.remote,
-        branch=branch,
-        base=repository.head,
-        push=options.push,
-        tags=image_tags(version, {*here, *there}),
-        files=versionfiles.find(root, product.folders),
-        engine=str(engine.client.absolute()) if engine else "",
-        platform=platform,
-        notes=notes,
-        product=product,
-    ), check.results
 
 
 def _platform(engine: Engine, stated: Sequence[str]) -> str:
@@ -198,8 +235,15 @@ def _on(repository: Repository, branch: str) -> str:
     return here
 
 
-def _current(repository: Repository, remote: Remote, branch: str) -> str:
+def _current(repository: Repository, remote: Remote, branch: str, merged: str) -> str:
+    """How this branch stands to the remote's; a merged release only has to be there."""
     there = remote.refs.get(f"refs/heads/{branch}", "")
+    if merged:
+        seen = (there, f"refs/remotes/{remote.name}/{branch}")
+        _require(any(repository.contains(merged, tip) for tip in seen if tip),
+                 f"{remote.name}/{branch} does not have {merged[:7]}, which is to be released",
+                 f"git push {remote.name} {branch}, or git fetch {remote.name}")  # fmt: skip
+        return f"{remote.name}/{branch} has {merged[:7]}"
     if not there:
         return "the branch is new there"
     known = repository.commit(there)
@@ -211,31 +255,37 @@ def _current(repository: Repository, remote: Remote, branch: str) -> str:
     return f"{ahead} commits are not pushed yet and will be" if ahead else "up to date"
 
 
-def _known(here: dict[Version, str], there: dict[Version, str], remote: str) -> str:
+def _known(
+    repository: Repository, here: dict[Version, str], there: dict[Version, str], remote: str
+) -> str:
     for version, commit in there.items():
-        _require(version in here, f"{version.tag} is there and not here",
+        tag = repository.tag(version)
+        _require(version in here, f"{tag} is there and not here",
                  f"git fetch --tags {remote}")  # fmt: skip
         _require(here[version] == commit,
-                 f"{version.tag} is {here[version][:7]} here and {commit[:7]} there",
+                 f"{tag} is {here[version][:7]} here and {commit[:7]} there",
                  f"see which is right: git fetch --tags --force {remote}")  # fmt: skip
     return f"{len(here)} versions"
 
 
 def _choose(
-    repository: Repository, product: Product, options: ReleaseOptions, last: Version | None
-) -> str:
+    repository: Repository, product: Product, options: ReleaseOptions, last: Version | None,
+    publish: Merged | None,
+) -> str:  # fmt: skip
     """The version and the reason for it."""
-    if options.version:
+    if publish:
+        version, reason = publish.version, f"proposed, and merged by {publish.commit[:7]}"
+    elif options.version:
         version, reason = Version.parse(options.version.removeprefix("v")), "as asked"
     elif options.bump == AUTO and last is None:
         version, reason = Version.parse(product.declared), "the first release, as declared"
     elif options.bump == AUTO:
         assert last is not None
-        commits = repository.commits(since=last.ref)
+        commits = repository.commits(since=last)
         bump, reason = demanded(commits, last)
         if bump is None and (last.stable or not commits):
             raise InputError(
-                f"nothing to release: none of {len(commits)} commits since {last.tag} is a feat, "
+                f"nothing to release: none of {len(commits)} commits since {repository.tag(last)} is a feat, "
                 "a fix or breaking",
                 "--bump patch releases all the same",
             )
@@ -249,7 +299,7 @@ def _choose(
         raise InputError(f"{version} is not greater than {last}", "--bump, or a greater --version")
     if version in (known := repository.versions()):
         raise InputError(
-            f"the tag {version.tag} exists already ({known[version][:7]})",
+            f"the tag {repository.tag(version)} exists already ({known[version][:7]})",
             "release the next version: --version X.Y.Z",
         )
     if not version.pep440:
@@ -258,13 +308,24 @@ def _choose(
     return f"{version} {reason}"
 
 
-def _may_push(repository: Repository, remote: str, branch: str, version: Version) -> str:
-    """A push that sends nothing: rights, atomicity and fast-forward, but no hook on the server."""
-    done = repository.ask("push", "--dry-run", "--atomic", "--porcelain", "--no-verify", remote,
-                          f"HEAD:refs/heads/{branch}", f"HEAD:refs/tags/{version.tag}")  # fmt: skip
+def _may_push(repository: Repository, plan: ReleasePlan, remote: Remote) -> str:
+    """A push that sends nothing, and what the forge says: a hook on the server is not asked."""
+    tag, branch = f"HEAD:refs/tags/{plan.tag}", f"HEAD:refs/heads/{plan.branch}"
+    refs = {"direct": [branch, tag], "publish": [tag]}.get(
+        plan.way, [f"HEAD:refs/heads/{plan.proposal}"]
+    )
+    if plan.way == "propose":
+        _require(f"refs/heads/{plan.proposal}" not in remote.refs,
+                 f"{plan.proposal} is at {plan.remote} already",
+                 f"merge it, or remove it: git push {plan.remote} --delete {plan.proposal}")  # fmt: skip
+    done = repository.ask("push", "--dry-run", "--atomic", "--porcelain", "--no-verify",
+                          plan.remote, *refs)  # fmt: skip
     if done.returncode:
-        why = refusal(done.stderr + done.stdout, remote, branch, version.tag)
+        why = refusal(done.stderr + done.stdout, plan.remote, plan.branch, plan.tag)
         raise Refused(why.message, why.hint)
+    there = forge.find(repository, plan.remote) if plan.way == "direct" else None
+    if there and (said := there.protection(plan.branch)):
+        raise protected(plan.remote, plan.branch, said)
     return "yes"
 
 

@@ -20,6 +20,15 @@ class _Reason(NamedTuple):
     error: type[TaskflowError] = Refused
 
 
+_PROTECTED = _Reason(
+    # GitHub, GitLab, Gitea and Forgejo, Bitbucket Cloud and Data Center, Azure, Gerrit.
+    r"GH006|rule violations found for refs/heads/|protected branch|TF402455"
+    r"|branch \S+ is protected|permission denied to update branch|(?:only|must) .*pull request"
+    r"|branch permissions|prohibited by gerrit",
+    "{branch} is protected at {remote}: {said}",
+    BY_PULL_REQUEST + " proposes the release commit on a branch of its own; once that is "
+    "merged, `invoke release` publishes it. Or let whoever releases push to {branch}",
+)
 # The first that fits counts.
 _REASONS = (
     _Reason(
@@ -43,15 +52,7 @@ _REASONS = (
         "a rule of {remote} protects the tag {tag}: {said}",
         "let whoever releases create such tags (the rule's bypass list, or another token)",
     ),
-    _Reason(
-        # GitHub, GitLab, Gitea and Forgejo, Bitbucket Cloud and Data Center, Azure, Gerrit.
-        r"GH006|rule violations found for refs/heads/|protected branch|TF402455"
-        r"|branch \S+ is protected|permission denied to update branch|(?:only|must) .*pull request"
-        r"|branch permissions|prohibited by gerrit",
-        "{branch} is protected at {remote}: {said}",
-        BY_PULL_REQUEST + " proposes the release commit on a branch of its own; once that is "
-        "merged, `invoke release` publishes it. Or let whoever releases push to {branch}",
-    ),
+    _PROTECTED,
     _Reason(
         r"\(already exists\)|reference already exists",
         "{tag} was pushed to {remote} by somebody else meanwhile",
@@ -110,3 +111,9 @@ def refusal(output: str, remote: str, branch: str, tag: str) -> TaskflowError:
     names = {"remote": remote, "branch": branch, "tag": tag, "last": last_line(output)}
     names["said"] = said[:500] or "it does not say why"
     return reason.error(reason.message.format(**names), reason.hint.format(**names))
+
+
+def protected(remote: str, branch: str, said: str) -> Refused:
+    """The refusal of a protected branch, where a forge told of it before any push."""
+    names = {"remote": remote, "branch": branch, "said": said}
+    return Refused(_PROTECTED.message.format(**names), _PROTECTED.hint.format(**names))

@@ -41,7 +41,7 @@ def try_key(repository: Repository) -> str:
     objects = repository.git("rev-parse", "--path-format=absolute", "--git-path", "objects")
     with tempfile.TemporaryDirectory() as folder:
         elsewhere = {"GIT_OBJECT_DIRECTORY": folder, "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects}
-        there = Repository(repository.root, {**repository.environment, **elsewhere})
+        there = Repository(repository.root, environment=elsewhere)
         made = there.ask("commit-tree", "-S", "-m", "a trial of the key", "HEAD^{tree}")
         if made.returncode:
             said = masked(" ".join(made.stderr.split())) or "without a word"

@@ -13,8 +13,8 @@ from taskflow_containers.cluster.helm import CHART
 from taskflow_containers.machine.distribution import Tool
 from taskflow_containers.machine.errors import InputError
 from taskflow_containers.project.model import Project
-from taskflow_containers.release.git import commit_tag
-from taskflow_containers.release.versions import Version
+from taskflow_containers.release.git import commit_tag, tag_prefix
+from taskflow_containers.release.versions import TAG_PREFIX
 
 FORMAT: Final = 1
 RUNNING: Final = "running"
@@ -30,10 +30,11 @@ class Product(_Part):
     """What is released: its version as the files state it, its images and its chart.
 
     `images` maps containers to repositories, `chart` is the chart's; `gate` is what must pass,
-    each command run in a checkout of the very commit that is tagged.
+    each command run in a checkout of the very commit that is tagged; `tag_prefix` begins its tags.
     """
 
     declared: str
+    tag_prefix: str = TAG_PREFIX
     gate: tuple[tuple[str, ...], ...]
     source: str = ""
     folders: tuple[str, ...] = ()
@@ -49,6 +50,7 @@ class Product(_Part):
         has_chart = (root / CHART / "Chart.yaml").is_file()
         return cls(
             declared=project.version,
+            tag_prefix=tag_prefix(root, project.tag_prefix, project.name),
             gate=tuple(map(tuple, gate)),
             source=project.source,
             folders=(*(project.context(name) for name in project.containers), CHART),
@@ -70,6 +72,9 @@ class ReleasePlan(_Part):
 
     `engine` is the client's path; `platform` is what the images are for, as os/architecture;
     `notes` are lines for whoever agrees to it. What has a default is not needed to take it back.
+    `way` is how the release commit gets to the branch: pushed there (direct), proposed on a branch of
+    its own (propose), or there already, as `base`, once that was merged (publish). `pending` is a
+    version that was proposed and not tagged; its section of the changelog goes into this one.
     """
 
     version: str
@@ -77,7 +82,9 @@ class ReleasePlan(_Part):
     branch: str
     base: str
     product: Product
+    way: Literal["direct", "propose", "publish"] = "direct"
     previous: str = ""
+    pending: str = ""
     reason: str = ""
     push: bool = True
     tags: list[str] = []
@@ -89,7 +96,12 @@ class ReleasePlan(_Part):
     @property
     def tag(self) -> str:
         """The git tag."""
-        return Version.parse(self.version).tag
+        return f"{self.product.tag_prefix}{self.version}"
+
+    @property
+    def proposal(self) -> str:
+        """The branch that a pull request for this release is made from."""
+        return f"release/{self.tag.removeprefix(TAG_PREFIX)}"
 
 
 class StepTimes(_Part):

@@ -17,7 +17,7 @@ from taskflow_containers.engine.client import Engine
 from taskflow_containers.engine.find import find
 from taskflow_containers.machine.errors import TaskflowError
 from taskflow_containers.machine.process import Say
-from taskflow_containers.release.git import Repository
+from taskflow_containers.release.git import Repository, as_stored
 from taskflow_containers.release.journal import Journal
 from taskflow_containers.release.registry import ImageRepository
 from taskflow_containers.release.versions import Version
@@ -34,7 +34,7 @@ class OpenRelease:
         self.root, self.journal, self.say = root, journal, say
         self.state, self.plan = journal.state, journal.state.plan
         self.version = Version.parse(self.plan.version)
-        self.repository = Repository.at(root)
+        self.repository = Repository.at(root, self.plan.product.tag_prefix)
         # Where the files of this release go: notes, SBOMs, provenance, chart.
         self.folder = root / REPORTS / f"release-{self.plan.version}"
 
@@ -58,8 +58,15 @@ class OpenRelease:
         self.journal.write()
         folder.mkdir(mode=0o700)
         try:
-            self.repository.obey("worktree", "add", "--quiet", "--detach", folder / "tree", commit)
-            yield folder / "tree" / self.repository.git("rev-parse", "--show-prefix")
+            words = ("worktree", "add", "--quiet", "--detach", folder / "tree", commit)
+            as_stored(self.root).obey(*words)
+            tree = folder / "tree" / self.repository.folder
+            # Git leaves submodules out of a work tree: their files come from the clones that are here.
+            for path, there, sha in self.repository.submodules(commit):
+                source = as_stored(there.root, GIT_INDEX_FILE=str(folder / "index"))
+                source.obey("read-tree", sha)
+                source.obey("checkout-index", "--all", f"--prefix={tree / path}/")
+            yield tree
         finally:
             self.remove_checkout()
 

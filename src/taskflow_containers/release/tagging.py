@@ -13,7 +13,12 @@ from taskflow_containers.machine.errors import InputError, Refused
 from taskflow_containers.machine.process import Say
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.model import Project
-from taskflow_containers.release.git import Repository, Revision, require_revision
+from taskflow_containers.release.git import (
+    Repository,
+    Revision,
+    require_revision,
+    tag_prefix,
+)
 from taskflow_containers.release.registry import ImageRepository
 from taskflow_containers.release.versions import Version, development, image_tags, legal
 from taskflow_containers.release.web import retried
@@ -26,7 +31,11 @@ def tags(root: Path, project: Project) -> list[str]:
     Raises:
         InputError: there is no commit, or the history needed to count from was cut off.
     """
-    return _tags(Repository(root), require_revision(root), project)[0]
+    return _tags(_repository(root, project), require_revision(root), project)[0]
+
+
+def _repository(root: Path, project: Project) -> Repository:
+    return Repository(root, tag_prefix(root, project.tag_prefix, project.name))
 
 
 def _tags(repository: Repository, commit: Revision, project: Project) -> tuple[list[str], Version]:
@@ -39,7 +48,7 @@ def _tags(repository: Repository, commit: Revision, project: Project) -> tuple[l
     if exact:
         released = max(exact)
         return [*image_tags(released, repository.versions()), commit.tag], released
-    commits = repository.commits(since=here[last] if last else "")
+    commits = repository.commits(since=last)
     found = [development(last, declared, commits, commit.sha), commit.tag]
     return [legal(f"{tag}-dirty") for tag in found] if commit.dirty else found, declared
 
@@ -73,7 +82,7 @@ def tag(root: Path, project: Project, engine: Engine, say: Say, *, push: bool) -
             has a released version with another digest.
     """
     commit = require_revision(root)
-    names, version = _tags(Repository(root), commit, project)
+    names, version = _tags(_repository(root, project), commit, project)
     if push and names[0].endswith("-dirty"):
         raise InputError("the work tree is dirty, and such images are not pushed", "git status")
     if push and not project.registry:

@@ -30,17 +30,37 @@ def _set_toml(text: str, keys: Keys, value: str) -> str:
 
 
 def _set_json(text: str, keys: Keys, value: str) -> str:
-    data = json.loads(text)
-    indent = re.search(r"\n([ \t]+)", text)
-    ending = text[len(text.rstrip()) :]
+    """Edited where the value stands: writers of JSON lay the whole file out anew."""
+    at = _gap(text, 0)
+    for key in keys:
+        at = _member(text, at, key)
+    return f"{text[:at]}{json.dumps(value)}{text[_JSON.raw_decode(text, at)[1] :]}"
 
-    def dump() -> str:
-        return json.dumps(data, indent=indent[1] if indent else None, ensure_ascii=False) + ending
 
-    if dump() != text:
-        raise InputError("this JSON is not laid out as npm does", "`npm pkg fix` lays it out")
-    _item(data, keys[:-1])[keys[-1]] = value
-    return dump()
+_JSON = json.JSONDecoder()
+_BLANKS = re.compile(r"[ \t\r\n]*")
+
+
+def _gap(text: str, at: int) -> int:
+    """Where what follows blanks and line ends begins."""
+    found = _BLANKS.match(text, at)
+    return found.end() if found else at
+
+
+def _member(text: str, at: int, key: str) -> int:
+    """Where the value of a key begins in the object that begins here; of two the last one counts."""
+    found = None
+    if text[at] == "{":
+        at = _gap(text, at + 1)
+        while text[at] != "}":
+            name, at = _JSON.raw_decode(text, at)
+            at = _gap(text, _gap(text, at) + 1)
+            found = at if name == key else found
+            at = _gap(text, _JSON.raw_decode(text, at)[1])
+            at = _gap(text, at + 1) if text[at] == "," else at
+    if found is None:
+        raise KeyError(key)
+    return found
 
 
 def _set_yaml(text: str, keys: Keys, value: str) -> str:
@@ -157,3 +177,20 @@ def write(root: Path, files: Sequence[str], version: Version) -> None:
     """State the version in these files."""
     for name in files:
         edit(root / name, _KNOWN[Path(name).name], str(version))
+
+
+def require_settable(root: Path, files: Sequence[str], version: Version) -> None:
+    """Raises InputError where a version cannot be stated in these files; nothing is written."""
+    for name in files:
+        text = (root / name).read_bytes().decode("utf-8")
+        replaced(name, text, _KNOWN[Path(name).name], str(version))
+
+
+def states(name: str, text: str, version: Version) -> bool:
+    """Whether a version file of this text states this version, and no other."""
+    _, read = _KINDS[Path(name).suffix]
+    try:
+        data = read(text)
+        return all(_item(data, keys) == str(version) for keys in _KNOWN[Path(name).name])
+    except (LookupError, TypeError, ValueError, yaml.YAMLError):
+        return False

@@ -14,6 +14,7 @@ import semver
 from taskflow_containers.machine.errors import InputError
 from taskflow_containers.project.values import VERSION_LENGTH
 
+# A git tag is v1.2.3, which PEP 440 (and so `copier update`) reads too.
 TAG_PREFIX = "v"
 # The grammar of a tag in the OCI distribution specification; `+` is not in it.
 OCI_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
@@ -51,21 +52,11 @@ class Version(semver.Version):
         )
 
     @classmethod
-    def of_tag(cls, tag: str) -> Self | None:
+    def of_tag(cls, tag: str, prefix: str = TAG_PREFIX) -> Self | None:
         """The version in a git tag such as v1.2.3; None for any other tag."""
         with suppress(InputError):
-            return cls.parse(tag.removeprefix(TAG_PREFIX)) if tag.startswith(TAG_PREFIX) else None
+            return cls.parse(tag.removeprefix(prefix)) if tag.startswith(prefix) else None
         return None
-
-    @property
-    def tag(self) -> str:
-        """The git tag, which PEP 440 (and so `copier update`) reads too."""
-        return f"{TAG_PREFIX}{self}"
-
-    @property
-    def ref(self) -> str:
-        """That tag, and no branch of the same name."""
-        return f"refs/tags/{self.tag}"
 
     @property
     def stable(self) -> bool:

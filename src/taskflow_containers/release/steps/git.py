@@ -14,11 +14,12 @@ from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, Ref
 from taskflow_containers.machine.process import last_line, stream
 from taskflow_containers.machine.tools import gate_python, own_copy
 from taskflow_containers.release import changelog, signing, versionfiles
-from taskflow_containers.release.git import Repository
+from taskflow_containers.release.git import as_stored
 from taskflow_containers.release.plan import PLATFORM_VARIABLE
+from taskflow_containers.release.proposal import read
 from taskflow_containers.release.pushing import refusal
 from taskflow_containers.release.state import GateVerdict, ReleasedImage
-from taskflow_containers.release.step import Step, sha256
+from taskflow_containers.release.step import OpenRelease, Step, sha256
 from taskflow_containers.release.tagging import require_labels
 from taskflow_containers.release.versions import Version
 from taskflow_containers.report import REPORTS
@@ -36,34 +37,51 @@ class Prepare(Step):
     id = "prepare"
 
     def describe(self) -> tuple[str, str]:
+        if self.plan.way == "publish":
+            return (
+                f"take {self.plan.base[:7]}: {self.plan.version} is in its files",
+                self.plan.reason,
+            )
         files = ", ".join([*self.plan.files, changelog.FILE_NAME])
         return f"commit {self.plan.version}: {files}", self.plan.reason
 
     def do(self) -> None:
-        release, plan = self.release, self.plan
-        since = Version.parse(plan.previous).ref if plan.previous else ""
-        body = changelog.notes(self.repository.commits(since, plan.base), plan.product.source)
-        release.file("notes.md", body)
+        if self.plan.way == "publish":
+            text = read(self.repository, self.plan.base, changelog.FILE_NAME)
+            self.release.file("notes.md", changelog.body(text, self.plan.version))
+            self.state.commit = self.plan.base
+        else:
+            with self.release.checkout(self.plan.base) as tree:
+                self.state.commit = self._commit(tree)
+
+    def _commit(self, tree: Path) -> str:
+        """Write the version and the changelog there, and commit both."""
+        release, plan, here = self.release, self.plan, as_stored(tree)
+        versionfiles.write(tree, plan.files, release.version)
+        path = tree / changelog.FILE_NAME
+        old = path.read_bytes().decode("utf-8") if path.is_file() else ""
+        since = Version.parse(plan.previous) if plan.previous else None
+        commits = self.repository.commits(since, plan.base)
+        new, notes = changelog.with_release(
+            old, release.version, f"{datetime.now(UTC):%Y-%m-%d}", commits,
+            source=plan.product.source, pending=plan.pending,
+        )  # fmt: skip
+        path.write_bytes(new.encode("utf-8"))
+        release.file("notes.md", notes)
         named = [*plan.files, changelog.FILE_NAME]
-        with release.checkout(plan.base) as tree:
-            here = Repository(tree)
-            versionfiles.write(tree, plan.files, release.version)
-            path = tree / changelog.FILE_NAME
-            old = path.read_bytes().decode("utf-8") if path.is_file() else ""
-            date = f"{datetime.now(UTC):%Y-%m-%d}"
-            new = changelog.with_release(old, release.version, date, body)
-            path.write_bytes(new.encode("utf-8"))
-            here.obey("add", "--", *named)
-            message = f"chore(release): {plan.version}"
-            here.obey("commit", "--quiet", "--message", message, "--", *named)
-            touched = here.git("diff", "--name-only", "--relative", plan.base, "HEAD").splitlines()
-            if extra := set(touched) - set(named):
-                raise Refused(
-                    f"a commit hook added {', '.join(sorted(extra))} to the release",
-                    "a release commit holds versions and changelog only: mend the hook",
-                )
-            signing.require(here, "commit", here.head)
-            self.state.commit = here.head
+        here.obey("add", "--", *named)
+        message = f"chore(release): {plan.version}"
+        if folder := here.folder:
+            message = f"chore(release): {Path(folder).name} {plan.version}"
+        here.obey("commit", "--quiet", "--message", message, "--", *named)
+        touched = here.git("diff", "--name-only", plan.base, "HEAD").splitlines()
+        if extra := set(touched) - {f"{here.folder}{name}" for name in named}:
+            raise Refused(
+                f"a commit hook added {', '.join(sorted(extra))} to the release",
+                "a release commit holds versions and changelog only: mend the hook",
+            )
+        signing.require(here, "commit", here.head)
+        return here.head
 
     def broken(self) -> str:
         found = self.repository.commit(self.state.commit)
@@ -224,6 +242,8 @@ class Push(Step):
     public = True
 
     def describe(self) -> tuple[str, str]:
+        if self.plan.way == "publish":
+            return f"git push {self.plan.remote} {self.plan.tag}", "the branch has the commit"
         what = f"git push --atomic {self.plan.remote} {self.plan.branch} {self.plan.tag}"
         return what, "the remote has both or neither"
 
@@ -233,9 +253,9 @@ class Push(Step):
         tag = refs.get(f"refs/tags/{self.plan.tag}") == commit
         tip = refs.get(f"refs/heads/{self.plan.branch}", "")
         # A tip that is unknown here was pushed on top: tag and branch arrived as one.
-        return self.repository.contains(commit, tip) or (
-            tag and not self.repository.commit(tip)
-        ), tag
+        on_top = tag and not self.repository.commit(tip)
+        merged = self.plan.way == "publish"
+        return merged or on_top or self.repository.contains(commit, tip), tag
 
     def do(self) -> None:
         self.patiently(self._push)
@@ -243,16 +263,13 @@ class Push(Step):
     def _push(self) -> None:
         if all(self._there()):
             return
-        remote, branch, tag = self.plan.remote, self.plan.branch, self.plan.tag
-        done = self.repository.ask(
-            "push", "--atomic", "--porcelain", remote,
-            f"{self.state.commit}:refs/heads/{branch}", f"refs/tags/{tag}",
-        )  # fmt: skip
-        if done.returncode == 0:
+        plan, refs = self.plan, [f"refs/tags/{self.plan.tag}"]
+        if plan.way == "direct":
+            refs.insert(0, f"{self.state.commit}:refs/heads/{plan.branch}")
+        if not (error := push(self.release, refs, plan.branch)):
             return
-        error = refusal(done.stderr + done.stdout, remote, branch, tag)
-        if isinstance(error, Refused) and any(self._there()):
-            error = EnvironmentTrouble(error.message, f"one of the two is at {remote} already")
+        if isinstance(error, Refused) and any(self._there()) and plan.way == "direct":
+            error = EnvironmentTrouble(error.message, f"one of the two is at {plan.remote} already")
         raise error
 
     def broken(self) -> str:
@@ -263,6 +280,57 @@ class Push(Step):
         names = [f"the commit at {remote}/{self.plan.branch}: git pull, git revert",
                  f"{tag} at {remote}: git push {remote} :refs/tags/{tag}"]  # fmt: skip
         try:
-            return [name for name, there in zip(names, self._there(), strict=True) if there]
+            there = self._there()
         except TaskflowError as error:
             return [f"perhaps branch and tag at {remote}: {error.message}"]
+        # What a pull request merged is not this release's to revert.
+        merged = self.plan.way == "publish"
+        return [name for name, is_there in [*zip(names, there, strict=True)][merged:] if is_there]
+
+
+class Propose(Step):
+    """The release commit reaches the remote on a branch of its own, for a pull request."""
+
+    id = "propose"
+    public = True
+
+    def describe(self) -> tuple[str, str]:
+        what = f"git push {self.plan.remote}, to the branch {self.plan.proposal}"
+        return what, f"once it is merged into {self.plan.branch}, `invoke release` publishes it"
+
+    def _there(self) -> bool:
+        """Whether the remote has the branch with the commit."""
+        refs = self.repository.remote(self.plan.remote).refs
+        tip = refs.get(f"refs/heads/{self.plan.proposal}", "")
+        return bool(tip) and self.repository.contains(self.state.commit, tip)
+
+    def do(self) -> None:
+        self.patiently(self._push)
+
+    def _push(self) -> None:
+        refs = [f"{self.state.commit}:refs/heads/{self.plan.proposal}"]
+        if not self._there() and (error := push(self.release, refs, self.plan.proposal)):
+            raise error
+
+    def broken(self) -> str:
+        return "" if self._there() else f"{self.plan.remote} has no {self.plan.proposal} with it"
+
+    def undo(self) -> list[str]:
+        remote, branch = self.plan.remote, self.plan.proposal
+        try:
+            there = self._there()
+        except TaskflowError as error:
+            return [f"perhaps {branch} at {remote}: {error.message}"]
+        return [f"{branch} at {remote}: git push {remote} --delete {branch}"] if there else []
+
+
+def push(release: OpenRelease, refs: Sequence[str], branch: str) -> TaskflowError | None:
+    """Push these together, or none of them; why that failed."""
+    remote = release.plan.remote
+    done = release.repository.ask("push", "--atomic", "--porcelain", remote, *refs)
+    if done.returncode:
+        return refusal(done.stderr + done.stdout, remote, branch, release.plan.tag)
+    for line in done.stderr.splitlines():
+        if line.startswith("remote:") and "://" in line:  # where a pull request is made
+            release.say(line.rstrip())
+    return None

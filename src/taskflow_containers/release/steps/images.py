@@ -13,6 +13,7 @@ from taskflow_containers.machine.errors import EnvironmentTrouble, Refused, Task
 from taskflow_containers.machine.process import masked, run, trouble
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.release import versionfiles
+from taskflow_containers.release.git import as_stored
 from taskflow_containers.release.registry import ImageRepository
 from taskflow_containers.release.state import ChartPackage, ReleasedImage
 from taskflow_containers.release.step import OpenRelease, Step, remaining, sha256
@@ -124,9 +125,8 @@ class Package(Step):
     def do(self) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            prefix = self.repository.git("rev-parse", "--show-prefix")
-            chart = f"{self.state.commit}:{prefix}{CHART}"
-            self.repository.obey("archive", "--output", folder / "chart.zip", chart)
+            chart = f"{self.state.commit}:{self.repository.folder}{CHART}"
+            as_stored(self.release.root).obey("archive", "--output", folder / "chart.zip", chart)
             shutil.unpack_archive(folder / "chart.zip", folder / CHART)
             for container, image in self.state.images.items():
                 place = ("containers", container, "image", "digest")
