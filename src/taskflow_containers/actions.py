@@ -25,7 +25,7 @@ from taskflow_containers.workspace import Workspace
 GATE = tuple(
     ("-m", "taskflow_containers", *words)
     # What is released stands on the base images of the day.
-    for words in (("lint",), ("build", "--pull"), ("scan",), ("smoke",))
+    for words in (("lint",), ("chart",), ("build", "--pull"), ("scan",), ("smoke",))
 )
 
 

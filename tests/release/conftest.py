@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import sys
 import tarfile
+import textwrap
 import time
 import urllib.request
 import uuid
@@ -20,7 +21,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
+import yaml
 
 from provision.system import apt_install
 from taskflow_containers.cluster import helm
@@ -43,7 +46,9 @@ def free_port() -> int:
 class Registry:
     """Debian's docker-registry on a port of its own, its storage a folder."""
 
-    def __init__(self, folder: Path, *, auth: bool = False, tls: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, auth: bool | dict[str, Any] = False, tls: bool = False
+    ) -> None:
         self.folder = folder
         self.storage = folder / "storage"
         self.host = f"localhost:{free_port()}"
@@ -68,7 +73,9 @@ class Registry:
             },
             "http": http,
         }
-        if auth:
+        if isinstance(auth, dict):
+            config["auth"] = auth
+        elif auth:
             (folder / "htpasswd").write_text(HTPASSWD + "\n", encoding="utf-8")
             config["auth"] = {"htpasswd": {"realm": "test", "path": "htpasswd"}}
         # JSON is YAML.
@@ -138,7 +145,7 @@ def make_registry(_programs: None, tmp_path: Path) -> Iterator[Callable[..., Reg
     """Start registries: `make_registry(auth=True, tls=True)`."""
     started: list[Registry] = []
 
-    def make(**options: bool) -> Registry:
+    def make(**options: Any) -> Registry:
         found = Registry(tmp_path / f"registry-{len(started)}", **options)
         started.append(found)
         found.start()
@@ -234,6 +241,8 @@ version = '1.2.3'  # comment
     "chart/Chart.yaml": """\
 apiVersion: v2
 name: NAME
+type: application
+kubeVersion: ">=1.30.0-0"
 # Both follow taskflow.toml.
 version: 1.2.3
 appVersion: "1.2.3"  # the images'
@@ -243,12 +252,19 @@ appVersion: "1.2.3"  # the images'
 containers:
   orders:
     image:
-      repository: REGISTRY/acme/NAME-orders
+      repository: acme/NAME-orders
       tag: ""
       digest: ""  # set by `invoke release`
+SERVICE
   stock:
-    image:
-      digest:
+    image: {repository: acme/NAME-stock}
+SERVICE
+DEFAULTS
+""",
+    "chart/matrix.yaml": """\
+image:
+  version: {}
+  tag: {defaults: {image: {tag: sha-0123456}}}
 """,
     "chart/templates/images.yaml": """\
 apiVersion: v1
@@ -263,6 +279,36 @@ data:
 }
 
 
+# What the template's chart says of itself in taskflow.toml is said here too.
+WAIVERS = "".join(
+    f"""
+[[waivers]]
+check = "chart.findings"
+covers = "{rule}"
+reason = "as in the template"
+expires = 2099-01-31
+"""
+    for rule in ("KSV-0011", "KSV-0020", "KSV-0021", "KSV-0125")
+)
+
+
+def chart_values(text: str) -> str:
+    """The values of the shop's chart: the template's, for two services of its kind."""
+    template = jinja2.Template((ROOT / "template/chart/values.yaml.jinja").read_text("utf-8"))
+    made = yaml.safe_load(template.render(registry="REGISTRY/acme", slug="x", with_backend=True))
+    service = made.pop("containers")["backend"]
+    del service["image"]
+    service["resources"]["limits"]["memory"] = "100M"
+    service["test"]["command"] = ["python", "/app/healthcheck.py"]
+    parts = {
+        "SERVICE": textwrap.indent(yaml.safe_dump(service), "    "),
+        "DEFAULTS": yaml.safe_dump(made),
+    }
+    for name, part in parts.items():
+        text = text.replace(name, part)
+    return text
+
+
 class Shop:
     """A project of two small containers and a chart, with a remote and a registry."""
 
@@ -274,8 +320,13 @@ class Shop:
         toml = FILES["taskflow.toml"]
         files = {
             **FILES,
-            "taskflow.toml": toml + toml[toml.index("\n[") :].replace("orders", "stock"),
+            "taskflow.toml": toml + toml[toml.index("\n[") :].replace("orders", "stock") + WAIVERS,
+            "chart/values.yaml": chart_values(FILES["chart/values.yaml"]),
         }
+        shutil.copytree(
+            ROOT / "template" / "chart" / "templates", self.folder / "chart" / "templates"
+        )
+        shutil.copy(ROOT / "template" / "chart" / "values.schema.json", self.folder / "chart")
         for name, text in files.items():
             text = text.replace("NAME", self.name).replace("REGISTRY", registry.host)
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -60,6 +60,7 @@ def test_a_local_hook_meddles_with_the_commit(
     ("file", "old", "new", "gate"),
     [
         ("orders/Dockerfile", "USER 1001:1001", "USER root", "lint"),
+        ("chart/templates/images.yaml", "kind: ConfigMap", 'kind: {{ fail "no" }}', "chart"),
         ("orders/Dockerfile", "RUN mkdir data", "RUN exit 3", "build"),
         ("stock/Dockerfile", "ENV PYTHONPATH", "ENV FAULT=live-not-json PYTHONPATH", "smoke"),
         (

@@ -82,6 +82,13 @@ def removed_folder(name: str) -> Callable[[Shop], object]:
     return lambda shop: (shop.folder / name).resolve().rename(shop.folder.parent / "gone")
 
 
+def no_digest(shop: Shop) -> None:
+    path = shop.folder / "chart" / "values.yaml"
+    path.write_text(re.sub("image: {.*}", "image:", path.read_text()))
+    shop.git("commit", "--quiet", "--all", "--message", "fix: nothing")
+    shop.git("push", "--quiet")
+
+
 Damage = Callable[[Shop], object]
 CASES: dict[str, tuple[Damage, str, str, str]] = {
     "dirty": (lambda s: (s.folder / "src").write_text("x"), "", "not committed: M src", "git stash"),
@@ -107,6 +114,7 @@ CASES: dict[str, tuple[Damage, str, str, str]] = {
     "bump": (lambda _: None, "--bump=huge", "--bump huge", "auto, major, minor or patch"),
     "nothing": (released, "", "none of 1 commits since v1.3.0", "--bump patch"),
     "nobody": (nobody, "", "no name or e-mail", "git config user.name"),
+    "no digest": (no_digest, "", "there is no containers.stock.image.digest to set", "write it first"),
     "registry down": (lambda s: s.registry.stop(), "", "cannot be reached", "network"),
 }  # fmt: skip
 

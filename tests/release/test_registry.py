@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,11 +13,10 @@ import pytest
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import (
     EnvironmentTrouble,
-    InputError,
     Refused,
     TaskflowError,
 )
-from taskflow_containers.release.logins import DOCKER_HUB, credentials
+from taskflow_containers.release.logins import DOCKER_HUB
 from taskflow_containers.release.registry import ACCEPTED, ImageRepository
 from taskflow_containers.release.web import retried, send
 from tests.release.conftest import USER, Registry, identity, login
@@ -158,16 +156,6 @@ def test_a_token_that_is_not_to_be_had_now_is_trouble(
         server.shutdown()
 
 
-@pytest.mark.parametrize("text", ["{", '{"auths": {"ghcr.io": {"auth": "//"}}}', "[]"])
-def test_logins_that_cannot_be_read_are_named(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    (tmp_path / "config.json").write_text(text)
-    with pytest.raises(InputError, match=re.escape(str(tmp_path / "config.json"))):
-        credentials("ghcr.io")
-
-
 def test_a_released_tag_does_not_move_and_latest_does(
     registry: Registry, engine: Engine, tiny: Tiny
 ) -> None:
@@ -225,19 +213,6 @@ def test_auth_over_tls(
     assert registry.tags == {}
     digest = there.push(engine, tiny(), "1")
     assert registry.tags == {"acme/app:1": digest}
-
-
-def test_a_credential_helper_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    helper = tmp_path / "docker-credential-box"
-    helper.write_text(
-        '#!/bin/sh\nread host\necho "{\\"Username\\": \\"u\\", \\"Secret\\": \\"$host\\"}"\n'
-    )
-    helper.chmod(0o755)
-    (tmp_path / "config.json").write_text('{"credHelpers": {"ghcr.io": "box"}}')
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert credentials("ghcr.io") == ("u", "ghcr.io")
-    assert credentials("quay.io") is None
 
 
 def test_patience_meets_trouble_and_not_refusal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,8 +57,13 @@ def check_chart(root: Path, project: Project, say: Say) -> list[Result]:
     folder = root / CHART
     if not folder.is_dir():
         return [skip("chart.present", "Helm chart", f"there is no {CHART}/ here")]
-    metadata, found = read(folder / "Chart.yaml"), cases(folder)
     program = helm.find(root)
+    with helm.complete(program, folder) as whole:
+        return _check(whole, program, project, say)
+
+
+def _check(folder: Path, program: Path, project: Project, say: Say) -> list[Result]:
+    metadata, found = read(folder / "Chart.yaml"), cases(folder)
     schemas = newest()
     version = f"{schemas[-1].version}.0"
 

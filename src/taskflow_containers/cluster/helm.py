@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import yaml
 
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
-from taskflow_containers.machine.process import Completed, last_line, run
+from taskflow_containers.machine.process import Completed, last_line, run, trouble
 from taskflow_containers.machine.tools import CACHE
 
 CHART = "chart"  # the chart's folder in a project
@@ -113,6 +114,71 @@ def _unpack(draft: Path) -> Path:
             (programs / name).write_bytes(layer.read(f"{name}/{name}"))
             (programs / name).chmod(0o755)
     return programs
+
+
+def fetch_dependencies(helm: Path, chart: Path) -> None:
+    """Put what Chart.yaml depends on into the chart's charts/, where it is not there.
+
+    Raises:
+        InputError: it cannot be had; helm's message, made readable.
+        EnvironmentTrouble: the network is at fault.
+    """
+    if not _lacks(helm, chart):
+        return
+    text = (chart / "Chart.yaml").read_text(encoding="utf-8")
+    urls = re.findall(r"""repository:\s*["']?(https?://[^\s"',}]+)""", text)
+    with tempfile.TemporaryDirectory() as folder:
+        # Helm builds from repositories that it has a name for: it gets one for the others.
+        config = Path(folder, "repositories.yaml")
+        own = Path(run([helm, "env", "HELM_REPOSITORY_CONFIG"], timeout=60).stdout.strip())
+        if own.is_file():
+            shutil.copyfile(own, config)
+        known = config.read_text(encoding="utf-8") if own.is_file() else ""
+        env = {"HELM_REPOSITORY_CONFIG": str(config)}
+        words = [
+            ["repo", "add", f"taskflow-{number}", url]
+            for number, url in enumerate(dict.fromkeys(urls))
+            if url.rstrip("/") not in known
+        ]
+        for command in (*words, ["dependency", "build", str(chart)]):
+            done = run([helm, *command], env=env, timeout=300)
+            if done.returncode:
+                said = readable(done.stderr)
+                raise trouble(said) or InputError(
+                    f"a dependency of the chart cannot be had: {said}",
+                    f"helm dependency update {chart.name} shows the same; commit the Chart.lock",
+                )
+
+
+def _lacks(helm: Path, chart: Path) -> bool:
+    """Whether charts/ is without something that Chart.yaml depends on."""
+    if not re.search("^dependencies:", (chart / "Chart.yaml").read_text("utf-8"), re.MULTILINE):
+        return False
+    listed = run([helm, "dependency", "list", chart, "--max-col-width=0"], timeout=60).stdout
+    rows = [line.split("\t")[-1].strip() for line in listed.splitlines()[1:] if "\t" in line]
+    return not {"ok", "unpacked"}.issuperset(rows)
+
+
+@contextmanager
+def complete(helm: Path, chart: Path) -> Iterator[Path]:
+    """The chart with all that it depends on: itself, or a copy for as long as the block takes.
+
+    The folders beside it are beside the copy too, for dependencies such as `file://../common`.
+
+    Raises:
+        InputError, EnvironmentTrouble: as `fetch_dependencies` does.
+    """
+    if not _lacks(helm, chart):
+        yield chart
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, chart.name)
+        shutil.copytree(chart, copy)
+        for beside in chart.absolute().parent.iterdir():
+            if beside.is_dir() and beside.name != chart.name:
+                Path(folder, beside.name).symlink_to(beside, target_is_directory=True)
+        fetch_dependencies(helm, copy)
+        yield copy
 
 
 def render(

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
@@ -250,6 +251,11 @@ def masked(text: str) -> str:
     return re.sub(
         r"\b(Basic|Bearer) (?![A-Z]?[a-z]{4,15}(?![\w+/=~-]))[\w+/=.~-]{8,}", r"\1 ***", text
     )
+
+
+def say_aloud(line: str) -> None:
+    """Words go to stderr, secrets masked; stdout is for data."""
+    print(masked(line), file=sys.stderr, flush=True)
 
 
 def last_line(text: str) -> str:

@@ -104,11 +104,13 @@ def python_environment(root: Path, name: str, requirements: Path) -> Path:
 
 
 def gate_python(root: Path) -> Path:
-    """A Python with every tool of lint, build, scan and smoke: this one, or a new environment's."""
+    """A Python with every tool of the release's gate: this one, or a new environment's."""
     beside = str(Path(sys.executable).parent)
-    if all(shutil.which(name, path=beside) for name in ("hadolint", "trivy", "uv")):
+    programs = all(shutil.which(name, path=beside) for name in ("hadolint", "trivy", "uv"))
+    if programs and importlib.util.find_spec("kubernetes_validate"):
         return Path(sys.executable)
-    locks = [root / "tools" / f"requirements{part}.txt" for part in ("", "-lint", "-scan")]
+    parts = ("", "-lint", "-scan", "-chart")
+    locks = [root / "tools" / f"requirements{part}.txt" for part in parts]
     if missing := [lock for lock in locks if not lock.is_file()]:
         raise EnvironmentTrouble(
             f"{missing[0].relative_to(root)} is missing, which says what the checks need",

@@ -276,6 +276,16 @@ class Tools(Entry):
     hadolint: values.LocalFile | Literal[""] = ""
 
 
+class Release(Entry):
+    """What a release pushes besides images of its own version."""
+
+    moving_tags: bool = True
+    """Whether X.Y, X and latest follow the highest version; false where tags are immutable."""
+    charts: values.Registry = ""
+    """Where charts go, host[:port]/path, to which the chart's name is added. When left out:
+    `charts` below the registry, and on Docker Hub, whose names have two levels, beside the images."""
+
+
 class Waiver(Entry):
     """One finding of a check that is accepted until a day; other findings of it still fail."""
 
@@ -334,6 +344,7 @@ class Project(Entry):
     build: Build = Build()
     scan: Scan = Scan()
     tools: Tools = Tools()
+    release: Release = Release()
     waivers: tuple[Waiver, ...] = ()
 
     @model_validator(mode="after")

@@ -20,26 +20,23 @@ from taskflow_containers.machine.errors import (
     NoEngineError,
     TaskflowError,
 )
-from taskflow_containers.machine.process import masked
+from taskflow_containers.machine.process import masked, say_aloud
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.release import forge
 from taskflow_containers.release.git import Repository
 from taskflow_containers.release.journal import Journal, lock
 from taskflow_containers.release.plan import ReleaseOptions, look
+from taskflow_containers.release.registry import STAY
 from taskflow_containers.release.state import ABORTED, DONE, Product
 from taskflow_containers.release.step import OpenRelease, Step
+from taskflow_containers.release.steps.chart import Package, PushChart
 from taskflow_containers.release.steps.git import Branch, Gate, Prepare, Propose, Push, Tag
-from taskflow_containers.release.steps.images import Package, Promote, Publish, PushChart, Upload
+from taskflow_containers.release.steps.images import Promote, Publish, Upload
 from taskflow_containers.release.steps.papers import Announce, Attest
 from taskflow_containers.report import REPORTS, reporting
 from taskflow_containers.report.result import Report
 
 GO_ON = "invoke release --resume goes on from there, --abort takes it back"
-
-
-def say(line: str) -> None:
-    """Words go to stderr, secrets masked; stdout is for data."""
-    print(masked(line), file=sys.stderr, flush=True)
 
 
 def steps(release: OpenRelease) -> list[Step]:
@@ -48,7 +45,9 @@ def steps(release: OpenRelease) -> list[Step]:
     found: list[Step] = [Prepare(release)]
     if plan.way == "propose":
         return [*found, Propose(release)]
-    found += [Gate(release), *([Branch(release)] if plan.way == "direct" else []), Tag(release)]
+    charts = plan.product.chart in plan.product.pushed
+    found += [Gate(release), *([Package(release)] if charts else [])]
+    found += [*([Branch(release)] if plan.way == "direct" else []), Tag(release)]
     if plan.product.images:
         found.append(Promote(release))
     if not plan.push:
@@ -57,8 +56,8 @@ def steps(release: OpenRelease) -> list[Step]:
     if plan.product.registry:
         found += [Upload(release, container) for container in plan.product.images]
         found.append(Publish(release))
-        if plan.product.chart:
-            found += [Package(release), PushChart(release)]
+        if charts:
+            found.append(PushChart(release))
         found.append(Attest(release))
     if where := forge.find(release.repository, plan.remote):
         found.append(Announce(release, where))
@@ -96,7 +95,7 @@ def run(root: Path, given: argparse.Namespace, product: Callable[[], Product]) -
             raise InputError("there is no unfinished release", "invoke release --dry-run plans one")
         if not given.abort:
             journal.require_known()
-        release = OpenRelease(root, journal, say)
+        release = OpenRelease(root, journal, say_aloud)
         return _abort(release, "--abort") if given.abort else _resume(release, given)
 
 
@@ -113,7 +112,7 @@ def _begin(root: Path, product: Product, options: ReleaseOptions, given: argpars
         reporting.show(report, Console(stderr=True, width=reporting.width()))
         return report.exit_code
     release = OpenRelease(
-        root, Journal.of(root / REPORTS / f"release-{plan.version}.json", plan), say
+        root, Journal.of(root / REPORTS / f"release-{plan.version}.json", plan), say_aloud
     )
     if given.dry_run:
         _show(release)
@@ -166,9 +165,11 @@ def _abort(release: OpenRelease, why: str) -> int:
     shutil.rmtree(release.folder, ignore_errors=True)
     state.why, state.remains = masked(why), remains
     journal.end(ABORTED)
-    say(f"release {release.version}: taken back here" + ("; what remains:" if remains else ""))
+    say_aloud(
+        f"release {release.version}: taken back here" + ("; what remains:" if remains else "")
+    )
     for line in remains:
-        say(f"  {line}")
+        say_aloud(f"  {line}")
     return ExitCode.OK
 
 
@@ -179,7 +180,7 @@ def _run(release: OpenRelease) -> int:
     try:
         for step in todo:
             if not journal.finished(step.id):
-                say(f"{step.id}: {step.describe()[0]}")
+                say_aloud(f"{step.id}: {step.describe()[0]}")
                 journal.start(step.id)
                 step.do()
                 journal.finish(step.id)
@@ -196,21 +197,29 @@ def _run(release: OpenRelease) -> int:
             _abort(release, error.message)
         raise
     except KeyboardInterrupt:
-        say(f"interrupted; {GO_ON}")
+        say_aloud(f"interrupted; {GO_ON}")
         raise
     if not plan.push:
-        say("not pushed; `invoke release --resume --push` does the rest, `--abort` takes it back")
+        say_aloud(
+            "not pushed; `invoke release --resume --push` does the rest, `--abort` takes it back"
+        )
         return ExitCode.OK
     journal.end(DONE)
     if plan.way == "propose":
         print(plan.proposal)
-        say(f"merge {plan.proposal} into {plan.branch}; `invoke release` there publishes it")
+        say_aloud(f"merge {plan.proposal} into {plan.branch}; `invoke release` there publishes it")
         return ExitCode.OK
     print(plan.tag)
     for image in release.state.images.values():
         print(f"{image.repository}:{plan.version}" + f"@{image.digest}" * bool(image.digest))
+    for image in release.state.images.values():
+        if image.refused:
+            say_aloud(
+                f"{', '.join(image.refused)} of {image.repository} did not move: the registry "
+                f"refused it; {STAY} leaves such tags out"
+            )
     if release.state.images and not plan.product.registry:
-        say(f"the images are on this machine alone: {FILE_NAME} names no registry to push to")
+        say_aloud(f"the images are on this machine alone: {FILE_NAME} names no registry to push to")
     return ExitCode.OK
 
 

@@ -34,10 +34,9 @@ class Forge:
         headers = {**self.headers, "Content-Type": "application/json"}
         answer = send(method, f"{self.url}/releases{path}", data, headers)
         if answer.troubled:
-            raise EnvironmentTrouble(f"{self.name} answers {answer.status}", "try again: --resume")
+            raise answer.trouble(f"{self.name} keeps no release just now")
         if answer.status not in {200, 201, 404}:
-            said = answer.body.decode(errors="replace")[:200]
-            raise Refused(f"{self.name} answers {answer.status}: {said}", "does the token suffice?")
+            raise Refused(f"{self.name} answers {answer.said}", "does the token suffice?")
         # Not found may come as a page.
         return answer.status, {} if answer.status == 404 else answer.json()
 

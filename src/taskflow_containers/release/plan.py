@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from taskflow_containers.checks import build
-from taskflow_containers.cluster import helm
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.engine.find import find
 from taskflow_containers.machine.errors import (
@@ -22,6 +21,7 @@ from taskflow_containers.machine.errors import (
 from taskflow_containers.machine.process import masked
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.release import forge, versionfiles
+from taskflow_containers.release.destinations import collides, packageable, pushable, unmoved
 from taskflow_containers.release.git import Remote, Repository
 from taskflow_containers.release.proposal import Merged, merged, to_publish
 from taskflow_containers.release.pushing import protected, refusal
@@ -146,7 +146,8 @@ def look(
         check("push", "the remote takes what is pushed",
               lambda: _may_push(repository, plan, remote))  # fmt: skip
     if not options.pull_request:
-        _look_at_images(root, product, options, plan, check)
+        moved = (last, image_tags(last, {*here, *there})[1:]) if last else None
+        _look_at_images(root, product, options, plan, check, moved)
     return (None if check.failed else plan), check.results
 
 
@@ -159,24 +160,37 @@ def _wanted(options: ReleaseOptions, version: Version) -> bool:
 
 
 def _look_at_images(
-    root: Path, product: Product, options: ReleaseOptions, plan: ReleasePlan | None, check: _Checks
-) -> None:
-    """What images and chart need; what is found goes into the plan."""
-    engine = None
+    root: Path, product: Product, options: ReleaseOptions, plan: ReleasePlan | None, check: _Checks,
+    moved: tuple[Version, Sequence[str]] | None,
+) -> None:  # fmt: skip
+    """What images and chart need; what is found goes into the plan.
+
+    `moved` is the last release, with the tags that should have followed it.
+    """
+    engine, notes = None, list[str]()
     if product.images:
         engine = check("engine", "a container engine answers", lambda: find(options.engine))
     if engine:
         about = partial(_platform, engine, product.platforms)
         platform = check("platform", "it is known what machines the images are for", about) or ""
+        notes = _ages(engine, product.bases)
         if plan:
             plan.engine, plan.platform = str(engine.client.absolute()), platform
-            plan.notes = _ages(engine, product.bases)
+    client, chart = engine.name if engine else "docker", product.chart in product.pushed
+    if options.push and chart and (why := collides(product, client)):
+        notes.append(why)
+        product, chart = product.model_copy(update={"chart": ""}), False
+    if chart:
+        check("helm", "helm packages the chart", lambda: packageable(root, product))
     if options.push and plan:
         version = Version.parse(plan.version)
         for name in product.pushed:
-            check("registry", f"{name} can be pushed", partial(_pushable, name, version))
-        if product.chart in product.pushed:
-            check("helm", "helm packages the chart", lambda: str(helm.find(root)))
+            free = partial(pushable, ImageRepository(name, client), version)
+            check("registry", f"{name} can be pushed", free)
+        if moved and product.moving_tags and not check.failed:
+            notes += unmoved(product, client, *moved)
+    if plan:
+        plan.client, plan.notes, plan.product = client, notes, product
 
 
 def _platform(engine: Engine, stated: Sequence[str]) -> str:
@@ -327,11 +341,3 @@ def _may_push(repository: Repository, plan: ReleasePlan, remote: Remote) -> str:
     if there and (said := there.protection(plan.branch)):
         raise protected(plan.remote, plan.branch, said)
     return "yes"
-
-
-def _pushable(name: str, version: Version) -> str:
-    there = ImageRepository(name)
-    digest = there.digest(str(version))
-    _require(not digest, f"{name}:{version} exists already ({digest})", "release the next version")
-    there.may_push()
-    return "allowed, and the tag is free"

@@ -6,18 +6,19 @@ distribution API) with the credentials that `docker login` or `podman login` lef
 
 from __future__ import annotations
 
-import base64
 import re
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from taskflow_containers.engine.client import Engine
-from taskflow_containers.machine.errors import EnvironmentTrouble, Refused
+from taskflow_containers.machine.errors import EnvironmentTrouble, Refused, TaskflowError
 from taskflow_containers.machine.process import last_line, masked
+from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.values import names_host
-from taskflow_containers.release.logins import DOCKER_HUB, credentials
+from taskflow_containers.release.logins import DOCKER_HUB, HUB_NAMES, Login, stored
 from taskflow_containers.release.web import LOCAL, HttpAnswer, send
 
 ACCEPTED = ", ".join(
@@ -28,13 +29,26 @@ ACCEPTED = ", ".join(
     )
 )
 _NO_LOGIN = "denied|unauthorized|authentication required|no basic auth"
+_FIELD = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,"]+))')
+_CHART = "application/vnd.cncf.helm.config.v1+json"
+
+
+STAY = f"[release] moving-tags = false in {FILE_NAME}"
+
+
+class TagRefused(Refused):
+    """The registry takes what is pushed, but not under this tag."""
 
 
 @dataclass(slots=True)
 class ImageRepository:
-    """One repository of a registry, such as ghcr.io/acme/taskflow-backend."""
+    """One repository of a registry, such as ghcr.io/acme/taskflow-backend.
+
+    `client` is the engine that pushes: its logins are the ones that count.
+    """
 
     name: str
+    client: str = "docker"
     _base: str = field(default="", repr=False)
     _authorization: str = field(default="", repr=False)
 
@@ -42,15 +56,25 @@ class ImageRepository:
     def host(self) -> str:
         """Host and port; Docker Hub where the name has none."""
         first = self.name.partition("/")[0]
-        return first if names_host(self.name) and first != "docker.io" else DOCKER_HUB
+        return first if names_host(self.name) and first not in HUB_NAMES else DOCKER_HUB
 
     @property
     def path(self) -> str:
         """The repository's path in its registry."""
-        path = self.name.removeprefix("docker.io/")
-        if self.host != DOCKER_HUB:
-            return self.name.partition("/")[2]
-        return path if "/" in path else f"library/{path}"
+        path = self.name.partition("/")[2] if names_host(self.name) else self.name
+        return path if "/" in path or self.host != DOCKER_HUB else f"library/{path}"
+
+    @property
+    def login(self) -> Login | None:
+        """The login that the engine which pushes has for it."""
+        host = HUB_NAMES[0] if self.host == DOCKER_HUB else self.host
+        return stored(f"{host}/{self.path}", self.client)
+
+    @property
+    def _how_to_log_in(self) -> str:
+        # Without a host it is Docker Hub.
+        host = f" {self.host}" * (self.host != DOCKER_HUB)
+        return f"{self.client} login{host}, as who may push"
 
     @property
     def plain_http(self) -> bool:
@@ -100,7 +124,7 @@ class ImageRepository:
         )
 
     def push(self, engine: Engine, image: str, tag: str) -> str:
-        """Push an image ID under a tag and return the digest the registry then has for it.
+        """Push an image ID under a tag, unless it is there; the digest the registry has for it.
 
         Raises:
             Refused: the registry said no, or holds something other than that image.
@@ -108,6 +132,8 @@ class ImageRepository:
         """
         name = f"{self.name}:{tag}"
         engine.call("tag", image, name)
+        with suppress(Refused):  # where tags are immutable, the same push is refused another time
+            return self.require(image, tag)
         # Set to zstd, Podman would convert an image in Docker's format, and so change its config.
         words = ["--compression-format=gzip"] if engine.name == "podman" else []
         words += ["--tls-verify=false"] if engine.name == "podman" and self.plain_http else []
@@ -115,7 +141,7 @@ class ImageRepository:
         if done.returncode:
             said = masked(last_line(done.stderr or done.stdout))
             if re.search(_NO_LOGIN, said, re.IGNORECASE):
-                raise Refused(f"{name} was refused: {said}", f"{engine.name} login {self.host}")
+                raise Refused(f"{name} was refused: {said}", self._how_to_log_in)
             raise EnvironmentTrouble(f"{name} was not pushed: {said}", "the registry must answer")
         return self.require(image, tag)
 
@@ -123,6 +149,7 @@ class ImageRepository:
         """Point a tag at a digest, by the same bytes: nothing is uploaded.
 
         Raises:
+            TagRefused: the registry takes no such tag, as where it is there and immutable.
             Refused: the tag is `fixed`, and already there with another digest.
         """
         there = self.digest(tag)
@@ -136,35 +163,58 @@ class ImageRepository:
         answer = self._manifest(digest)
         if answer is None:
             raise Refused(f"{self.name}@{digest} is not there", "push the image again: --resume")
-        kind = answer.headers["content-type"]
+        kind = str(answer.json().get("mediaType") or answer.headers.get("content-type", ""))
         put = self._ask("PUT", f"manifests/{tag}", answer.body, {"Content-Type": kind})
+        # ECR says 400 TAG_INVALID, Artifact Registry 400, Harbor 412, Quay 409, others 403.
+        if 400 <= put.status < 500 and put.status not in {401, 429} and not put.page:
+            raise TagRefused(
+                f"{self.name}:{tag} is refused: {put.said}",
+                f"where tags are immutable, {STAY} leaves out those that would move",
+            )
         self._expect(put, {200, 201, 202}, f"cannot be tagged {tag}")
+
+    def holds_images(self) -> bool:
+        """Whether what is here are images and not charts."""
+        answer = self._ask("GET", "tags/list")
+        tags = (answer.json().get("tags") or ()) if answer.status == 200 else ()
+        # Signatures and attestations lie beside both.
+        some = [tag for tag in tags if not tag.startswith("sha256-")][:3]
+        kinds = [self.manifest(tag).get("config", {}).get("mediaType") for tag in some]
+        return bool(kinds) and _CHART not in kinds
+
+    def unmoved(self, version: str, tags: Sequence[str]) -> list[str]:
+        """Which of the tags are here, but not on the digest of that version, which is here too."""
+        digest = self.digest(version)
+        return [tag for tag in tags if digest and self.digest(tag) not in {"", digest}]
 
     def may_push(self) -> None:
         """Raises Refused where these credentials may not push here; leaves nothing behind."""
         answer = self._ask("POST", "blobs/uploads/", b"")
         self._expect(answer, {202}, "cannot be pushed to")
         where = urllib.parse.urljoin(self._root() + "/", answer.headers.get("location", ""))
-        self._ask("DELETE", where)
+        with suppress(
+            TaskflowError
+        ):  # who may not do that leaves it to the registry's own cleaning
+            self._ask("DELETE", where)
 
     def _manifest(self, reference: str) -> HttpAnswer | None:
         answer = self._ask("GET", f"manifests/{reference}", headers={"Accept": ACCEPTED})
         # Some registries answer 403 or 401 for what does not exist yet; that is no "absent".
-        if answer.status == 404:
+        if answer.status == 404 and not answer.page:
             return None
         self._expect(answer, {200}, f"cannot be asked for {reference}")
+        if "schemaVersion" not in answer.json():
+            raise answer.trouble(f"{self.name}:{reference} is no manifest")
         return answer
 
     def _expect(self, answer: HttpAnswer, wanted: set[int], what: str) -> None:
-        if answer.status in wanted:
-            return
-        said = masked(" ".join(answer.body.decode(errors="replace").split())[:200])
-        message = f"{self.name} {what}: {answer.status} {said}"
+        what = f"{self.name} {what}"
+        if answer.troubled or (answer.page and answer.status not in {401, 403}):
+            raise answer.trouble(what)
         if answer.status in {401, 403}:
-            raise Refused(message, f"docker login {self.host} (or podman login), as who may push")
-        if answer.troubled:
-            raise EnvironmentTrouble(message, "the registry is in trouble; try again")
-        raise Refused(message, "the registry's log says more")
+            raise Refused(f"{what}: {answer.said}", self._how_to_log_in)
+        if answer.status not in wanted:
+            raise Refused(f"{what}: {answer.said}", "the registry's log says more")
 
     def _root(self) -> str:
         """The registry's base URL; plain HTTP is tried on this machine alone."""
@@ -194,31 +244,34 @@ class ImageRepository:
         if self._authorization:
             known["Authorization"] = self._authorization
         answer = send(method, url, body, known)
-        challenge = answer.headers.get("www-authenticate", "")
-        if answer.status == 401 and challenge:
-            self._authorization = self._answer_to(challenge)
-            known["Authorization"] = self._authorization
-            answer = send(method, url, body, known)
+        challenges = answer.headers.get_all("www-authenticate") or []
+        if answer.status == 401 and challenges:
+            bearer = [line for line in challenges if line.lower().startswith("bearer ")]
+            self._authorization = self._answer_to((bearer or challenges)[0])
+            if self._authorization:
+                known["Authorization"] = self._authorization
+                answer = send(method, url, body, known)
         return answer
 
     def _answer_to(self, challenge: str) -> str:
-        """What to send as Authorization: the credentials, or a token that they buy."""
-        known = credentials(self.host)
-        basic = "Basic " + base64.b64encode(":".join(known).encode()).decode() if known else ""
+        """What to send as Authorization: the login itself, or a token that it buys."""
+        login = self.login
         kind, _, rest = challenge.partition(" ")
         if kind.lower() != "bearer":
-            return basic
-        fields = dict(re.findall(r'(\w+)="([^"]*)"', rest))
-        query = {"scope": f"repository:{self.path}:pull,push"}
+            return login.basic if login else ""
+        fields = {key: quoted or bare for key, quoted, bare in _FIELD.findall(rest)}
+        # Distribution counts giving up an upload as deleting; all else here is pull and push.
+        more = ",delete" * fields.get("scope", "").endswith("delete")
+        realm, query = fields.get("realm", ""), {"scope": f"repository:{self.path}:pull,push{more}"}
         query |= {"service": fields["service"]} if "service" in fields else {}
-        url = f"{fields.get('realm', '')}?{urllib.parse.urlencode(query)}"
-        answer = send("GET", url, headers={"Authorization": basic} if basic else {})
-        if answer.troubled:
-            raise EnvironmentTrouble(
-                f"{answer.host} answers {answer.status} in place of a token for {self.name}",
-                "the registry is in trouble; try again",
-            )
-        if answer.status != 200:
-            return ""
+        if login and login.token:  # OAuth 2.0, as Docker's token servers and Azure's know it
+            query |= {"grant_type": "refresh_token", "refresh_token": login.token,
+                      "client_id": "taskflow-containers"}  # fmt: skip
+            form = {"Content-Type": "application/x-www-form-urlencoded"}
+            answer = send("POST", realm, urllib.parse.urlencode(query).encode(), form)
+        else:
+            url = f"{realm}{'&' if '?' in realm else '?'}{urllib.parse.urlencode(query)}"
+            answer = send("GET", url, headers={"Authorization": login.basic} if login else {})
+        self._expect(answer, {200}, f"gets no token from {answer.host}")
         data = answer.json()
         return f"Bearer {data.get('token') or data.get('access_token', '')}"

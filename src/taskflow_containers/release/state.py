@@ -14,6 +14,8 @@ from taskflow_containers.machine.distribution import Tool
 from taskflow_containers.machine.errors import InputError
 from taskflow_containers.project.model import Project
 from taskflow_containers.release.git import commit_tag, tag_prefix
+from taskflow_containers.release.logins import DOCKER_HUB
+from taskflow_containers.release.registry import ImageRepository
 from taskflow_containers.release.versions import TAG_PREFIX
 
 FORMAT: Final = 1
@@ -31,6 +33,7 @@ class Product(_Part):
 
     `images` maps containers to repositories, `chart` is the chart's; `gate` is what must pass,
     each command run in a checkout of the very commit that is tagged; `tag_prefix` begins its tags.
+    `moving_tags`: whether X.Y, X and latest follow.
     """
 
     declared: str
@@ -41,6 +44,7 @@ class Product(_Part):
     images: dict[str, str] = {}
     registry: str = ""
     chart: str = ""
+    moving_tags: bool = True
     platforms: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
 
@@ -48,15 +52,19 @@ class Product(_Part):
     def of(cls, root: Path, project: Project, gate: Sequence[Sequence[str]]) -> Product:
         """The product a taskflow.toml describes; without a registry nothing of it is pushed."""
         has_chart = (root / CHART / "Chart.yaml").is_file()
+        hub = ImageRepository(f"{project.registry}/{project.name}").host == DOCKER_HUB
+        charts = project.release.charts or f"{project.registry}{'' if hub else '/charts'}"
         return cls(
             declared=project.version,
             tag_prefix=tag_prefix(root, project.tag_prefix, project.name),
-            gate=tuple(map(tuple, gate)),
+            # Without a chart there is nothing that the session could judge.
+            gate=tuple(tuple(words) for words in gate if has_chart or "chart" not in words),
             source=project.source,
             folders=(*(project.context(name) for name in project.containers), CHART),
             images={name: project.image(name) for name in project.containers},
             registry=project.registry,
-            chart=f"{project.registry}/charts/{project.name}" if has_chart else "",
+            chart=f"{charts}/{project.name}" if has_chart else "",
+            moving_tags=project.release.moving_tags,
             platforms=tuple(project.build.platforms),
             bases=tuple(sorted({one.base for one in project.containers.values()})),
         )
@@ -70,7 +78,7 @@ class Product(_Part):
 class ReleasePlan(_Part):
     """Everything a release needs to know before its first step; a resumed one obeys it too.
 
-    `engine` is the client's path; `platform` is what the images are for, as os/architecture;
+    `engine` is the client's path, `client` what it is (docker or podman); `platform` is what the images are for, as os/architecture;
     `notes` are lines for whoever agrees to it. What has a default is not needed to take it back.
     `way` is how the release commit gets to the branch: pushed there (direct), proposed on a branch of
     its own (propose), or there already, as `base`, once that was merged (publish). `pending` is a
@@ -90,6 +98,7 @@ class ReleasePlan(_Part):
     tags: list[str] = []
     files: list[str] = []
     engine: str = ""
+    client: str = "docker"
     platform: str = ""
     notes: list[str] = []
 
@@ -112,13 +121,17 @@ class StepTimes(_Part):
 
 
 class ReleasedImage(_Part):
-    """An image that passed the gate: the engine's ID, and the registry's digest once it is pushed."""
+    """An image that passed the gate: the engine's ID, and the registry's digest once it is pushed.
+
+    `tags` lead to it; those in `refused` the registry did not move.
+    """
 
     id: str
     repository: str
     platform: str
     digest: str = ""
     tags: list[str] = []
+    refused: list[str] = []
 
     @property
     def reference(self) -> str:
@@ -143,7 +156,7 @@ class WrittenFile(_Part):
 
 
 class ChartPackage(WrittenFile):
-    """The packaged chart, and its digest once it is pushed."""
+    """The packaged chart, at first without the images' digests, and its own once it is pushed."""
 
     repository: str
     digest: str = ""

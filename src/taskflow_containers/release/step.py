@@ -43,6 +43,10 @@ class OpenRelease:
         """The engine that has the images."""
         return find(self.plan.engine)
 
+    def repository_of(self, name: str) -> ImageRepository:
+        """A repository of a registry, with the logins of the engine that pushes."""
+        return ImageRepository(name, self.plan.client)
+
     def file(self, name: str, text: str) -> Path:
         """Write a file of this release."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -119,9 +123,9 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def remaining(name: str, tags: list[str], digest: str = "") -> list[str]:
+def remaining(there: ImageRepository, tags: list[str], digest: str = "") -> list[str]:
     """The tags that a repository has (and that mean that digest, if one is given)."""
-    there = ImageRepository(name)
+    name = there.name
     try:
         found = {tag: there.digest(tag) for tag in tags}
         return [f"{name}:{tag}" for tag in tags if found[tag] and digest in found[tag]]

@@ -19,7 +19,7 @@ from taskflow_containers.release.git import (
     require_revision,
     tag_prefix,
 )
-from taskflow_containers.release.registry import ImageRepository
+from taskflow_containers.release.registry import ImageRepository, TagRefused
 from taskflow_containers.release.versions import Version, development, image_tags, legal
 from taskflow_containers.release.web import retried
 from taskflow_containers.workspace import Workspace
@@ -47,7 +47,8 @@ def _tags(repository: Repository, commit: Revision, project: Project) -> tuple[l
     exact = [version for version, sha in here.items() if sha == commit.sha and not commit.dirty]
     if exact:
         released = max(exact)
-        return [*image_tags(released, repository.versions()), commit.tag], released
+        moving = None if project.release.moving_tags else 1
+        return [*image_tags(released, repository.versions())[:moving], commit.tag], released
     commits = repository.commits(since=last)
     found = [development(last, declared, commits, commit.sha), commit.tag]
     return [legal(f"{tag}-dirty") for tag in found] if commit.dirty else found, declared
@@ -101,9 +102,15 @@ def tag(root: Path, project: Project, engine: Engine, say: Say, *, push: bool) -
         if not push:
             done += [f"{name}:{one}" for one in names]
             continue
-        there = ImageRepository(name)
+        there = ImageRepository(name, engine.name)
         digest = retried(partial(there.push, engine, image, names[-1]), say)
         for one in names:
-            there.publish(digest, one, fixed=one == names[0])
-            done.append(f"{name}:{one}@{digest}")
+            try:
+                there.publish(digest, one, fixed=one == names[0])
+            except TagRefused as error:
+                if one == names[0]:
+                    raise
+                say(f"warning: {error.message}; {error.hint}")
+            else:
+                done.append(f"{name}:{one}@{digest}")
     return done

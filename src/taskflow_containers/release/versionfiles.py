@@ -75,7 +75,11 @@ def _set_yaml(text: str, keys: Keys, value: str) -> str:
             raise KeyError(key)
         children = {child.value: (child, of) for child, of in node.value}
         if key not in children:
-            if above is None or node.flow_style or number < len(keys) - 1:
+            if number == len(keys) - 1 and node.flow_style:
+                at = text.index("{", node.start_mark.index) + 1
+                comma = ("," if text[at].isspace() else ", ") * bool(children)
+                return f"{text[:at]}{key}: {json.dumps(value)}{comma}{text[at:]}"
+            if above is None or number < len(keys) - 1:
                 raise KeyError(key)
             at = text.index("\n", above.end_mark.index) + 1
             ending = "\r\n" if text[at - 2] == "\r" else "\n"

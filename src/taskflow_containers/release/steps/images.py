@@ -1,22 +1,14 @@
-"""The steps of a release that registries see: images by the IDs tested, and the chart."""
+"""The steps of a release that give images to a registry, by the IDs tested."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from functools import partial
-from pathlib import Path
 
-from taskflow_containers.cluster import helm
-from taskflow_containers.cluster.helm import CHART
-from taskflow_containers.machine.errors import EnvironmentTrouble, Refused, TaskflowError
-from taskflow_containers.machine.process import masked, run, trouble
+from taskflow_containers.machine.errors import TaskflowError
 from taskflow_containers.project import FILE_NAME
-from taskflow_containers.release import versionfiles
-from taskflow_containers.release.git import as_stored
-from taskflow_containers.release.registry import ImageRepository
-from taskflow_containers.release.state import ChartPackage, ReleasedImage
-from taskflow_containers.release.step import OpenRelease, Step, remaining, sha256
+from taskflow_containers.release.registry import STAY, TagRefused
+from taskflow_containers.release.state import ReleasedImage
+from taskflow_containers.release.step import OpenRelease, Step, remaining
 
 
 class Promote(Step):
@@ -58,7 +50,7 @@ class Upload(Step):
         super().__init__(release)
         self.container = container
         self.id = f"upload-{container}"
-        self.there = ImageRepository(self.plan.product.images[container])
+        self.there = release.repository_of(self.plan.product.images[container])
 
     def describe(self) -> tuple[str, str]:
         return f"push {self.there.name} as sha-…", "by digest, before any version points to it"
@@ -78,7 +70,7 @@ class Upload(Step):
         return "" if found == digest else f"{self.there.name}@{digest} is not there"
 
     def undo(self) -> list[str]:
-        return remaining(self.there.name, [self.state.sha_tag])
+        return remaining(self.there, [self.state.sha_tag])
 
 
 class Publish(Step):
@@ -87,22 +79,42 @@ class Publish(Step):
     id = "publish"
     public = True
 
+    @property
+    def tags(self) -> list[str]:
+        """The version, and what moves to it."""
+        return self.plan.tags if self.plan.product.moving_tags else self.plan.tags[:1]
+
     def describe(self) -> tuple[str, str]:
-        moving = ", ".join(self.plan.tags[1:])
+        moving = ", ".join(self.tags[1:])
         why = f"{moving} move: the highest stable one" if moving else "none moves: not the highest"
-        return f"point {', '.join(self.plan.tags)} to those digests", why
+        if not self.plan.product.moving_tags:
+            why = f"none moves: {STAY}"
+        return f"point {', '.join(self.tags)} to those digests", why
 
     def do(self) -> None:
-        for tag in self.plan.tags:
-            for image in self.state.images.values():
-                publish = partial(ImageRepository(image.repository).publish, image.digest, tag)
-                self.patiently(partial(publish, fixed=tag == self.plan.version))
-        for image in self.state.images.values():
-            image.tags = self.plan.tags
+        images = self.state.images.values()
+        refused: dict[str, list[str]] = {image.repository: [] for image in images}
+        for tag in self.tags:
+            for image in images:
+                there, fixed = (
+                    self.release.repository_of(image.repository),
+                    tag == self.plan.version,
+                )
+                try:
+                    self.patiently(partial(there.publish, image.digest, tag, fixed=fixed))
+                except TagRefused as error:
+                    if fixed:
+                        raise
+                    refused[image.repository].append(tag)
+                    self.release.say(f"warning: {error.message}; {error.hint}")
+        for image in images:
+            image.refused = refused[image.repository]
+            image.tags = [tag for tag in self.tags if tag not in image.refused]
 
     def broken(self) -> str:
         for image in self.state.images.values():
-            if ImageRepository(image.repository).digest(self.plan.version) != image.digest:
+            there = self.release.repository_of(image.repository)
+            if there.digest(self.plan.version) != image.digest:
                 return f"{image.repository}:{self.plan.version} is not {image.digest}"
         return ""
 
@@ -110,89 +122,7 @@ class Publish(Step):
         return [
             line
             for image in self.state.images.values()
-            for line in remaining(image.repository, self.plan.tags, image.digest)
+            for line in remaining(
+                self.release.repository_of(image.repository), self.tags, image.digest
+            )
         ]
-
-
-class Package(Step):
-    """The chart of that commit, with the images' digests in its values."""
-
-    id = "package"
-
-    def describe(self) -> tuple[str, str]:
-        return "package the chart with these digests", "an install gets the very images tested"
-
-    def do(self) -> None:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            chart = f"{self.state.commit}:{self.repository.folder}{CHART}"
-            as_stored(self.release.root).obey("archive", "--output", folder / "chart.zip", chart)
-            shutil.unpack_archive(folder / "chart.zip", folder / CHART)
-            for container, image in self.state.images.items():
-                place = ("containers", container, "image", "digest")
-                versionfiles.edit(folder / CHART / "values.yaml", [place], image.digest)
-            program = helm.find(self.release.root)
-            done = run([program, "package", "--destination", folder, folder / CHART], timeout=300)
-            if done.returncode:
-                said = helm.readable(done.stderr)
-                raise trouble(said) or Refused(f"helm package: {said}", "nox -s chart shows more")
-            (made,) = folder.glob("*.tgz")
-            self.release.folder.mkdir(parents=True, exist_ok=True)
-            target = Path(shutil.copy2(made, self.release.folder))
-        self.state.chart = ChartPackage(
-            repository=self.plan.product.chart, file=target.name, sha256=sha256(target.read_bytes())
-        )
-
-    def broken(self) -> str:
-        chart = self.state.packaged
-        file = self.release.folder / chart.file
-        whole = file.is_file() and sha256(file.read_bytes()) == chart.sha256
-        return "" if whole else f"{file} is gone or changed"
-
-
-class PushChart(Step):
-    """The package goes to the registry as an OCI artefact."""
-
-    id = "chart"
-    public = True
-
-    def __init__(self, release: OpenRelease) -> None:
-        super().__init__(release)
-        self.there = ImageRepository(self.plan.product.chart)
-
-    def describe(self) -> tuple[str, str]:
-        what = f"push oci://{self.there.name}:{self.plan.version}"
-        return what, "helm install reads it from there"
-
-    def _arrived(self) -> bool:
-        """Whether the registry has this very package; raises Refused for another one."""
-        layers = self.there.manifest(self.plan.version).get("layers")
-        if layers and layers[0]["digest"] != f"sha256:{self.state.packaged.sha256}":
-            raise Refused(
-                f"{self.there.name}:{self.plan.version} is there already, with another content",
-                "a released chart does not change: release the next version",
-            )
-        return bool(layers)
-
-    def do(self) -> None:
-        self.patiently(self._push)
-        self.state.packaged.digest = self.there.digest(self.plan.version)
-
-    def _push(self) -> None:
-        if self._arrived():
-            return
-        file = self.release.folder / self.state.packaged.file
-        words = ["push", str(file), f"oci://{self.there.name.rpartition('/')[0]}"]
-        words += ["--plain-http"] * self.there.plain_http
-        done = run([helm.find(self.release.root), *words], timeout=600)
-        if done.returncode or not self._arrived():
-            raise EnvironmentTrouble(
-                f"helm push failed: {masked(helm.readable(done.stderr))}",
-                f"helm registry login {self.there.host}, or the registry is in trouble",
-            )
-
-    def broken(self) -> str:
-        return "" if self._arrived() else f"{self.there.name}:{self.plan.version} is gone"
-
-    def undo(self) -> list[str]:
-        return remaining(self.there.name, [self.plan.version])
