@@ -112,7 +112,8 @@ def _tasks() -> Iterator[str]:
     rows = [("task", "what it does", "options")]
     for command in ACTIONS:
         options = ", ".join(f"`--{option.name}`" for option in command.options)
-        rows.append((f"`invoke {command.task}`", command.help, options))
+        word = f" {command.argument.name.upper()}" if command.argument else ""
+        rows.append((f"`invoke {command.task}{word}`", command.help, options))
     yield from _table(*rows)
 
 

@@ -126,6 +126,15 @@ def tag(root: Path, options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def policy(root: Path, options: argparse.Namespace) -> int:
+    """`invoke policy`."""
+    from taskflow_containers.release import kyverno, verify
+
+    project = _project(root)
+    print(kyverno.policy(project, verify.trust(root, project.signature, options)), end="")
+    return ExitCode.OK
+
+
 def release(root: Path, options: argparse.Namespace) -> int:
     """`invoke release`."""
     from taskflow_containers.release import command

@@ -41,16 +41,16 @@ class Option:
 class Command:
     """A command: the function that carries it out, or its place as module:name, and what it takes.
 
-    `task` is its name in invoke, empty for what nox alone calls; `containers` says that names of
-    containers may follow it.
+    `task` is its name in invoke, empty for what nox alone calls; names of `containers` may follow
+    it, an `argument` must.
     """
 
     def __init__(
         self, name: str, help: str, run: str | Run, options: Sequence[Option] = (), *,
-        task: str = "", containers: bool = False,
+        task: str = "", containers: bool = False, argument: Option | None = None,
     ) -> None:  # fmt: skip
         self.name, self.help, self.run, self.options = name, help, run, options
-        self.task, self.containers = task, containers
+        self.task, self.containers, self.argument = task, containers, argument
 
     def function(self) -> Run:
         """Import the function; raises ModuleNotFoundError where a dependency is not installed."""
@@ -82,6 +82,12 @@ LOAD = Option(
     "",
     "COMMAND",
 )
+SIGNER = (
+    Option("key", "the public key that signed (default: [signature] of taskflow.toml)", "", "KEY"),
+    Option("identity", "the CI identity that signed, in place of a key", "", "URL"),
+    Option("issuer", "who vouches for that identity", "", "URL"),
+    Option("transparency-log", "the signature is in Sigstore's public log, too (default: yes)", True),
+)  # fmt: skip
 SESSIONS = (
     Command(
         "lint", "check Dockerfiles, compose file and code against taskflow.toml; runs no container",
@@ -208,6 +214,16 @@ ACTIONS = (
         task="sbom-diff",
     ),
     Command(
+        "verify",
+        "check an image in a registry: signature, SBOM, provenance, labels, and that it was tested",
+        "sessions:verify", SIGNER, task="verify",
+        argument=Option("image", "the image, name:tag or name@sha256:…"),
+    ),
+    Command(
+        "policy", "print the Kyverno policy that admits only images which `verify` would accept",
+        "actions:policy", SIGNER, task="policy",
+    ),
+    Command(
         "deploy", "build the images and install the chart with them on a cluster, until all is ready",
         "actions:deploy",
         (
@@ -258,6 +274,8 @@ def _add_options(one: argparse.ArgumentParser, command: Command) -> None:
     one.set_defaults(refuse=one.error)
     if command.containers:
         one.add_argument("containers", nargs="*", help=f"names from {FILE_NAME}; all if none")
+    if command.argument:
+        one.add_argument(command.argument.name, help=command.argument.help)
     for option in command.options:
         flag, default = f"--{option.name}", option.default
         if default is False:

@@ -162,6 +162,17 @@ def cluster(root: Path, options: argparse.Namespace) -> int:
     return _report(root, options, run_cluster)
 
 
+def verify(root: Path, options: argparse.Namespace) -> int:
+    """`invoke verify`."""
+    from taskflow_containers.release import verify as checks
+
+    def run_verify(run: _Run) -> None:
+        trust = checks.trust(root, run.project.signature, options)
+        run.report.add(checks.verify(run.project, options.image, trust, run.report.notes.append))
+
+    return _report(root, options, run_verify)
+
+
 def _report(root: Path, options: argparse.Namespace, run: Callable[[_Run], object]) -> int:
     """Carry out one command and report on it, whatever becomes of it; its exit code."""
     started = time.monotonic()

@@ -25,6 +25,7 @@ def tasks(root: Path) -> list[Task[Any]]:
 def as_task(command: Command, body: Body) -> Task[Any]:
     """The task that gives a command's options to `body`, and ends invoke where that returns a fault."""
     given = {option.name.replace("-", "_"): option.default for option in command.options}
+    argument = [command.argument] if command.argument else []
 
     def run(_: object, **values: Any) -> None:
         # As another task's `pre`, or called by one, it is given nothing.
@@ -37,6 +38,7 @@ def as_task(command: Command, body: Body) -> Task[Any]:
     # By the signature invoke tells which options there are, and what they take.
     run.__signature__ = Signature(  # type: ignore[attr-defined]
         [Parameter("_", Parameter.POSITIONAL_OR_KEYWORD)]
+        + [Parameter(one.name, Parameter.POSITIONAL_OR_KEYWORD) for one in argument]
         + [
             Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=_default(value))
             for name, value in given.items()
@@ -44,9 +46,11 @@ def as_task(command: Command, body: Body) -> Task[Any]:
     )
     made: Task[Any] = task(  # type: ignore[assignment]
         run,
-        positional=[],
+        positional=[one.name for one in argument],
         iterable=[name for name, value in given.items() if isinstance(value, tuple)],
-        help={option.name.replace("-", "_"): option.help for option in command.options},
+        help={
+            option.name.replace("-", "_"): option.help for option in [*argument, *command.options]
+        },
     )
     return made
 

@@ -320,7 +320,10 @@ class Shop:
         toml = FILES["taskflow.toml"]
         files = {
             **FILES,
-            "taskflow.toml": toml + toml[toml.index("\n[") :].replace("orders", "stock") + WAIVERS,
+            "taskflow.toml": toml
+            + toml[toml.index("\n[") :].replace("orders", "stock")
+            + "\n[signature]\ntransparency-log = false\n"
+            + WAIVERS,
             "chart/values.yaml": chart_values(FILES["chart/values.yaml"]),
         }
         shutil.copytree(
@@ -422,6 +425,26 @@ class Shop:
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
+
+
+@pytest.fixture(scope="session")
+def signing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a release's environment needs to sign: a key of cosign's; the public half is beside it."""
+    if not shutil.which("cosign"):
+        pytest.skip("needs cosign 3 (https://github.com/sigstore/cosign/releases)")
+    folder = tmp_path_factory.mktemp("key")
+    variables = {"COSIGN_PASSWORD": "", "COSIGN_KEY": str(folder / "cosign.key")}
+    subprocess.run(["cosign", "generate-key-pair"], cwd=folder, env={**os.environ, **variables},
+                   check=True, capture_output=True)  # fmt: skip
+    return variables
+
+
+def beside(repository: str, digest: str) -> list[str]:
+    """The predicate types of the bundles beside an image, as this registry lists them, by a tag."""
+    there = ImageRepository(repository)
+    index = there.manifest(digest.replace(":", "-"))
+    held = [there.manifest(one["digest"]) for one in index.get("manifests", ())]
+    return sorted(one["annotations"]["dev.sigstore.bundle.predicateType"] for one in held)
 
 
 def remove_images(engine: Engine, name: str) -> None:

@@ -356,25 +356,3 @@ def test_cleaning_spares_the_journal(ready: Shop) -> None:
     assert done.returncode == 2
     assert "a release is unfinished" in done.stderr
     assert ready.journal == before
-
-
-def test_cosign_signs_by_digest(ready: Shop, tmp_path: Path) -> None:
-    """What cosign is asked for: it is not to be had here, so a script writes it down."""
-    cosign = tmp_path / "bin" / "cosign"
-    cosign.parent.mkdir()
-    cosign.write_text(f'#!/bin/sh\n[ "$1" = version ] || echo "$@" >> {tmp_path}/asked\n')
-    cosign.chmod(0o755)
-    path = f"{cosign.parent}{os.pathsep}{os.environ['PATH']}"
-    done = ready.invoke("--resume", "--yes", PATH=path, COSIGN_KEY="awskms:///alias/release")
-    assert done.returncode == 0, done.stderr
-    asked = (tmp_path / "asked").read_text().splitlines()
-    references = [f"{i['repository']}@{i['digest']}" for i in ready.journal["images"].values()]
-    assert ready.journal["signed"] == references
-    for reference in references:
-        words = [line.split() for line in asked if line.endswith(reference)]
-        assert [line[:4] for line in words] == [
-            [verb, "--yes", "--key", "awskms:///alias/release"]
-            for verb in ("sign", "attest", "attest")
-        ]
-        for line in words[1:]:
-            assert "release-1.3.0" in line[line.index("--predicate") + 1]

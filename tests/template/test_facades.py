@@ -20,7 +20,7 @@ from taskflow_containers.engine import compose
 from tests.conftest import ROOT
 
 SESSIONS = ("lint", "build", "scan", "smoke", "chart")
-TASKS = ("build", "up", "down", "logs", "ps", "tag", "release", "clean")
+TASKS = ("build", "up", "down", "logs", "ps", "tag", "release", "verify", "policy", "clean")
 INSTALL = (
     "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r tools/requirements.txt"
     " && .venv/bin/pip install --no-deps --no-build-isolation --force-reinstall -r tools/taskflow.txt"

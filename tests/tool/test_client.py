@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from taskflow_containers.engine.builder import for_the_legacy_builder
 from taskflow_containers.engine.buildlog import Steps
 from taskflow_containers.engine.client import Builder, Engine, substitutes
+from taskflow_containers.engine.dialects import for_the_legacy_builder
 from taskflow_containers.engine.find import find
 from taskflow_containers.engine.layersizes import LayerSizes
 from taskflow_containers.machine.errors import (

@@ -10,7 +10,7 @@ import pytest
 
 from taskflow_containers.checks import database
 from taskflow_containers.machine.errors import InputError
-from taskflow_containers.project.model import DatabaseSource
+from taskflow_containers.project.scanning import DatabaseSource
 from taskflow_containers.report.result import Result, Status
 
 

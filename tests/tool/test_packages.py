@@ -10,7 +10,7 @@ import pytest
 
 from taskflow_containers.checks import inventory, packages
 from taskflow_containers.checks.database import Database
-from taskflow_containers.project.model import Licences
+from taskflow_containers.project.scanning import Licences
 from taskflow_containers.report.result import Status
 
 UV = """

@@ -13,7 +13,8 @@ from taskflow_containers.checks.trivy import cache, download, updates_switched_o
 from taskflow_containers.machine.errors import InputError
 from taskflow_containers.machine.process import last_line
 from taskflow_containers.project import FILE_NAME
-from taskflow_containers.project.model import DatabaseSource, Origin
+from taskflow_containers.project.entry import Origin
+from taskflow_containers.project.scanning import DatabaseSource
 from taskflow_containers.report.result import Result, judge, skip
 
 _CLOCKS = timedelta(days=1)  # by which two clocks may differ

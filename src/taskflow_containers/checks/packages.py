@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from packaging.utils import canonicalize_name
 
 from taskflow_containers.machine.process import last_line
-from taskflow_containers.project.model import Licences, Scan
+from taskflow_containers.project.scanning import Licences, Scan
 from taskflow_containers.report.result import Result, judge, skip
 
 # Neither a name nor an expression, but a text, or where to find one.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import secrets
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from taskflow_containers.engine import buildlog
 from taskflow_containers.engine.client import Builder, Engine
+from taskflow_containers.engine.dialects import for_the_legacy_builder, with_stated_arguments
 from taskflow_containers.machine import interruption
 from taskflow_containers.machine.errors import (
     EnvironmentTrouble,
@@ -23,7 +23,6 @@ from taskflow_containers.machine.errors import (
 )
 from taskflow_containers.machine.process import Say, last_line, stream
 
-ARGUMENTS_LABEL = "io.taskflow.arguments"
 BUILDER_VARIABLE = "BUILDX_BUILDER"
 # What builders know without an ARG, and keep out of the history and of the cache's keys.
 # Source: Dockerfile reference, "Predefined ARGs".
@@ -38,6 +37,8 @@ _VANISHED = re.compile(
     r"|getting source imageReference for .*cannot specify 64-byte hexadecimal"
 )
 _LOOKS = 3  # attempts
+# Source: https://reproducible-builds.org/specs/source-date-epoch/; buildx reads it by itself.
+EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 OWN_DRIVER = "docker"  # BuildKit within the engine, which sees the images that are here
 
 
@@ -113,6 +114,12 @@ def notes(needs: Needs, engine: Engine) -> list[str]:
         found.append("cache-from and cache-to are left out: they need Docker's buildx")
     if needs.builder and engine.builder is not Builder.BUILDX:
         found.append(f"the builder {needs.builder} is left out: it needs Docker's buildx")
+    whole = engine.builder is Builder.BUILDX and engine.keeps_indexes()
+    if os.environ.get(EPOCH_VARIABLE) and not whole:
+        found.append(
+            f"{EPOCH_VARIABLE} sets the image's time only: this engine's builder leaves files the time "
+            "at which they were made, so that a second build has another digest"
+        )
     own = {name for name in PREDEFINED for name in (name, name.lower())} - set(proxies())
     if kept := sorted(name for name in own if os.environ.get(name)):
         found.append(
@@ -199,10 +206,10 @@ class _Job:
     def run(self) -> buildlog.Steps:
         """Build; by the engine's own builder where another one does not see a base image that is here."""
         if self.engine.builder is not Builder.BUILDX:
-            return self._attempt([])
+            return self._attempt([], own=True)
         builder, driver = self._builder()
         if driver == OWN_DRIVER:
-            return self._attempt(["--builder", builder])
+            return self._attempt(["--builder", builder], own=True)
         elsewhere = ["--builder", builder, *(["--pull"] if self.needs.pull else [])]
         try:
             return self._attempt(elsewhere)
@@ -214,7 +221,7 @@ class _Job:
                 f"{builder} ({driver}) sees no image of this engine, and no registry has the base "
                 f"image: the engine's own builder takes it, without cache-from and cache-to"
             )
-            return self._attempt(["--builder", own], caches=False)
+            return self._attempt(["--builder", own], own=True, caches=False)
 
     def _builder(self) -> tuple[str, str]:
         """The builder to take, and its driver."""
@@ -228,9 +235,25 @@ class _Job:
             )
         return found["Name"], found["Driver"]
 
-    def _attempt(self, chosen: Sequence[str], *, caches: bool = True) -> buildlog.Steps:
+    def _attempt(
+        self, chosen: Sequence[str], *, own: bool = False, caches: bool = True
+    ) -> buildlog.Steps:
         with TemporaryDirectory(prefix="taskflow-") as folder:
-            return self._build(chosen, Path(folder, "id"), caches=caches)
+            archive = Path(folder, "image.tar")
+            output = self._output(archive, own=own)
+            steps = self._build([*chosen, output], Path(folder, "id"), caches=caches)
+            if archive.exists():
+                self.engine.call("load", "--input", archive, timeout=600)
+            return steps
+
+    def _output(self, archive: Path, *, own: bool) -> str:
+        """Where buildx puts the image: an archive where files get fixed times, as BuildKit sets none in a store."""
+        if os.environ.get(EPOCH_VARIABLE):
+            if self.engine.keeps_indexes():
+                return f"--output=type=oci,dest={archive},rewrite-timestamp=true"
+            if not own:
+                return f"--output=type=docker,dest={archive},rewrite-timestamp=true"
+        return "--load"
 
     def _build(self, chosen: Sequence[str], id: Path, *, caches: bool) -> buildlog.Steps:
         dockerfile = (self.context / "Dockerfile").read_text("utf-8", errors="surrogateescape")
@@ -239,7 +262,7 @@ class _Job:
         match self.engine.builder:
             case Builder.BUILDX:
                 # An attestation would make the image an index with an ID that changes every time.
-                words += ["buildx", "build", *chosen, "--progress=plain", "--load"]
+                words += ["buildx", "build", *chosen, "--progress=plain"]
                 words += ["--provenance=false", "--sbom=false"]
                 if caches:
                     words += [f"--cache-from={place}" for place in self.needs.cache_from]
@@ -298,12 +321,6 @@ class _Job:
         return watch
 
 
-def for_the_legacy_builder(dockerfile: str) -> str:
-    """The same Dockerfile without what that builder does not know: cache mounts, which save time, and modes of a COPY."""
-    dockerfile = re.sub(r"(?im)^(\s*(?:COPY|ADD)\s.*?)--chmod=\S+\s+", r"\1", dockerfile)
-    return re.sub(r"--mount=type=cache\S*\s*(\\\n\s*)?", "", dockerfile)
-
-
 def _reachable_cache_mounts() -> dict[str, str]:
     """A folder of this user's own for cache mounts where Buildah 1.28's, one for all users, is another's."""
     shared = Path(os.environ.get("TMPDIR") or "/var/tmp", "buildah-cache")
@@ -312,23 +329,3 @@ def _reachable_cache_mounts() -> dict[str, str]:
     own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "buildah")
     own.mkdir(parents=True, exist_ok=True)
     return {"TMPDIR": str(own)}
-
-
-def with_stated_arguments(dockerfile: str, arguments: Mapping[str, str]) -> str:
-    """The same Dockerfile with a label of the arguments' values before a stage's first use of them.
-
-    Buildah looks a LABEL or ENV up in its cache by its text alone, whatever its arguments hold; a
-    label that differs keeps it from taking an image of another version for this one.
-    """
-    digest = hashlib.sha256(repr(sorted(arguments.items())).encode()).hexdigest()[:12]
-    lines: list[str] = []
-    due = False
-    for line in dockerfile.splitlines(keepends=True):
-        word, _, rest = line.strip().partition(" ")
-        if word.upper() == "FROM":
-            due = True
-        elif due and word.upper() == "ARG" and re.split(r"[=\s]", rest.strip())[0] in arguments:
-            lines.append(f"LABEL {ARGUMENTS_LABEL}={digest}\n")
-            due = False
-        lines.append(line)
-    return "".join(lines)

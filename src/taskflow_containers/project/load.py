@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from taskflow_containers.machine.errors import InputError
-from taskflow_containers.project.model import FORMAT, Entry, Project
+from taskflow_containers.project.entry import Entry
+from taskflow_containers.project.model import FORMAT, Project
 from taskflow_containers.project.values import written
 
 _HINT = "tools/taskflow.schema.json says what each key may hold"

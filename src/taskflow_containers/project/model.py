@@ -7,11 +7,14 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from taskflow_containers.machine.errors import UsageError
 from taskflow_containers.project import FILE_NAME, values
+from taskflow_containers.project.entry import Entry, Origin
+from taskflow_containers.project.scanning import Scan
+from taskflow_containers.project.signature import Signature
 
 FORMAT: Literal[1] = 1  # of taskflow.toml: what `schema` must be
 
@@ -46,17 +49,6 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class Entry(BaseModel):
-    """A table of the file: its keys have hyphens, and no others are allowed."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        alias_generator=lambda name: name.replace("_", "-"),
-        use_attribute_docstrings=True,
-    )
-
-
 class Health(Entry):
     """HTTP paths that answer 200: ready to serve, and alive (never asks a dependency)."""
 
@@ -87,20 +79,6 @@ class Volume(Entry):
 def _paths_differ(volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
     _distinct(tuple(volume.path for volume in volumes))
     return volumes
-
-
-class Origin(Entry):
-    """Where a value is when an image is built: a variable of whoever builds it, or a file."""
-
-    variable: values.Variable | None = None
-    file: values.LocalFile | None = None
-    """Relative to the project, absolute, or from ~ on."""
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.variable is None) == (self.file is None):
-            raise ValueError('must name a variable or a file, e.g. { variable = "NPM_TOKEN" }')
-        return self
 
 
 class ContainerBuild(Entry):
@@ -218,54 +196,6 @@ class Service(Entry):
     port: values.Port
 
 
-# They ask for no more than a notice, or for the changed files of the package itself (MPL).
-_ALLOWED = (
-    "0BSD", "Apache-2.0", "Artistic-2.0", "BlueOak-1.0.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0",
-    "CC-BY-3.0", "CC-BY-4.0", "CC0-1.0", "CNRI-Python", "HPND", "ICU", "ISC", "MIT", "MIT-0", "MIT-CMU",
-    "MPL-2.0", "NCSA", "OFL-1.1", "PostgreSQL", "PSF-2.0", "Python-2.0", "Unicode-3.0",
-    "Unicode-DFS-2016", "Unlicense", "UPL-1.0", "X11", "Zlib", "ZPL-2.1",
-)  # fmt: skip
-
-
-class Licences(Entry):
-    """What the packages of an image may be under; OR and AND of an SPDX expression are understood."""
-
-    allowed: tuple[values.LicenceId, ...] = _ALLOWED
-    """Names none of which needs a reason. A list of your own takes the place of the whole default."""
-    accepted: dict[values.LicenceId, values.Reason] = {}
-    """Others, each with its reason: SPDX ID = reason."""
-
-
-class DatabaseSource(Entry):
-    """Where trivy gets its databases; its own variables and the proxy's, where set, go first."""
-
-    repository: values.Image | Literal[""] = ""
-    """A mirror of ghcr.io/aquasecurity/trivy-db:2."""
-    java_repository: values.Image | Literal[""] = ""
-    """A mirror of ghcr.io/aquasecurity/trivy-java-db:1, which only images with .jar files need."""
-    username: Origin | None = None
-    """Of the mirror; without it Docker's logins count."""
-    password: Origin | None = None
-    proxy: values.Source = ""
-    """URL of the proxy on the way there."""
-
-
-class Scan(Entry):
-    """What the scan gate fails on."""
-
-    severities: tuple[Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"], ...] = Field(
-        default=("HIGH", "CRITICAL"), min_length=1
-    )
-    unfixed: bool = False
-    """Whether a vulnerability that no release mends yet fails the scan, too."""
-    licences: Licences = Licences()
-    database_days: int = Field(default=7, ge=1)
-    """How old the vulnerability database may be."""
-    database: DatabaseSource = DatabaseSource()
-    vex: tuple[values.LocalFile, ...] = ()
-    """OpenVEX documents: what they say is not affected, or fixed, is listed and fails nothing."""
-
-
 class Tools(Entry):
     """Programs of your own in place of those that the sessions install.
 
@@ -345,6 +275,7 @@ class Project(Entry):
     scan: Scan = Scan()
     tools: Tools = Tools()
     release: Release = Release()
+    signature: Signature = Signature()
     waivers: tuple[Waiver, ...] = ()
 
     @model_validator(mode="after")

@@ -91,6 +91,12 @@ class ImageRepository:
         answer = self._manifest(reference)
         return answer.json() if answer else {}
 
+    def blob(self, digest: str) -> dict[str, Any]:
+        """A blob of JSON, such as an image's config, by its digest; raises Refused without it."""
+        answer = self._ask("GET", f"blobs/{digest}")
+        self._expect(answer, {200}, f"does not give out {digest}")
+        return answer.json()
+
     def require(self, image: str, reference: str) -> str:
         """The digest a tag has, once it is found to lead to that image and to no other.
 

@@ -47,6 +47,9 @@ class Product(_Part):
     moving_tags: bool = True
     platforms: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
+    identity: str = ""
+    issuer: str = ""
+    transparency_log: bool = True
 
     @classmethod
     def of(cls, root: Path, project: Project, gate: Sequence[Sequence[str]]) -> Product:
@@ -67,6 +70,9 @@ class Product(_Part):
             moving_tags=project.release.moving_tags,
             platforms=tuple(project.build.platforms),
             bases=tuple(sorted({one.base for one in project.containers.values()})),
+            identity=project.signature.identity,
+            issuer=project.signature.issuer,
+            transparency_log=project.signature.transparency_log,
         )
 
     @property
@@ -175,12 +181,14 @@ class State(_Part):
     checkout: str = ""
     # prepare and gate leave these …
     commit: str = ""
+    builder: str = ""
     images: dict[str, ReleasedImage] = {}
     verdicts: dict[str, GateVerdict] = {}
     sbom: dict[str, str] = {}
     # … package, chart, attest and announce these …
     chart: ChartPackage | None = None
     provenance: WrittenFile | None = None
+    attested: list[str] = []
     signed: list[str] = []
     announced: str = ""
     # … and --abort, or a refusal on the way, these.

@@ -138,7 +138,11 @@ def _sent(
     method: str, url: str, body: bytes | None, headers: Mapping[str, str], host: str
 ) -> HttpAnswer:
     try:
-        request = urllib.request.Request(url, body, dict(headers), method=method)
+        request = urllib.request.Request(url, body, method=method)
+        for name, value in headers.items():
+            # A login is for this host alone, and not for the storage that it may send one on to.
+            add = request.add_unredirected_header if name == "Authorization" else request.add_header
+            add(name, value)
         try:
             # As for Docker itself: no proxy of the environment leads to this very machine.
             ask = _DIRECTLY.open if LOCAL.fullmatch(host) else urllib.request.urlopen

@@ -25,6 +25,7 @@ _MAKERS = {
     "contract.chart.": "chart",
     "chart.": "chart",
     "cluster.": "cluster",
+    "verify.": "verify",
 }
 _NEVER = {
     **dict.fromkeys(

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from taskflow_containers.engine.builder import EPOCH_VARIABLE
 from taskflow_containers.engine.find import CHOICE_VARIABLE
 from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, Refused, TaskflowError
 from taskflow_containers.machine.process import last_line, stream
@@ -17,6 +18,7 @@ from taskflow_containers.release import changelog, signing, versionfiles
 from taskflow_containers.release.git import as_stored
 from taskflow_containers.release.plan import PLATFORM_VARIABLE
 from taskflow_containers.release.proposal import read
+from taskflow_containers.release.provenance import builder
 from taskflow_containers.release.pushing import refusal
 from taskflow_containers.release.state import GateVerdict, ReleasedImage
 from taskflow_containers.release.step import OpenRelease, Step, sha256
@@ -100,7 +102,10 @@ class Gate(Step):
     def do(self) -> None:
         release, has_images = self.release, bool(self.plan.product.images)
         python = gate_python(release.root) if has_images else Path(sys.executable)
-        env = {"NO_COLOR": "1"}
+        # Builds that can be repeated take the time from it: the commit's, whenever they run.
+        time = self.repository.git("log", "-1", "--no-show-signature", "--format=%ct",
+                                   self.state.commit)  # fmt: skip
+        env = {"NO_COLOR": "1", EPOCH_VARIABLE: time}
         if python != Path(sys.executable):
             env["PYTHONPATH"] = str(own_copy(release.root))
         env |= {CHOICE_VARIABLE: self.plan.engine} if self.plan.engine else {}
@@ -126,6 +131,7 @@ class Gate(Step):
         for name, text in sboms.items():
             release.file(name, text)
         state = self.state
+        state.builder = builder()
         state.images = self._images([report["images"] for report in reports.values()])
         state.verdicts = {name: _verdict(report) for name, report in reports.items()}
         state.sbom = {name: sha256(text.encode()) for name, text in sboms.items()}

@@ -4,94 +4,105 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from pathlib import Path
 
-from taskflow_containers.machine.errors import EnvironmentTrouble, TaskflowError
-from taskflow_containers.machine.process import last_line, masked, run
-from taskflow_containers.release import forge
-from taskflow_containers.release.journal import now
+from taskflow_containers.machine.errors import TaskflowError
+from taskflow_containers.machine.process import masked
+from taskflow_containers.release import cosign, forge, provenance
+from taskflow_containers.release.provenance import canonical
+from taskflow_containers.release.registry import ImageRepository
 from taskflow_containers.release.state import WrittenFile
 from taskflow_containers.release.step import OpenRelease, Step, sha256
 
 
 class Attest(Step):
-    """Where the images come from (SLSA provenance), and a signature where cosign can make one."""
+    """Where the images come from (SLSA provenance), and signatures where cosign can make them.
+
+    Signed are the SBOM, the provenance and last the image itself, so that whoever finds an image
+    signed finds the rest, too. What a run before did is looked for first and not done twice.
+    """
 
     id = "attest"
     public = True
 
     def describe(self) -> tuple[str, str]:
-        what = "write provenance and SBOM hashes"
-        if self.cosign:
-            return f"{what}, sign by digest", "signed by cosign"
-        return what, "not signed: no cosign on PATH with a key or CI identity"
-
-    @property
-    def cosign(self) -> list[str]:
-        """The program and how it signs: with COSIGN_KEY, or the CI's identity; empty without."""
-        program = shutil.which("cosign")
-        key = os.environ.get("COSIGN_KEY", "")
-        identity = {"ACTIONS_ID_TOKEN_REQUEST_URL", "SIGSTORE_ID_TOKEN"} & os.environ.keys()
-        if not program or not (key or identity):
-            return []
-        return [program, *(["--key", key] if key else [])]
+        if why := cosign.missing():
+            return "write provenance and SBOM hashes", f"not signed: {why}"
+        return "write provenance, attest it and the SBOM, sign by digest", "signed by cosign"
 
     def do(self) -> None:
-        release, statement = self.release, self._statement()
+        release, state = self.release, self.state
+        boms = {name: release.folder / f"sbom-{name}.cdx.json" for name in state.images}
+        boms = {name: path for name, path in boms.items() if path.is_file()}
+        contents = {name: canonical(json.loads(path.read_text())) for name, path in boms.items()}
+        statement = provenance.statement(state, contents)
         path = release.file("provenance.intoto.json", json.dumps(statement, indent=2) + "\n")
-        signed = []
-        for name, image in self.state.images.items() if self.cosign else ():
-            program, *key = self.cosign
-            sbom = release.folder / f"sbom-{name}.cdx.json"
-            predicate = release.file("predicate.json", json.dumps(statement["predicate"]))
-            for words in (
-                ["sign"],
-                ["attest", "--type", "cyclonedx", "--predicate", str(sbom)],
-                ["attest", "--type", "slsaprovenance1", "--predicate", str(predicate)],
-            ):
-                argv = [program, words[0], "--yes", *key, *words[1:], image.reference]
-                done = run(argv, timeout=600)
-                if done.returncode:
-                    raise EnvironmentTrouble(
-                        f"cosign {words[0]} failed: {masked(last_line(done.stderr))}", "--resume"
-                    )
-            signed.append(image.reference)
-        self.state.provenance = WrittenFile(file=path.name, sha256=sha256(path.read_bytes()))
-        self.state.signed = signed
+        state.provenance = WrittenFile(file=path.name, sha256=sha256(path.read_bytes()))
+        if why := cosign.missing():
+            release.say(f"not signed: {why}")
+            return
+        origin = release.file("predicate.json", json.dumps(statement["predicate"]))
+        with tempfile.TemporaryDirectory(prefix="taskflow-") as folder:
+            signer = self._signer(Path(folder))
+            for name, image in state.images.items():
+                plain_http = ImageRepository(image.repository).plain_http
+                there = cosign.Image(image.repository, image.digest, plain_http)
+                if name in boms:
+                    self._attest(there, signer, provenance.SBOM, boms[name])
+                self._attest(there, signer, provenance.PROVENANCE, origin)
+                self._once(
+                    there,
+                    cosign.SIGNATURE,
+                    ["sign"],
+                    partial(there.signed, signer) if signer else None,
+                )
+                if there.reference not in state.signed:
+                    state.signed.append(there.reference)
 
-    def _statement(self) -> dict[str, Any]:
-        """An in-toto statement (v1) with a SLSA provenance (v1)."""
-        state, plan = self.state, self.plan
-        source = f"git+{plan.product.source}@refs/tags/{plan.tag}"
-        subjects = [
-            {"name": image.repository, "digest": dict([image.digest.split(":", 1)])}
-            for image in state.images.values()
-        ]
-        verdicts = {name: verdict.model_dump() for name, verdict in state.verdicts.items()}
-        return {
-            "_type": "https://in-toto.io/Statement/v1",
-            "subject": subjects,
-            "predicateType": "https://slsa.dev/provenance/v1",
-            "predicate": {
-                "buildDefinition": {
-                    "buildType": "https://slsa.dev/container-based-build/v0.1",
-                    "externalParameters": {"source": source, "version": plan.version},
-                    "internalParameters": {
-                        "verdicts": verdicts, "sbom": state.sbom,
-                        "imageIds": {name: image.id for name, image in state.images.items()},
-                        "platforms": {name: one.platform for name, one in state.images.items()},
-                    },
-                    "resolvedDependencies": [{"uri": source, "digest": {"gitCommit": state.commit}}],
-                },
-                "runDetails": {
-                    "builder": {"id": forge.run_url() or "https://localhost/invoke-release"},
-                    "metadata": {"startedOn": state.started, "finishedOn": now()},
-                },
-            },
-        }  # fmt: skip
+    def undo(self) -> list[str]:
+        return [f"in the registry, signed: {line}" for line in self.state.attested]
+
+    def _signer(self, folder: Path) -> cosign.Trust | None:
+        """Whose signatures this run makes, to find those there are; None where only the CI knows."""
+        product = self.plan.product
+        if os.environ.get(cosign.KEY_VARIABLE):
+            return cosign.Trust(str(cosign.public_key(folder)), log=product.transparency_log)
+        if product.identity:
+            return cosign.Trust(identity=product.identity, issuer=product.issuer)
+        return None
+
+    def _attest(
+        self, there: cosign.Image, signer: cosign.Trust | None, kind: str, predicate: Path
+    ) -> None:
+        content = canonical(json.loads(predicate.read_text("utf-8")))
+
+        def look() -> None:
+            assert signer
+            if content not in map(canonical, there.attested(kind, signer)):
+                raise cosign.Unproven("it has another content")
+
+        words = ["attest", "--type", kind, "--predicate", str(predicate)]
+        self._once(there, kind, words, look if signer else None)
+
+    def _once(
+        self, there: cosign.Image, kind: str, words: list[str], look: Callable[[], None] | None
+    ) -> None:
+        """Let cosign write one statement unless the journal or the registry has it already."""
+        line = f"{kind} of {there.reference}"
+        if line in self.state.attested:
+            return
+        try:
+            if look is None:
+                raise cosign.Unproven("nobody knows by whom")
+            look()
+        except TaskflowError:
+            there.sign(words, log=self.plan.product.transparency_log)
+        self.state.attested.append(line)
+        self.release.journal.write()
 
 
 class Announce(Step):
