@@ -269,3 +269,10 @@ def test_what_no_scanner_ever_sees_leaves_a_wrong_waiver_wrong(project: Path) ->
         report, load(project / FILE_NAME), ["backend", "frontend"], project / FILE_NAME, whole=True
     )
     assert [result.id for result in report.results if result.failed] == ["project.waivers"]
+
+
+def test_no_waiver_makes_an_image_trusted(project: Path) -> None:
+    unsigned = judge("verify.signature", "signed", False, measured="nothing signed is beside it")
+    report = judged(project, [PASSED, unsigned], entry("verify.signature"))
+    assert report.exit_code is ExitCode.CHECK_FAILED
+    assert wrong(report) == ["no check is called verify.signature"]

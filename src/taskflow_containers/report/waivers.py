@@ -25,7 +25,6 @@ _MAKERS = {
     "contract.chart.": "chart",
     "chart.": "chart",
     "cluster.": "cluster",
-    "verify.": "verify",
 }
 _NEVER = {
     **dict.fromkeys(
