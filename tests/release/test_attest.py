@@ -156,6 +156,18 @@ def test_a_key_that_cannot_be_read(ready: Shop, signing: dict[str, str]) -> None
     assert "not signed: neither COSIGN_KEY nor a CI identity" in done.stderr
 
 
+def test_the_plan_reads_the_key(shop: Shop, signing: dict[str, str]) -> None:
+    before = shop.state
+    for wrong in ({"COSIGN_PASSWORD": "guess"}, {"COSIGN_KEY": "/nowhere"}):
+        done = shop.invoke("--yes", **{**signing, **wrong})
+        assert done.returncode == 1
+        assert "what signs the images can be read" in done.stderr
+        assert (shop.state, shop.journal) == (before, {})
+    done = shop.invoke("--dry-run", **signing)
+    assert done.returncode == 0, done.stderr
+    assert "signed by cosign" in done.stdout
+
+
 def test_a_ci_identity_signs_without_a_key(
     ready: Shop, tmp_path: Path, stand_in: Callable[..., str]
 ) -> None:

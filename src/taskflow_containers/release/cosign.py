@@ -180,6 +180,17 @@ class Image:
                                  "--no-transparency-log is right here")  # fmt: skip
 
 
+def signer() -> str:
+    """What signs here, or why nothing does; raises EnvironmentTrouble for a key that cannot be read."""
+    if why := missing():
+        return f"not signed: {why}"
+    if not os.environ.get(KEY_VARIABLE):
+        return "a CI identity"
+    with tempfile.TemporaryDirectory(prefix="taskflow-") as folder:
+        public_key(Path(folder))
+    return f"the key of {KEY_VARIABLE}"
+
+
 def public_key(folder: Path) -> Path:
     """The public half of the key that signs, in a file of that folder; raises EnvironmentTrouble."""
     place = folder / "cosign.pub"

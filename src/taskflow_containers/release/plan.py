@@ -20,7 +20,7 @@ from taskflow_containers.machine.errors import (
 )
 from taskflow_containers.machine.process import masked
 from taskflow_containers.project import FILE_NAME
-from taskflow_containers.release import forge, versionfiles
+from taskflow_containers.release import cosign, forge, versionfiles
 from taskflow_containers.release.destinations import collides, packageable, pushable, unmoved
 from taskflow_containers.release.git import Remote, Repository
 from taskflow_containers.release.proposal import Merged, merged, to_publish
@@ -187,6 +187,8 @@ def _look_at_images(
         for name in product.pushed:
             free = partial(pushable, ImageRepository(name, client), version)
             check("registry", f"{name} can be pushed", free)
+        if product.registry:
+            check("cosign", "what signs the images can be read", cosign.signer)
         if moved and product.moving_tags and not check.failed:
             notes += unmoved(product, client, *moved)
     if plan:
