@@ -21,7 +21,8 @@ INSTALL = (
 try:
     import copier
 
-    from taskflow_containers.cli import COMMANDS, Command, carry_out
+    from taskflow_containers.cli import carry_out
+    from taskflow_containers.commands import COMMANDS, Command
     from taskflow_containers.project import FILE_NAME
     from taskflow_containers.project.load import load
     from taskflow_containers.release import command

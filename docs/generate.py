@@ -13,7 +13,8 @@ from typing import Any
 import jinja2
 import yaml
 
-from taskflow_containers.cli import ACTIONS, parser
+from taskflow_containers.cli import parser
+from taskflow_containers.commands import ACTIONS
 from taskflow_containers.machine.errors import ExitCode
 from taskflow_containers.project.load import schema
 from taskflow_containers.project.model import Kind

@@ -12,7 +12,8 @@ from typing import Any
 
 from invoke.tasks import Task, task
 
-from taskflow_containers.cli import ACTIONS, Command, carry_out
+from taskflow_containers.cli import carry_out
+from taskflow_containers.commands import ACTIONS, Command
 
 Body = Callable[[argparse.Namespace], int]
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from taskflow_containers.cli import COMMANDS, Command, carry_out
+from taskflow_containers.cli import carry_out
+from taskflow_containers.commands import COMMANDS, Command
 from taskflow_containers.project.load import load
 from taskflow_containers.release import command
 from taskflow_containers.release.state import Product

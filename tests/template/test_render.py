@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from taskflow_containers.cli import ACTIONS
+from taskflow_containers.commands import ACTIONS
 from taskflow_containers.contract.text import check_text
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load

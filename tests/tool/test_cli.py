@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from taskflow_containers.checks.build import inputs_digest
-from taskflow_containers.cli import COMMANDS, Command, carry_out
+from taskflow_containers.cli import carry_out
+from taskflow_containers.commands import COMMANDS, Command
 from taskflow_containers.machine import signals
 from taskflow_containers.machine.errors import ExitCode, InputError
 from taskflow_containers.machine.switches import switched_on
@@ -304,7 +305,7 @@ TASKS = """
 from pathlib import Path
 from invoke.collection import Collection
 from invoke.tasks import task
-from taskflow_containers.cli import Command, Option
+from taskflow_containers.commands import Command, Option
 from taskflow_containers.tasks import as_task
 
 def body(options):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from taskflow_containers.cli import COMMANDS
 from taskflow_containers.cluster.drills import DRILLS
+from taskflow_containers.commands import COMMANDS
 
 
 def test_the_command_line_lists_every_drill_in_its_order() -> None:
