@@ -109,11 +109,15 @@ def test_a_tag_leads_to_the_image_pushed_and_to_no_other(
     ("answer", "said"),
     [
         (b"Content-Length: 100\r\n\r\n{", "cannot be reached: IncompleteRead"),
-        (b"\r\n<html>Log in</html>", "with something else than JSON: <html>Log in</html>"),
+        (b"\r\n<html>Log in</html>", "answers 200 <html>Log in</html>"),
         (b"\r\n[]]", "with something else than JSON"),
     ],
 )
-def test_half_an_answer_and_a_proxys_page_are_trouble(answer: bytes, said: str) -> None:
+def test_half_an_answer_and_a_proxys_page_are_trouble(
+    answer: bytes, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskflow_containers.release.web.BACKOFF", (0.0,))
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.wfile.write(b"HTTP/1.0 200 OK\r\n" + answer)
@@ -135,6 +139,7 @@ def test_a_token_that_is_not_to_be_had_now_is_trouble(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setattr("taskflow_containers.release.web.BACKOFF", (0.0,))
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -151,7 +156,7 @@ def test_a_token_that_is_not_to_be_had_now_is_trouble(
         threading.Thread(target=server.serve_forever, daemon=True).start()
         there = ImageRepository(f"127.0.0.1:{server.server_port}/acme/app")
         there._base = f"http://{there.host}"
-        with pytest.raises(EnvironmentTrouble, match="503 in place of a token"):
+        with pytest.raises(EnvironmentTrouble, match=r"gets no token from .* answers 503"):
             there.digest("1.0.0")
         server.shutdown()
 
