@@ -54,7 +54,8 @@ def statement(state: State, contents: dict[str, str]) -> dict[str, Any]:
     source = f"git+{plan.product.source}@refs/tags/{plan.tag}"
     images = {
         name: {"repository": image.repository, "digest": image.digest, "id": image.id,
-               "platform": image.platform, "sbom": contents.get(name, "")}
+               "platform": image.platform, "sbom": contents.get(name, ""),
+               "refusedTags": image.refused}
         for name, image in state.images.items()
     }  # fmt: skip
     built = state.builder or builder()
