@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from taskflow_containers.project.load import load
 from taskflow_containers.release.git import revision
-from tests.conftest import git
+from taskflow_containers.release.tagging import tags
+from tests.conftest import SERVICE, git
 
 
 @pytest.fixture(autouse=True)
@@ -98,3 +100,24 @@ def test_a_persons_settings_do_not_matter(work: Path) -> None:
     found = revision(work)
     assert found is not None
     assert found.dirty, "a new file is part of the build context, whatever `git status` shows"
+
+
+def test_the_image_tags_of_a_project_in_a_subfolder(work: Path) -> None:
+    """They count from its own git tags, and the commits of its own folder."""
+    folder = work / "apps" / "service"
+    folder.mkdir(parents=True)
+    text = (SERVICE / "taskflow.toml").read_text("utf-8")
+    (folder / "taskflow.toml").write_text(text)
+    project = load(folder / "taskflow.toml")
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "--message", "feat: begin")
+    git(work, "tag", f"{project.name}-v1.2.3")
+    (work / "file").write_text("2")
+    git(work, "commit", "--quiet", "--all", "--message", "feat!: of another project")
+    git(work, "tag", "v9.0.0")
+    sha = git(work, "rev-parse", "HEAD").strip()[:12]
+    assert tags(folder, project) == [f"1.2.4-dev.0.g{sha}", f"sha-{sha}"]
+    (folder / "taskflow.toml").write_text(f'tag-prefix = "v"\n{text}')
+    git(work, "commit", "--quiet", "--all", "--message", "chore: shared tags")
+    git(work, "tag", "v9.0.1")
+    assert tags(folder, load(folder / "taskflow.toml"))[0] == "9.0.1"

@@ -36,7 +36,7 @@ def merged(repository: Repository, declared: str, files: list[str]) -> Merged | 
     # The newest commit of this branch itself, merges included, that wrote that heading.
     pattern = changelog.heading(declared).replace(r"\r", "\r")
     brought = repository.git(
-        "log", "-1", "--first-parent", "--diff-merges=first-parent", "--no-patch",
+        "log", "-1", "--first-parent", "-m", "--no-patch",
         "--no-show-signature", "--format=%H", f"-G{pattern}", "--", changelog.FILE_NAME,
     )  # fmt: skip
     return Merged(version, brought or repository.head)
