@@ -135,7 +135,9 @@ def test_a_lock_file_tells_what_is_needed_and_what_development_alone_needs(
     kind: str, tmp_path: Path
 ) -> None:
     root = put(tmp_path / "project", LOCKS[kind])
-    answer, error = inventory.locked(root, tmp_path / "answer.json", Database(present=False))
+    answer, error = inventory.locked(
+        root, tmp_path / "answer.json", flaws=Database(present=False), offline=True
+    )
     assert not error
     found = packages.Inventory(set())
     found.add_locks(inventory.below(answer, "context"))
@@ -159,7 +161,9 @@ def test_a_lock_file_tells_what_is_needed_and_what_development_alone_needs(
 )
 def test_a_lock_file_that_cannot_be_read_is_no_pass(file: str, text: str, tmp_path: Path) -> None:
     root = put(tmp_path / "project", {file: text, "package.json": "{}"})
-    answer, _ = inventory.locked(root, tmp_path / "answer.json", Database(present=False))
+    answer, _ = inventory.locked(
+        root, tmp_path / "answer.json", flaws=Database(present=False), offline=True
+    )
     result = inventory.judge_locks("frontend", root, "context", answer)
     assert result.status is Status.FAILED
     assert result.findings == (f"unread context/{file}: trivy reads no package in it",)
@@ -168,7 +172,9 @@ def test_a_lock_file_that_cannot_be_read_is_no_pass(file: str, text: str, tmp_pa
 @pytest.mark.parametrize("text", ["", "fastapi>=0.110\n", "-r other.txt\n"])
 def test_requirements_that_pin_nothing_are_no_lock(text: str, tmp_path: Path) -> None:
     root = put(tmp_path / "project", {"requirements.txt": text})
-    answer, _ = inventory.locked(root, tmp_path / "answer.json", Database(present=False))
+    answer, _ = inventory.locked(
+        root, tmp_path / "answer.json", flaws=Database(present=False), offline=True
+    )
     result = inventory.judge_locks("backend", root, "context", answer)
     assert result.status is Status.SKIPPED
 

@@ -26,7 +26,7 @@ _DATABASE_ERROR = re.compile(r"DB error|--skip-db-update", re.IGNORECASE)
 
 
 def ask(
-    words: list[str | Path], output: Path, subject: str, flaws: Database
+    words: list[str | Path], output: Path, subject: str, *, flaws: Database, offline: bool
 ) -> tuple[dict[str, Any], str]:
     """What trivy knows of packages, and why their vulnerabilities are missing if they had to be there.
 
@@ -38,9 +38,9 @@ def ask(
         listing = ["--list-all-pkgs", "--scanners", scanners, *further]
         return trivy([*words, *listing], output)
 
-    missing = ""
+    missing = "" if offline else flaws.error
     if flaws.present:
-        answer, missing = once("license,vuln")
+        answer, missing = once("license,vuln", *(["--offline-scan"] if offline else []))
         if not missing:
             return answer, ""
         if not _DATABASE_ERROR.search(missing):
@@ -52,11 +52,13 @@ def ask(
     return answer, missing
 
 
-def locked(root: Path, output: Path, flaws: Database) -> tuple[dict[str, Any], str]:
+def locked(
+    root: Path, output: Path, *, flaws: Database, offline: bool
+) -> tuple[dict[str, Any], str]:
     """What the lock files below a project's folder name, as `ask` tells it."""
     skipped = [word for pattern in SKIPPED for word in ("--skip-dirs", pattern)]
     words = ["filesystem", "--include-dev-deps", "--file-patterns", f"pip:{_REQUIREMENTS}"]
-    return ask([*words, *skipped, root], output, "the lock files", flaws)
+    return ask([*words, *skipped, root], output, "the lock files", flaws=flaws, offline=offline)
 
 
 def below(answer: Mapping[str, Any], context: str) -> dict[str, Any]:

@@ -48,19 +48,19 @@ def scan(
     for older in reports.glob("sbom-*.json"):
         older.unlink()
     heed([workspace.root / Path(file).expanduser() for file in settings.vex])
-    known = database.fetch(workspace.root, settings.database, offline=offline)
+    flaws = database.fetch(workspace.root, settings.database, offline=offline)
     with tempfile.TemporaryDirectory() as folder, interruption.pool(2) as pool:
         sources = pool.submit(_sources, workspace, gate)
         output = Path(folder, "locks.json")
-        locks = pool.submit(inventory.locked, workspace.root, output, known)
+        locks = pool.submit(inventory.locked, workspace.root, output, flaws=flaws, offline=offline)
         scanned = pool.map(
-            lambda one: _image(workspace, one[0], one[1], reports, gate, known, locks, offline),
+            lambda one: _image(workspace, one[0], one[1], reports, gate, offline, flaws, locks),
             targets,
         )
         results = sources.result()
         for found in scanned:
             results += found
-    return [*results, database.judged(known, settings.database_days, offline=offline)]
+    return [*results, database.judged(flaws, settings.database_days, offline=offline)]
 
 
 def _sources(workspace: Workspace, gate: set[str]) -> list[Result]:
@@ -143,9 +143,9 @@ def _image(
     tag: str,
     reports: Path,
     gate: set[str],
+    offline: bool,
     flaws: Database,
     locks: Future[tuple[dict[str, Any], str]],
-    offline: bool,
 ) -> list[Result]:
     name, engine, base = target.name, workspace.engine, target.container.base
     known = set((engine.image_config(substitutes().get(base, base)) or {}).get("Layers") or [])
@@ -159,7 +159,7 @@ def _image(
 
         def examine(count: int, output: Path) -> dict[str, Any]:
             saved.write_layout(layout, count)
-            answer, error = inventory.ask(words, output, tag, flaws)
+            answer, error = inventory.ask(words, output, tag, flaws=flaws, offline=offline)
             errors.append(error)
             return answer
 
@@ -170,7 +170,7 @@ def _image(
         files, error = secrets.search(layers, Path(folder, "layers.json"))
         if error:
             raise EnvironmentTrouble(f"trivy failed on {tag}: {last_line(error)}")
-        unknown = unscanned(name, saved.layers, layout, saved.config.get("config") or {}, answer)
+        aside = unscanned(name, saved.layers, layout, saved.config.get("config") or {}, answer)
         for line in suppressed(answer):
             workspace.note(f"not counted in {name}, by a VEX document: {line}")
         for part in answer.get("Results") or []:
@@ -183,19 +183,20 @@ def _image(
         context = workspace.project.context(name)
         locked = inventory.below(locked, context)
         found.add_locks(locked)
-        error = next(filter(None, [*errors, error, "" if offline else flaws.error]), "")
+        error = next(filter(None, [*errors, error]), "")
         leaked = _findings(files, "Secrets", gate)
         seconds = time.monotonic() - started
         bundles = target.container.kind is Kind.FRONTEND and not locked["Results"]
         output.write_text(json.dumps(packages.once(answer)), encoding="utf-8")
         settings = workspace.project.scan
+        unknown = offline and not flaws.present
         return [
+            aside,
             *_judge_image(name, answer, leaked, gate, seconds),
             packages.licences(name, found, settings.licences),
-            packages.vulnerabilities(name, found, settings, offline=offline and not flaws.present, error=error),
+            packages.vulnerabilities(name, found, settings, offline=unknown, error=error),
             inventory.judge_locks(name, workspace.root, context, locked),
             inventory.judge_document(name, layers, found, needed=bundles),
-            unknown,
             _sbom(name, output, reports),
         ]  # fmt: skip
 
