@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from taskflow_containers.checks.database import Database
 from taskflow_containers.checks.packages import Inventory
@@ -21,6 +24,7 @@ SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
 DOCUMENT = "sbom.cdx.json"  # written by the build of an image, …
 _ECOSYSTEMS = ("pkg:npm/", "pkg:pypi/")  # … which installs these
 _LOCKS = {"package-lock.json", "pnpm-lock.yaml", "yarn.lock", "uv.lock", "poetry.lock"}
+_HEADS = {"lockfileVersion", "__metadata"}  # of pnpm's and of Yarn's lock files
 _REQUIREMENTS = r"(^|/)requirements[^/]*(/[^/]+)?\.txt$"
 _DATABASE_ERROR = re.compile(r"DB error|--skip-db-update", re.IGNORECASE)
 
@@ -71,8 +75,9 @@ def judge_locks(name: str, root: Path, context: str, answer: Mapping[str, Any]) 
     """Whether each lock file was read; trivy passes over one that it cannot."""
     id, title = "scan.lock-files", "lock files"
     read = {part["Target"] for part in answer.get("Results") or [] if part.get("Packages")}
-    files = [file for file in _lock_files(root, context) if file not in read]
-    if not files and not read:
+    found = [file for file in _lock_files(root, context) if file not in read]
+    files = [file for file in found if not _locks_nothing(root / file)]
+    if not found and not read:
         return skip(id, title, f"there is none in {context}/", container=name)
     return finds_nothing(
         id,
@@ -81,7 +86,7 @@ def judge_locks(name: str, root: Path, context: str, answer: Mapping[str, Any]) 
         "lock it anew with its own package manager; `trivy fs` on its folder says what is wrong",
         container=name,
         expected="each one read",
-        passed=f"{len(read)} read",
+        passed=f"{len(read) + len(found)} read",
     )
 
 
@@ -96,6 +101,27 @@ def _lock_files(root: Path, context: str) -> list[str]:
             if name in _LOCKS or (re.search(_REQUIREMENTS, relative) and _pins(path)):
                 found.append(relative)
     return found
+
+
+def _locks_nothing(path: Path) -> bool:
+    """Whether a lock file is whole and names no package, as that of a project without dependencies."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        if path.suffix == ".json":
+            lock = json.loads(text)
+            named = [one for one in lock.get("packages", {}) if "node_modules/" in one]
+            return "lockfileVersion" in lock and not named and not lock.get("dependencies")
+        if path.name == "yarn.lock" and "__metadata" not in text:
+            return text.startswith("# ") and not re.search(r"^[^#\s]", text, re.MULTILINE)
+        if path.suffix == ".yaml" or path.name == "yarn.lock":
+            lock = yaml.safe_load(text)
+            entries = [one for one in lock if "@" in one and "@workspace:" not in one]
+            return not entries and not lock.get("packages") and bool({*lock} & _HEADS)
+        lock = tomllib.loads(text)
+        sources = [one.get("source", {}) for one in lock.get("package", [])]
+        return bool(lock) and all({"virtual", "editable"} & source.keys() for source in sources)
+    except (ValueError, TypeError, AttributeError, yaml.YAMLError):
+        return False
 
 
 def _pins(path: Path) -> bool:
