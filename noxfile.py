@@ -97,7 +97,7 @@ def lock(session: nox.Session) -> None:
     base = TOOLS / "requirements.txt"
     compile_lock(session, base, "pyproject.toml", "--group", "tool-build")
     known = ["-c", str(base)]
-    for part in ("lint", "scan", "chart", "cluster", "nox"):
+    for part in ("lint", "scan", "chart", "nox"):
         lock = TOOLS / f"requirements-{part}.txt"
         compile_lock(session, lock, "--group", f"tool-{part}", *known)
         known += ["-c", str(lock)]

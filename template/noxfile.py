@@ -103,7 +103,9 @@ def install(session: nox.Session, command: str) -> None:
     if not PACKAGE and not any(line.strip() and line.strip()[0] not in "#-" for line in lines):
         refuse(session, 2, "tools/taskflow.txt names no tool", "Set TASKFLOW_PACKAGE to the template's"
                " folder or to a wheel, or bring the file back from git.")  # fmt: skip
-    names = ("requirements.txt", f"requirements-{command}.txt")
+    # What installs the chart needs nothing that its checks do not.
+    needs = {"cluster": "chart"}.get(command, command)
+    names = ("requirements.txt", f"requirements-{needs}.txt")
     locks = [path for name in names if (path := TOOLS / name).is_file()]
     wheel = Path(PACKAGE).read_bytes() if Path(PACKAGE).is_file() else b""
     parts = [

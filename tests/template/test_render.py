@@ -232,7 +232,7 @@ def test_a_project_holds_only_what_is_its_own(render: Render, template: Path) ->
     assert len([path for path in sample.iterdir() if path.name[0] != "."]) <= 9
     assert {path.name for path in (sample / "tools").iterdir()} == {
         "requirements.txt", "requirements-lint.txt", "requirements-scan.txt",
-        "requirements-chart.txt", "requirements-cluster.txt", "requirements-nox.txt", "taskflow.txt",
+        "requirements-chart.txt", "requirements-nox.txt", "taskflow.txt",
         "taskflow.schema.json",
     }  # fmt: skip
     for name in ("noxfile.py", "tasks.py"):

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from taskflow_containers.checks.matrix import MATRIX, Case, Render, cases, digest, read
 from taskflow_containers.checks.schemas import Schema, newest
@@ -57,13 +58,15 @@ def check_chart(root: Path, project: Project, say: Say) -> list[Result]:
     folder = root / CHART
     if not folder.is_dir():
         return [skip("chart.present", "Helm chart", f"there is no {CHART}/ here")]
-    program = helm.find(root)
+    metadata, program = read(folder / "Chart.yaml"), helm.find(root)
     with helm.complete(program, folder) as whole:
-        return _check(whole, program, project, say)
+        return _check(whole, metadata, program, project, say)
 
 
-def _check(folder: Path, program: Path, project: Project, say: Say) -> list[Result]:
-    metadata, found = read(folder / "Chart.yaml"), cases(folder)
+def _check(
+    folder: Path, metadata: dict[str, Any], program: Path, project: Project, say: Say
+) -> list[Result]:
+    found = cases(folder)
     schemas = newest()
     version = f"{schemas[-1].version}.0"
 
