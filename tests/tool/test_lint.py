@@ -209,7 +209,7 @@ def test_a_container_called_gate_has_an_environment_of_its_own(
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     (tmp_path / "requirements-dev.txt").touch()
     (tmp_path / "tools").mkdir()
-    for part in ("", "-lint", "-scan"):
+    for part in ("", "-lint", "-scan", "-chart"):
         (tmp_path / "tools" / f"requirements{part}.txt").touch()
     tools.python_environment(tmp_path, "gate", tmp_path / "requirements-dev.txt")
     tools.gate_python(tmp_path)
