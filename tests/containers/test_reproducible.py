@@ -12,7 +12,7 @@ import pytest
 
 from taskflow_containers.engine import builder
 from taskflow_containers.engine.client import Builder, Engine, substitutes
-from tests.conftest import SERVICE
+from tests.conftest import SERVICE, lacking
 
 pytestmark = [pytest.mark.engine, pytest.mark.each_engine]
 BASE = "python:3.13-slim"
@@ -54,8 +54,10 @@ def test_twice_the_same(engine: Engine, build: Callable[[str], str]) -> None:
         assert len(said) == 1
         assert "has another digest" in said[0]
         assert first != second
-        assert configs[0]["Config"] == configs[1]["Config"]
-        layers = [config["RootFS"]["Layers"] for config in configs]
+        layers = [config["Layers"] for config in configs]
+        of_its_own = {"Id", "Layers", "Created"}
+        one, other = ({k: v for k, v in c.items() if k not in of_its_own} for c in configs)
+        assert one == other
         assert layers[0][0] == layers[1][0]
         assert len(layers[0]) == len(layers[1])
     finally:
@@ -67,7 +69,7 @@ def test_files_have_the_time_that_was_asked_for(
     engine: Engine, build: Callable[[str], str]
 ) -> None:
     if not (engine.builder is Builder.BUILDX and engine.keeps_indexes()):
-        pytest.skip("this builder rewrites no times")
+        lacking("its builder leaves files the time that they were written")
     image = build("one")
     try:
         words = ("run", "--rm", "--entrypoint", "python", image, "-c")
