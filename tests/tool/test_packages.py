@@ -26,11 +26,11 @@ dev = [{ name = "tests" }]
 [[package]]
 name = "needed"
 version = "1.0"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://index.example/simple" }
 [[package]]
 name = "tests"
 version = "1.0"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://index.example/simple" }
 """
 POETRY = """
 [[package]]
