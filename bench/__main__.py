@@ -354,7 +354,8 @@ def page(engine: Engine, rows: list[Row], rendering: float, planning: float) -> 
         "Written by `python3 bootstrap.py --provision bench`. Both columns come from one run on one",
         "machine; the ratio is what to compare, the seconds depend on the machine.",
         "",
-        f"- {engine.description}, {os.cpu_count()} processors",
+        f"- engine: {engine.name} {engine.version} for {engine.platform}, built by {engine.builder}, "
+        f"{os.cpu_count()} processors",
         *(f"- {wanted} is replaced by {instead}" for wanted, instead in substitutes().items()),
         "- peers (`bench/peers/`): FastAPI as its documentation builds it, with the same database "
         "driver and no database connected; the same Next.js application as its Docker example "

@@ -11,7 +11,7 @@ import pytest
 from taskflow_containers.checks import inventory, packages
 from taskflow_containers.checks.database import Database
 from taskflow_containers.project.scanning import Licences
-from taskflow_containers.report.result import Status
+from taskflow_containers.report.result import Result, Status
 
 UV = """
 version = 1
@@ -149,6 +149,15 @@ def test_a_lock_file_tells_what_is_needed_and_what_development_alone_needs(
     assert inventory.below(answer, "con") == {"Results": []}
 
 
+def judged(folder: Path, files: dict[str, str]) -> Result:
+    """What is said of the lock files among these."""
+    root = put(folder / "project", files)
+    answer, _ = inventory.locked(
+        root, folder / "answer.json", flaws=Database(present=False), offline=True
+    )
+    return inventory.judge_locks("frontend", root, "context", answer)
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [
@@ -160,11 +169,7 @@ def test_a_lock_file_tells_what_is_needed_and_what_development_alone_needs(
     ],
 )
 def test_a_lock_file_that_cannot_be_read_is_no_pass(file: str, text: str, tmp_path: Path) -> None:
-    root = put(tmp_path / "project", {file: text, "package.json": "{}"})
-    answer, _ = inventory.locked(
-        root, tmp_path / "answer.json", flaws=Database(present=False), offline=True
-    )
-    result = inventory.judge_locks("frontend", root, "context", answer)
+    result = judged(tmp_path, {file: text, "package.json": "{}"})
     assert result.status is Status.FAILED
     assert result.findings == (f"unread context/{file}: trivy reads no package in it",)
 
@@ -181,21 +186,12 @@ def test_a_lock_file_that_cannot_be_read_is_no_pass(file: str, text: str, tmp_pa
     ],
 )
 def test_a_lock_file_of_no_package_is_read(file: str, text: str, tmp_path: Path) -> None:
-    root = put(tmp_path / "project", {file: text, "package.json": "{}"})
-    answer, _ = inventory.locked(
-        root, tmp_path / "answer.json", flaws=Database(present=False), offline=True
-    )
-    assert inventory.judge_locks("frontend", root, "context", answer).status is Status.PASSED
+    assert judged(tmp_path, {file: text, "package.json": "{}"}).status is Status.PASSED
 
 
 @pytest.mark.parametrize("text", ["", "fastapi>=0.110\n", "-r other.txt\n"])
 def test_requirements_that_pin_nothing_are_no_lock(text: str, tmp_path: Path) -> None:
-    root = put(tmp_path / "project", {"requirements.txt": text})
-    answer, _ = inventory.locked(
-        root, tmp_path / "answer.json", flaws=Database(present=False), offline=True
-    )
-    result = inventory.judge_locks("backend", root, "context", answer)
-    assert result.status is Status.SKIPPED
+    assert judged(tmp_path, {"requirements.txt": text}).status is Status.SKIPPED
 
 
 @pytest.mark.parametrize(
