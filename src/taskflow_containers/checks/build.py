@@ -22,7 +22,7 @@ from taskflow_containers.machine.process import Say, last_line
 from taskflow_containers.project.model import Project
 from taskflow_containers.project.values import megabytes
 from taskflow_containers.release import git
-from taskflow_containers.report.result import Result, judge
+from taskflow_containers.report.result import Result, judge, of_platform
 from taskflow_containers.workspace import Target, Workspace
 
 INPUTS_LABEL = "io.taskflow.inputs"
@@ -149,7 +149,7 @@ def refresh(engine: Engine, image: str, platform: str, say: Say) -> None:
     Raises:
         EnvironmentTrouble: the registry cannot be asked.
     """
-    say(f"asking for a newer {image}")
+    say(f"asking for a newer {image}" + f" for {platform}" * bool(platform))
     words = ["pull", "--quiet", *([f"--platform={platform}"] if platform else []), image]
     done = engine.call(*words, check=False, timeout=600, patience=0)
     if done.returncode:
@@ -209,11 +209,12 @@ def build(
     """
     names, engine, say = list(names), workspace.engine, workspace.say
     needed = {name: needs(workspace, name, pull=pull, export=export) for name in names}
-    platform = ",".join(workspace.project.build.platforms[:1])
+    platforms = workspace.project.build.platforms
+    builder.require_place_for(engine, platforms)
     for image in sorted({image for each in needed.values() for image in each.bases}):
-        if pull:
+        for platform in (platforms or ("",)) if pull else ():
             refresh(engine, image, platform, say)
-        engine.provide(image, say, platform)
+        engine.provide(image, say, platforms)
 
     def one(name: str) -> Image:
         return _build_one(workspace, workspace.target(name), needed[name], no_cache)
@@ -269,9 +270,13 @@ def _build_one(workspace: Workspace, target: Target, needed: Needs, no_cache: bo
         return Image(name, results=[result])
     seconds = time.monotonic() - started
     image = Image(name, built.image, tuple(tags))
-    config = engine.require_image_config(built.image)
+    parts = project.build.parts
+    configs = {part: engine.require_image_config(built.image, part) for part in parts}
     sizes = LayerSizes(root)
-    size = sizes.total(engine, config)
+    totals = {part: sizes.total(engine, config, part) for part, config in configs.items()}
+    made = " and ".join(
+        f"{configs[part]['Platform']}, {megabytes(size)}" for part, size in totals.items()
+    )
     image.results.append(
         judge(
             "build.image",
@@ -279,20 +284,33 @@ def _build_one(workspace: Workspace, target: Target, needed: Needs, no_cache: bo
             True,
             container=name,
             expected=tags[0],
-            measured=f"{built.image[:19]}, {config['Platform']}, {megabytes(size)}, {seconds:.1f} s, "
+            measured=f"{built.image[:19]}, {made}, {seconds:.1f} s, "
             f"{built.cached} of {built.steps} steps cached",
             seconds=seconds,
         )
     )
-    image.results.append(_size(workspace, target, size, sizes))
-    image.results += check_image(project, name, config, engine.platform)
+    for part, size in totals.items():
+        image.results.append(of_platform(_size(workspace, target, size, sizes, part), part))
+    image.results += check_built(workspace, name, built.image)
     return image
 
 
-def _size(workspace: Workspace, target: Target, size: int, sizes: LayerSizes) -> Result:
+def check_built(workspace: Workspace, name: str, image: str) -> list[Result]:
+    """The contract's image level, of each platform in the image; told once where all are alike."""
+    project, engine, parts = workspace.project, workspace.engine, workspace.project.build.parts
+    configs = (engine.require_image_config(image, part) for part in parts)
+    looked = [check_image(project, name, config, engine.platform) for config in configs]
+    found = list[Result]()
+    for results in zip(*looked, strict=True):
+        alike = len({*results}) == 1
+        found += results[:1] if alike else map(of_platform, results, parts)
+    return found
+
+
+def _size(workspace: Workspace, target: Target, size: int, sizes: LayerSizes, part: str) -> Result:
     engine = workspace.engine
-    base = engine.image_config(_bases(workspace.project, target.name)["BASE_IMAGE"])
-    above = size - (sizes.total(engine, base) if base else 0)
+    base = engine.image_config(_bases(workspace.project, target.name)["BASE_IMAGE"], part)
+    above = size - (sizes.total(engine, base, part) if base else 0)
     budget = target.container.budgets.size_above_base
     return judge(
         "build.size",

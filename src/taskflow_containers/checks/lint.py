@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from taskflow_containers.checks import build
-from taskflow_containers.contract.image import check_image
 from taskflow_containers.contract.instructions import with_plain_heredocs
 from taskflow_containers.contract.text import check_text
 from taskflow_containers.engine.find import find
@@ -174,14 +173,13 @@ def _built(root: Path, project: Project, names: list[str], choice: str) -> list[
         workspace = Workspace(root, project, find(choice))
     except NoEngineError as error:
         return [skip("contract.image", title, error.message)]
-    engine, results = workspace.engine, []
+    results = []
     for name in names:
         if not (workspace.target(name).folder / "Dockerfile").is_file():
             continue
         image, reason = build.current_image(workspace, name)
         if image:
-            config = engine.require_image_config(image)
-            results += check_image(project, name, config, engine.platform)
+            results += build.check_built(workspace, name, image)
         else:
             results.append(skip("contract.image", title, reason, container=name))
     return results

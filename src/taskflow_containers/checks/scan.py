@@ -24,7 +24,8 @@ from taskflow_containers.machine import interruption
 from taskflow_containers.machine.errors import EnvironmentTrouble
 from taskflow_containers.machine.process import last_line
 from taskflow_containers.project.model import Kind
-from taskflow_containers.report.result import Result, finds_nothing, judge
+from taskflow_containers.report import sbom_file
+from taskflow_containers.report.result import Result, finds_nothing, judge, of_platform
 from taskflow_containers.workspace import Target, Workspace
 
 # Comments by which trivy leaves out what it finds in the next line.
@@ -36,7 +37,11 @@ def scan(
     workspace: Workspace, images: Iterable[Image], reports: Path, *, offline: bool
 ) -> list[Result]:
     """Every scan; `offline` takes the vulnerability database that is there, if there is one."""
-    targets = [(workspace.target(image.container, image.id), image.tags[0]) for image in images]
+    targets = [
+        (workspace.target(image.container, image.id), image.tags[0], part)
+        for image in images
+        for part in workspace.project.build.parts
+    ]
     settings = workspace.project.scan
     gate: set[str] = set(settings.severities)
     try:
@@ -54,12 +59,13 @@ def scan(
         output = Path(folder, "locks.json")
         locks = pool.submit(inventory.locked, workspace.root, output, flaws=flaws, offline=offline)
         scanned = pool.map(
-            lambda one: _image(workspace, one[0], one[1], reports, gate, offline, flaws, locks),
+            lambda one: _image(workspace, *one, reports, gate, offline, flaws, locks),  # type: ignore[call-arg]
             targets,
         )
         results = sources.result()
         for found in scanned:
-            results += found
+            # What is no image's is the same on each platform.
+            results += [result for result in found if result not in results]
     return [*results, database.judged(flaws, settings.database_days, offline=offline)]
 
 
@@ -141,6 +147,7 @@ def _image(
     workspace: Workspace,
     target: Target,
     tag: str,
+    part: str,
     reports: Path,
     gate: set[str],
     offline: bool,
@@ -148,8 +155,13 @@ def _image(
     locks: Future[tuple[dict[str, Any], str]],
 ) -> list[Result]:
     name, engine, base = target.name, workspace.engine, target.container.base
-    known = set((engine.image_config(substitutes().get(base, base)) or {}).get("Layers") or [])
-    with tempfile.TemporaryDirectory() as folder, archive.saved(engine, target.image) as saved:
+    base = substitutes().get(base, base)
+    known = set((engine.image_config(base, part) or {}).get("Layers") or [])
+    about = f" ({part})" if part else ""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        archive.saved(engine, target.image, part) as saved,
+    ):
         # trivy reaches only some engines by itself, and takes all layers to be packed like the first.
         layout = Path(folder, "image")
         output = Path(folder, "image.json")
@@ -159,7 +171,7 @@ def _image(
 
         def examine(count: int, output: Path) -> dict[str, Any]:
             saved.write_layout(layout, count)
-            answer, error = inventory.ask(words, output, tag, flaws=flaws, offline=offline)
+            answer, error = inventory.ask(words, output, tag + about, flaws=flaws, offline=offline)
             errors.append(error)
             return answer
 
@@ -169,12 +181,12 @@ def _image(
         secrets.unpack(saved, layers, known)
         files, error = secrets.search(layers, Path(folder, "layers.json"))
         if error:
-            raise EnvironmentTrouble(f"trivy failed on {tag}: {last_line(error)}")
+            raise EnvironmentTrouble(f"trivy failed on {tag}{about}: {last_line(error)}")
         aside = unscanned(name, saved.layers, layout, saved.config.get("config") or {}, answer)
         for line in suppressed(answer):
-            workspace.note(f"not counted in {name}, by a VEX document: {line}")
-        for part in answer.get("Results") or []:
-            part["Target"] = part["Target"].replace(str(layout), tag)
+            workspace.note(f"not counted in {name}{about}, by a VEX document: {line}")
+        for result in answer.get("Results") or []:
+            result["Target"] = result["Target"].replace(str(layout), tag)
         found = packages.Inventory(known)
         found.add_image(answer)
         for number in reversed(inventory.deleting(saved, layers)):
@@ -190,15 +202,16 @@ def _image(
         output.write_text(json.dumps(packages.once(answer)), encoding="utf-8")
         settings = workspace.project.scan
         unknown = offline and not flaws.present
-        return [
+        lock_files = inventory.judge_locks(name, workspace.root, context, locked)
+        judged = [
             aside,
             *_judge_image(name, answer, leaked, gate, seconds),
             packages.licences(name, found, settings.licences),
             packages.vulnerabilities(name, found, settings, offline=unknown, error=error),
-            inventory.judge_locks(name, workspace.root, context, locked),
             inventory.judge_document(name, layers, found, needed=bundles),
-            _sbom(name, output, reports),
+            _sbom(name, part, output, reports),
         ]  # fmt: skip
+        return [lock_files, *(of_platform(one, part) for one in judged)]
 
 
 def _judge_image(
@@ -222,10 +235,10 @@ def _judge_image(
     ]  # fmt: skip
 
 
-def _sbom(name: str, output: Path, reports: Path) -> Result:
-    counts, error = [], ""
+def _sbom(name: str, part: str, output: Path, reports: Path) -> Result:
+    counts, error, named = [], "", sbom_file(name, part, "{cdx,spdx}")
     for form, ending in _SBOMS.items():
-        target = output.with_name(f"sbom-{name}.{ending}.json")
+        target = output.with_name(sbom_file(name, part, ending))
         error = call(["convert", f"--format={form}", output], target, None, 120)
         if error:
             break
@@ -239,6 +252,6 @@ def _sbom(name: str, output: Path, reports: Path) -> Result:
         container=name,
         expected="the packages of the image",
         measured=f"{counts[0] if counts else 0} components",
-        detail=last_line(error) if error else f"{reports.name}/sbom-{name}.{{cdx,spdx}}.json",
+        detail=last_line(error) if error else f"{reports.name}/{named}",
         fix="`trivy image --format cyclonedx` shows what went wrong",
     )

@@ -11,7 +11,7 @@ from taskflow_containers.checks.build import Image
 from taskflow_containers.engine.client import substitutes
 from taskflow_containers.machine.tools import sha256, tool
 from taskflow_containers.project.model import Project
-from taskflow_containers.report import earlier
+from taskflow_containers.report import earlier, sbom_file
 from taskflow_containers.report.result import Report
 from taskflow_containers.workspace import Workspace
 
@@ -65,5 +65,8 @@ def recall(
     if not (offline or trivy.updates_switched_off()) and database.look().outdated:
         return False
     report.inputs = digest(known, project)
-    pages = [f"sbom-{name}.{ending}.json" for name in names for ending in ("cdx", "spdx")]
+    pages = [
+        sbom_file(name, part, form)
+        for name in names for part in project.build.parts for form in ("cdx", "spdx")
+    ]  # fmt: skip
     return earlier.recall(report, reports, project, pages, ("trivy ", "not counted in "))

@@ -276,13 +276,15 @@ def opened(path: Path) -> Iterator[SavedImage]:
 
 
 @contextmanager
-def saved(engine: Engine, image: str) -> Iterator[SavedImage]:
+def saved(engine: Engine, image: str, platform: str = "") -> Iterator[SavedImage]:
     """An image of an engine (by its ID), saved for as long as the block takes.
 
+    `platform` chooses one of several in an index; without it, it is the first that is here.
     A file works with every engine, and says the same whatever its store is.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "image.tar")
-        engine.call("image", "save", "--output", path, image, timeout=600, patience=0)
+        words = [f"--platform={platform}"] if platform else []
+        engine.call("image", "save", *words, "--output", path, image, timeout=600, patience=0)
         with opened(path) as found:
             yield found

@@ -128,6 +128,16 @@ def notes(needs: Needs, engine: Engine) -> list[str]:
     return found
 
 
+def require_place_for(engine: Engine, platforms: Sequence[str]) -> None:
+    """Raises InputError where this engine keeps no image of several platforms, or shows one part only."""
+    if len(platforms) > 1 and not (engine.keeps_indexes() and engine.shows_platforms()):
+        raise InputError(
+            f"{engine.name} {engine.version} keeps no image of several platforms in this store",
+            "build for one of them ([build] platforms), or use Docker 28.1 or newer with containerd's "
+            "image store",
+        )
+
+
 def build(
     engine: Engine,
     context: Path,
@@ -151,11 +161,7 @@ def build(
     """
     if engine.builder is Builder.LEGACY and (needs.variables or needs.files):
         raise InputError("secrets of a build need BuildKit", "install Docker's buildx plugin")
-    if len(needs.platforms) > 1 and not engine.keeps_indexes():
-        raise InputError(
-            f"{engine.name} keeps no image of several platforms in this store",
-            "build for one of them, or turn on containerd's image store (Docker 23 and newer)",
-        )
+    require_place_for(engine, needs.platforms)
     name = f"{tags[0].rpartition(':')[0]}:build-{secrets.token_hex(6)}"
     job = _Job(engine, context, name, arguments, labels, on_step, no_cache, needs)
     for _ in range(1 if job.names else _LOOKS):
@@ -315,7 +321,11 @@ class _Job:
             )
         if code:
             log = buildlog.read(plain(output), buildkit=self.engine.buildkit)
-            raise log.trouble() or BuildFailed(*log.failure(plain(output)))
+            raise (
+                buildlog.not_run_here(output, self.needs.platforms, self.engine.platform)
+                or log.trouble()
+                or BuildFailed(*log.failure(plain(output)))
+            )
         if not self.names:
             self.engine.call("tag", id.read_text().strip(), self.made, check=False)
         return watch

@@ -31,6 +31,12 @@ _CLASSIC_STEP = re.compile(r"(?:\[[\d/]+\] )?STEP \d+(?:/\d+)?: +(\w+)", re.IGNO
 _LEGACY_STEP = re.compile(r"Step \d+/\d+ : (\w+)")
 _DONE = re.compile(r" ?-{2,3}> (Using cache.*|[0-9a-f]{10,64})")
 _ASIDE = re.compile(r" ---> Running in .*|Removing intermediate container [0-9a-f]+")
+# What runc and crun say of a step's own shell or program, which the kernel does not start.
+_NOT_RUN = re.compile(
+    r"^(?:#(?P<step>\d+) [\d.]+ )?(?P<said>.*?\bexec (?:container process )?`?(?P<program>/[^\s`:]+)`?: "
+    r"exec format error)",
+    re.IGNORECASE | re.MULTILINE,
+)
 # What Buildah may say before its last word.
 _BUILDAHS = re.compile(r"error \w+ing |time=\"")
 
@@ -67,6 +73,28 @@ class Log:
         )
         said = [re.sub(r"^#\d+ ", "", line) for line in lines if "ERROR" not in line]
         return failed.strip()[:400], " | ".join(_reason(self.step or said))[:800]
+
+
+def not_run_here(output: str, platforms: Sequence[str], native: str) -> EnvironmentTrouble | None:
+    """The fault of a machine that emulates no processor of another platform, where that ended a build.
+
+    On the `native` one a shell that does not start is another platform's, and any other program
+    the Dockerfile's own affair.
+    """
+    match = _NOT_RUN.search(_COLOUR.sub("", output))
+    if not match:
+        return None
+    step = match["step"] and re.search(rf"^#{match['step']} \[(linux/\S+) ", output, re.MULTILINE)
+    platform = step[1] if step else ", ".join(platforms)
+    if platform in {"", native}:
+        if not match["program"].endswith("sh"):
+            return None
+        platform = "the platform of its base image"
+    return EnvironmentTrouble(
+        f"this machine runs no programs for {platform}: {match['said']}",
+        "have it emulate that processor (Debian's qemu-user-static and binfmt-support, or `docker run "
+        "--privileged --rm tonistiigi/binfmt --install all`), or build on a machine of that kind",
+    )
 
 
 def read(output: str, *, buildkit: bool) -> Log:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,7 +31,8 @@ _ATTEMPTS = 5  # of what an engine may refuse for a moment
 # An engine's words for what it does not have, and not for what it could not read.
 _ABSENT = re.compile(
     r"no such (?:image|container|network|volume|object)|image not known"
-    r"|network (?:\S+ )?not found|invalid reference format|cannot be empty",
+    r"|network (?:\S+ )?not found|invalid reference format|cannot be empty"
+    r"|does not provide the specified platform",
     re.IGNORECASE,
 )
 _LIMITS = frozenset({"cpu", "memory", "freezer"})
@@ -145,7 +146,7 @@ class Engine:
         except (ValueError, AttributeError, KeyError, TypeError):
             return _LIMITS
 
-    def inspect(self, kind: str, name: str) -> dict[str, Any] | None:
+    def inspect(self, kind: str, name: str, *options: str) -> dict[str, Any] | None:
         """What the engine knows of an image, container or network; None where there is none.
 
         Raises:
@@ -154,7 +155,7 @@ class Engine:
         for attempt in range(_ATTEMPTS):
             # Podman looks through all its images for one, and gives up where another vanishes.
             time.sleep(0.2 * attempt)
-            done = self.call(kind, "inspect", name, check=False)
+            done = self.call(kind, "inspect", *options, name, check=False)
             if done.returncode == 0:
                 break
             if _ABSENT.search(done.stderr):
@@ -170,13 +171,16 @@ class Engine:
                 "is it really docker or podman? --engine chooses another",
             ) from None
 
-    def image_config(self, name: str) -> dict[str, Any] | None:
+    def image_config(self, name: str, platform: str = "") -> dict[str, Any] | None:
         """The image's OCI config (User, Env, Cmd, …) and `Id`, `Layers`, `Platform`, `Created`.
 
         The ID, sha256:…, is what this engine runs, saves and pushes the image by: the digest of its
         manifest or index in containerd's store, of its config elsewhere. `Layers` are the diff IDs.
+
+        `platform` asks for one of several in an index, which has no ID that the engine takes: `Id` is
+        then the name asked for, and `Manifest` the digest. Without it, it is the one that is run.
         """
-        found = self.inspect("image", name)
+        found = self.inspect("image", name, *([f"--platform={platform}"] if platform else []))
         if found is None:
             return None
         config = dict(found.get("Config") or {})
@@ -184,6 +188,8 @@ class Engine:
         beside = found.get("Healthcheck") or found.get("HealthCheck")
         config["Healthcheck"] = config.get("Healthcheck") or beside
         config["Id"] = "sha256:" + str(found["Id"]).removeprefix("sha256:")
+        if platform:
+            config["Id"], config["Manifest"] = name, config["Id"]
         config["Layers"] = found.get("RootFS", {}).get("Layers") or []
         config["Created"] = str(found.get("Created") or "")
         config["Platform"] = platform_of(
@@ -191,16 +197,17 @@ class Engine:
         )
         return config
 
-    def require_image_config(self, image: str) -> dict[str, Any]:
+    def require_image_config(self, image: str, platform: str = "") -> dict[str, Any]:
         """The config of an image that was here, as `image_config` has it.
 
         Raises:
             EnvironmentTrouble: it is gone.
         """
-        config = self.image_config(image)
+        config = self.image_config(image, platform)
         if config is None:
+            which = f"the {platform} part of {image}" if platform else f"the image {image}"
             raise EnvironmentTrouble(
-                f"the image {image} is gone from {self.name}",
+                f"{which} is gone from {self.name}",
                 "leave the images alone while this runs, and run it again",
             )
         return config
@@ -212,16 +219,24 @@ class Engine:
         status = self.call("info", "--format", "{{json .DriverStatus}}").stdout
         return "io.containerd.snapshotter" in status
 
-    def provide(self, image: str, say: Say, platform: str = "") -> dict[str, Any] | None:
-        """The config of an image that is pulled where it is not here yet, as `image_config` has it."""
-        found = self.image_config(image)
-        if found is None:
-            say(f"pulling {image}")
-            wanted = [f"--platform={platform}"] if platform else []
-            # A pull that is broken off leaves nothing that anybody would have to remove.
-            self.call("pull", *wanted, image, timeout=600, patience=0)
-            found = self.image_config(image)
-        return found
+    def shows_platforms(self) -> bool:
+        """Whether it tells of each platform in an image, as Docker's API does from 1.49 (28.1) on."""
+        said = self.call("version", "--format", "{{.Server.APIVersion}}", check=False).stdout
+        return tuple(map(int, re.findall(r"\d+", said))) >= (1, 49)
+
+    def provide(self, image: str, say: Say, platforms: Sequence[str] = ()) -> dict[str, Any] | None:
+        """The config of an image that is pulled where it is not here yet, as `image_config` has it.
+
+        Of several platforms each has to be here.
+        """
+        several = len(platforms) > 1
+        for platform in platforms or ("",):
+            if self.image_config(image, platform if several else "") is None:
+                say(f"pulling {image}" + f" for {platform}" * several)
+                wanted = [f"--platform={platform}"] if platform else []
+                # A pull that is broken off leaves nothing that anybody would have to remove.
+                self.call("pull", *wanted, image, timeout=600, patience=0)
+        return self.image_config(image)
 
     def pause(self, container: str) -> None:
         """Freeze a container's processes, which the kernel may refuse while they are busy.

@@ -46,14 +46,14 @@ class LayerSizes:
                 draft.write_text(json.dumps(self._known), encoding="utf-8")
                 draft.replace(self._file)
 
-    def total(self, engine: Engine, config: Mapping[str, Any]) -> int:
-        """Bytes of an image, by its config as `Engine.image_config` gives it.
+    def total(self, engine: Engine, config: Mapping[str, Any], platform: str = "") -> int:
+        """Bytes of an image, by its config as `Engine.image_config` gives it for this platform.
 
         Raises:
             UnreadableImage: a layer of it cannot be read.
         """
         layers: list[str] = config["Layers"]
         if not self._known.keys() >= set(layers):
-            with archive.saved(engine, config["Id"]) as image:
+            with archive.saved(engine, config["Id"], platform) as image:
                 self.learn(image.measure(but=self._known))
         return sum(self._known[layer] for layer in layers)

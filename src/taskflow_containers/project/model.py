@@ -111,6 +111,11 @@ class Build(Entry):
     cache_from: tuple[values.CachePlace, ...] = ()
     cache_to: tuple[values.CachePlace, ...] = ()
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What an image is looked at by: each of several platforms, or "" for all there is."""
+        return self.platforms if len(self.platforms) > 1 else ("",)
+
 
 class Budgets(Entry):
     """Limits a build or a smoke test holds the container to (bytes, seconds)."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from taskflow_containers.checks import build
+from taskflow_containers.engine.builder import require_place_for
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.engine.find import find
 from taskflow_containers.machine.errors import (
@@ -174,6 +175,11 @@ def _look_at_images(
         about = partial(_platform, engine, product.platforms)
         platform = check("platform", "it is known what machines the images are for", about) or ""
         notes = _ages(engine, product.bases)
+        if len(product.platforms) > 1:
+            notes.append(
+                f"smoke judges the one of {platform} that this engine ({engine.platform}) runs; the "
+                "others are built and scanned, and nobody runs them"
+            )
         if plan:
             plan.engine, plan.platform = str(engine.client.absolute()), platform
     client, chart = engine.name if engine else "docker", product.chart in product.pushed
@@ -198,6 +204,7 @@ def _look_at_images(
 def _platform(engine: Engine, stated: Sequence[str]) -> str:
     """What the images will be for: what taskflow.toml says, or else this engine's own platform."""
     if stated:
+        require_place_for(engine, stated)
         return ", ".join(stated)
     asked = os.environ.get(PLATFORM_VARIABLE, "")
     if asked and engine.name == "docker" and asked.lower() != engine.platform:

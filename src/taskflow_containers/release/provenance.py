@@ -44,20 +44,27 @@ def _plain(data: object) -> object:
     return int(data) if isinstance(data, float) and data.is_integer() else data
 
 
-def statement(state: State, contents: dict[str, str]) -> dict[str, Any]:
+def statement(state: State, contents: dict[str, dict[str, str]]) -> dict[str, Any]:
     """The statement about all images of a release; the same words each time that it is asked for.
 
-    `contents` is the canonical hash of each container's SBOM: what is attested is the data, not the
-    bytes of a file.
+    `contents` is the canonical hash of each container's SBOM, by platform ("" for an image of one):
+    what is attested is the data, not the bytes of a file.
     """
     plan, run = state.plan, forge.run_url()
     source = f"git+{plan.product.source}@refs/tags/{plan.tag}"
-    images = {
+    images: dict[str, dict[str, Any]] = {
         name: {"repository": image.repository, "digest": image.digest, "id": image.id,
-               "platform": image.platform, "sbom": contents.get(name, ""),
+               "platform": image.platform,
+               "sbom": contents[name].get(image.platform if image.platforms else "", ""),
                "refusedTags": image.refused}
         for name, image in state.images.items()
     }  # fmt: skip
+    for name, image in state.images.items():
+        if image.platforms:
+            images[name]["platforms"] = {
+                part: {"digest": digest, "sbom": contents[name].get(part, "")}
+                for part, digest in image.platforms.items()
+            }
     built = state.builder or builder()
     gate = state.steps.get("gate")
     metadata = {"startedOn": state.started, "finishedOn": gate.done if gate else ""}

@@ -129,15 +129,21 @@ class StepTimes(_Part):
 class ReleasedImage(_Part):
     """An image that passed the gate: the engine's ID, and the registry's digest once it is pushed.
 
-    `tags` lead to it; those in `refused` the registry did not move.
+    `platform` is what smoke ran; `platforms` maps each of several to its manifest's digest. `tags` lead to it; those in `refused` the registry did not move.
     """
 
     id: str
     repository: str
     platform: str
+    platforms: dict[str, str] = {}
     digest: str = ""
     tags: list[str] = []
     refused: list[str] = []
+
+    @property
+    def parts(self) -> list[str]:
+        """Its platforms where it has several, or else "" for the image itself."""
+        return [*self.platforms] or [""]
 
     @property
     def reference(self) -> str:

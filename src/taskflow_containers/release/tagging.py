@@ -55,19 +55,21 @@ def _tags(repository: Repository, commit: Revision, project: Project) -> tuple[l
 
 
 def require_labels(
-    engine: Engine, image: str, container: str, version: str, commit: str
+    engine: Engine, image: str, container: str, version: str, commit: str, platform: str = ""
 ) -> dict[str, Any]:
     """The config of an image whose labels say that it is this version, of this commit.
+
+    `platform` is one of several, if it is given.
 
     Raises:
         Refused: they say something else.
     """
-    config = engine.require_image_config(image)
+    config = engine.require_image_config(image, platform)
     labels = config.get("Labels") or {}
     says = [labels.get(f"{LABEL_PREFIX}{key}") for key in ("version", "revision")]
     if says != [version, commit]:
         raise Refused(
-            f"the image of {container} says that it is {' of '.join(map(str, says))}, and not "
+            f"the image of {container}{f' for {platform}' * bool(platform)} says that it is {' of '.join(map(str, says))}, and not "
             f"{version} of {commit}",
             "build it again; its Dockerfile must label it with VERSION and REVISION",
         )
@@ -93,7 +95,8 @@ def tag(root: Path, project: Project, engine: Engine, say: Say, *, push: bool) -
         images[container], reason = build.current_image(workspace, container)
         if not images[container]:
             raise InputError(f"the image of {container} is {reason}", "invoke build")
-        require_labels(engine, images[container], container, str(version), commit.text)
+        for part in project.build.parts:
+            require_labels(engine, images[container], container, str(version), commit.text, part)
     done = []
     for container, image in images.items():
         name = project.image(container)

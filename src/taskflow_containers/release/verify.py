@@ -155,12 +155,16 @@ class _Checks:
 
     def _sbom(self) -> str:
         found = self.image.attested(provenance.SBOM, self.signer)
-        if self.own["sbom"] not in map(provenance.canonical, found):
+        stated = self.own.get("platforms") or {"": self.own}
+        there = {*map(provenance.canonical, found)}
+        if missing := [part for part, one in stated.items() if one["sbom"] not in there]:
+            which = f"{self.image.reference} for {', '.join(missing)}".removesuffix(" for ")
             raise Refused(
-                f"the SBOM of {self.image.reference} is signed, and is not the one that the release "
+                f"the SBOM of {which} is signed, and is not the one that the release "
                 "made of it", "somebody with the key signed another one: release the image anew",
             )  # fmt: skip
-        return f"{max(len(bom.get('components', ())) for bom in found)} components"
+        said = f"{max(len(bom.get('components', ())) for bom in found)} components"
+        return said + f", one for each of {', '.join(stated)}" * ("" not in stated)
 
     def _labels(self) -> str:
         build = self.predicate["buildDefinition"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -119,6 +119,11 @@ def finds_nothing(
         seconds=seconds,
         findings=findings,
     )
+
+
+def of_platform(result: Result, platform: str) -> Result:
+    """The result on one of an image's several platforms, which its title names; "" is the only one."""
+    return replace(result, title=f"{result.title} ({platform})") if platform else result
 
 
 def skip(id: str, title: str, reason: str, *, container: str = "") -> Result:

@@ -165,6 +165,12 @@ def judge_images(
     """Run as often as asked and fill the report."""
     options, project = wanted.options, workspace.project
     targets = [workspace.target(image.container, image.id) for image in images]
+    for target in targets:
+        judged = str(workspace.engine.require_image_config(target.image)["Platform"])
+        others = [one for one in project.build.parts if one not in {"", judged}]
+        if others:
+            said = f"judged for {judged}, which this engine runs; not judged: {', '.join(others)}"
+            workspace.note(f"{target.name} is {said}")
     if wanted.repeat == 1:
         report.inputs = digest(inputs(workspace, targets, options))
     if wanted.if_changed and recall(report, workspace.root / REPORTS, project, [_PAGE]):

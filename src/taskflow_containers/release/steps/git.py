@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,16 +145,19 @@ class Gate(Step):
             image = ids.pop()
             if ids:
                 raise Refused(f"{name} was built twice meanwhile", "let nothing else build it")
-            config = require_labels(
-                self.release.engine, image, name, self.plan.version, self.state.commit
-            )
-            platform = config["Platform"]
+            labelled = partial(require_labels, self.release.engine, image, name,
+                               self.plan.version, self.state.commit)  # fmt: skip
+            stated = self.plan.product.platforms
+            parts = {part: labelled(part)["Manifest"] for part in stated if len(stated) > 1}
+            platform = labelled()["Platform"]
             if platform not in self.plan.platform.split(", "):
                 raise Refused(
                     f"the image of {name} is for {platform}, and the plan was for {self.plan.platform}",
                     f"{PLATFORM_VARIABLE}, the builder or its Dockerfile's FROM --platform says so",
                 )
-            found[name] = ReleasedImage(id=image, repository=repository, platform=platform)
+            found[name] = ReleasedImage(
+                id=image, repository=repository, platform=platform, platforms=parts
+            )
         return found
 
     def broken(self) -> str:

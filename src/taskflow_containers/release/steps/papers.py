@@ -17,6 +17,7 @@ from taskflow_containers.release.provenance import canonical
 from taskflow_containers.release.registry import ImageRepository
 from taskflow_containers.release.state import WrittenFile
 from taskflow_containers.release.step import OpenRelease, Step, sha256
+from taskflow_containers.report import sbom_file
 
 
 class Attest(Step):
@@ -36,9 +37,15 @@ class Attest(Step):
 
     def do(self) -> None:
         release, state = self.release, self.state
-        boms = {name: release.folder / f"sbom-{name}.cdx.json" for name in state.images}
-        boms = {name: path for name, path in boms.items() if path.is_file()}
-        contents = {name: canonical(json.loads(path.read_text())) for name, path in boms.items()}
+        boms = {
+            name: {part: path for part in image.parts
+                   if (path := release.folder / sbom_file(name, part)).is_file()}
+            for name, image in state.images.items()
+        }  # fmt: skip
+        contents = {
+            name: {part: canonical(json.loads(path.read_text())) for part, path in own.items()}
+            for name, own in boms.items()
+        }
         statement = provenance.statement(state, contents)
         path = release.file("provenance.intoto.json", json.dumps(statement, indent=2) + "\n")
         state.provenance = WrittenFile(file=path.name, sha256=sha256(path.read_bytes()))
@@ -51,8 +58,8 @@ class Attest(Step):
             for name, image in state.images.items():
                 plain_http = ImageRepository(image.repository).plain_http
                 there = cosign.Image(image.repository, image.digest, plain_http)
-                if name in boms:
-                    self._attest(there, signer, provenance.SBOM, boms[name])
+                for part, bom in boms[name].items():
+                    self._attest(there, signer, provenance.SBOM, bom, part)
                 self._attest(there, signer, provenance.PROVENANCE, origin)
                 self._once(
                     there,
@@ -76,8 +83,9 @@ class Attest(Step):
         return None
 
     def _attest(
-        self, there: cosign.Image, signer: cosign.Trust | None, kind: str, predicate: Path
-    ) -> None:
+        self, there: cosign.Image, signer: cosign.Trust | None, kind: str, predicate: Path,
+        part: str = "",
+    ) -> None:  # fmt: skip
         content = canonical(json.loads(predicate.read_text("utf-8")))
 
         def look() -> None:
@@ -86,13 +94,14 @@ class Attest(Step):
                 raise cosign.Unproven("it has another content")
 
         words = ["attest", "--type", kind, "--predicate", str(predicate)]
-        self._once(there, kind, words, look if signer else None)
+        self._once(there, kind, words, look if signer else None, part)
 
     def _once(
-        self, there: cosign.Image, kind: str, words: list[str], look: Callable[[], None] | None
-    ) -> None:
+        self, there: cosign.Image, kind: str, words: list[str], look: Callable[[], None] | None,
+        part: str = "",
+    ) -> None:  # fmt: skip
         """Let cosign write one statement unless the journal or the registry has it already."""
-        line = f"{kind} of {there.reference}"
+        line = f"{kind} of {there.reference}" + f" ({part})" * bool(part)
         if line in self.state.attested:
             return
         try:

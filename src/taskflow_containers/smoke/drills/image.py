@@ -133,21 +133,25 @@ def image(lab: Lab) -> Iterator[Result]:
     layers = len(config.get("Layers") or [])
     most = f"at most {MOST_LAYERS}"
     yield lab.verdict("image.layers", layers <= MOST_LAYERS, measured=layers, limit=most)
+    # Of several platforms it is the one that runs.
+    part = str(config["Platform"]) if lab.project.build.parts != ("",) else ""
     try:
-        with archive.saved(lab.engine, id_) as saved:
+        with archive.saved(lab.engine, id_, part) as saved:
             found = walk(saved)
     except archive.UnreadableImage as error:
         for id in ("image.size", *FILE_CHECKS):
             yield lab.unmeasurable(id, error.message)
         return
-    yield _size(lab, config, saved.sizes)
-    base = base_layers(lab.engine, lab.container, config)
+    yield _size(lab, config, saved.sizes, part)
+    base = base_layers(lab.engine, lab.container, config, part)
     yield from files(name, lab.container, found, len(base))
 
 
-def base_layers(engine: Engine, model: Container, config: Mapping[str, Any]) -> list[str]:
+def base_layers(
+    engine: Engine, model: Container, config: Mapping[str, Any], platform: str = ""
+) -> list[str]:
     """The diff IDs of the base image that an image is built on; none where it is not on this machine."""
-    base = engine.image_config(substitutes().get(model.base, model.base)) or {}
+    base = engine.image_config(substitutes().get(model.base, model.base), platform) or {}
     layers, own = base.get("Layers") or [], config.get("Layers") or []
     return layers if own[: len(layers)] == layers else []
 
@@ -177,14 +181,14 @@ def files(name: str, model: Container, found: Contents, base: int) -> Iterator[R
     yield verdict("image.development", name, not development, measured=_listed(development))
 
 
-def _size(lab: Lab, config: dict[str, Any], known: dict[str, int]) -> Result:
+def _size(lab: Lab, config: dict[str, Any], known: dict[str, int], part: str) -> Result:
     base = substitutes().get(lab.container.base, lab.container.base)
-    found = lab.engine.image_config(base)
+    found = lab.engine.image_config(base, part)
     if found is None:
         return lab.unmeasurable("image.size", f"the base image {base} is not on this machine")
     sizes = LayerSizes()
     sizes.learn(known)
-    above = sizes.total(lab.engine, config) - sizes.total(lab.engine, found)
+    above = sizes.total(lab.engine, config, part) - sizes.total(lab.engine, found, part)
     budget = lab.container.budgets.size_above_base
     limit = f"at most {megabytes(budget)}"
     return lab.verdict("image.size", above <= budget, measured=megabytes(above), limit=limit)
