@@ -85,7 +85,7 @@ def not_run_here(output: str, platforms: Sequence[str], native: str) -> Environm
     if not match:
         return None
     step = match["step"] and re.search(rf"^#{match['step']} \[(linux/\S+) ", output, re.MULTILINE)
-    platform = step[1] if step else ", ".join(platforms)
+    platform = step[1] if step else ", ".join(p for p in platforms if p != native)
     if platform in {"", native}:
         if not match["program"].endswith("sh"):
             return None
