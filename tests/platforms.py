@@ -49,7 +49,7 @@ def _index(engine: Engine, folder: Path, name: str) -> Path:
         saved.extractall(folder, filter="data")
 
     def path(descriptor: dict[str, Any]) -> Path:
-        return folder / "blobs" / descriptor["digest"].replace(":", "/")
+        return folder / "blobs" / str(descriptor["digest"]).replace(":", "/")
 
     def put(like: dict[str, Any], content: object) -> dict[str, Any]:
         data = json.dumps(content).encode()

@@ -238,3 +238,28 @@ def test_a_progress_bar_is_the_steps() -> None:
     assert read.trouble() is None
     cut = buildlog.read(f"{bar}ERROR: error reading from server: EOF\n", buildkit=True)
     assert found(cut).startswith(GONE)
+
+
+SHELL = "exec /bin/sh: exec format error"
+TWO = ["linux/amd64", "linux/arm64"]
+
+
+@pytest.mark.parametrize(
+    ("output", "platforms", "named"),
+    [
+        (f"#8 [linux/arm64 build 2/4] RUN x\n#8 0.123 {SHELL}", TWO, "for linux/arm64: "),
+        (f"#8 [2/4] RUN x\n#8 0.123 {SHELL}", TWO, "for linux/arm64: "),
+        (f"STEP 2/2: RUN x\n{SHELL}\nError: building", ["linux/s390x"], "for linux/s390x: "),
+        ("exec container process `/bin/sh`: Exec format error", [], "its base image"),
+        (f" ---> Running in 1\n\x1b[91m{SHELL}\n\x1b[0m", [], "its base image"),
+        ("#8 [linux/arm64 2/4] RUN x\n#8 1.2 exec /usr/bin/env: exec format error", TWO, "arm64: "),
+        # The Dockerfile's, or the application's, own affair.
+        ("#8 [2/4] RUN x\n#8 1.2 exec /usr/bin/env: exec format error", [], ""),
+        ("#8 [linux/amd64 2/4] RUN x\n#8 1.2 exec /app/x: exec format error", TWO, ""),
+        ("#8 [2/4] RUN x\n#8 1.2 fork/exec ./x: exec format error", [], ""),
+        ("#8 [2/4] RUN x\n#8 1.2 /bin/sh: 1: ./x: Exec format error", TWO, ""),
+    ],
+)
+def test_what_is_not_emulated(output: str, platforms: list[str], named: str) -> None:
+    found = buildlog.not_run_here(output, platforms, "linux/amd64")
+    assert (named in found.message and "qemu-user-static" in found.hint) if found else not named

@@ -253,13 +253,15 @@ class _Job:
             return steps
 
     def _output(self, archive: Path, *, own: bool) -> str:
-        """Where buildx puts the image: an archive where files get fixed times, as BuildKit sets none in a store."""
-        if os.environ.get(EPOCH_VARIABLE):
-            if self.engine.keeps_indexes():
-                return f"--output=type=oci,dest={archive},rewrite-timestamp=true"
-            if not own:
-                return f"--output=type=docker,dest={archive},rewrite-timestamp=true"
-        return "--load"
+        """Where buildx puts the image: an archive where files get fixed times, as BuildKit sets none in a store.
+
+        Another builder than the engine's own hands over several platforms by an archive alone.
+        """
+        fixed = ",rewrite-timestamp=true" if os.environ.get(EPOCH_VARIABLE) else ""
+        several = len(self.needs.platforms) > 1
+        if (fixed or (several and not own)) and self.engine.keeps_indexes():
+            return f"--output=type=oci,dest={archive}{fixed}"
+        return f"--output=type=docker,dest={archive}{fixed}" if fixed and not own else "--load"
 
     def _build(self, chosen: Sequence[str], id: Path, *, caches: bool) -> buildlog.Steps:
         dockerfile = (self.context / "Dockerfile").read_text("utf-8", errors="surrogateescape")
