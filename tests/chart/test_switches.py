@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from taskflow_containers.checks.matrix import cases
-from taskflow_containers.cluster import helm
+from taskflow_containers.checks.matrix import Case, cases
 from tests.chart.conftest import Install, Objects, Values
 from tests.chart.test_defaults import BACK, BOX, FRONT, POD, SELECTOR, peers, secret
 
@@ -321,9 +320,9 @@ def test_oldest_helm_renders_the_same(oldest: Path, program: Path, chart: Path) 
     pairs = [case for case in cases(chart) if ", " in case.name or not case.values]
     assert len(pairs) > 10
     for case in pairs:
-        made = [
-            helm.render(each, chart, values=[case.values], kube_version="1.34.0")
-            for each in (oldest, program)
-        ]
-        first, second = (sorted(map(str, objects)) for objects in made)
+        made = [Case(case.choices) for _ in (oldest, program)]
+        for one, each in zip(made, (oldest, program), strict=True):
+            one.render(each, chart, "taskflow", "1.34.0")
+            assert not one.error
+        first, second = (sorted(map(str, one.objects)) for one in made)
         assert first == second, case.name

@@ -199,7 +199,7 @@ def _contract(project: Project, found: list[Case], render: Render) -> Iterator[R
     """A result for each check: of the simplest case that fails it, else of the first."""
 
     def judged(case: Case) -> dict[tuple[str, str], Result]:
-        results = check_manifests(project, case.objects, case.values) if case.objects else ()
+        results = check_manifests(project, case.own, case.values) if case.objects else ()
         return {(result.id, result.container): result for result in results}
 
     verdicts = [(case, judged(case)) for case in found]

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -14,9 +18,13 @@ import yaml
 from allpairspy import AllPairs
 
 from taskflow_containers.cluster import helm
+from taskflow_containers.contract.manifests import Object, dig
 from taskflow_containers.machine.errors import InputError
 
 MATRIX = "matrix.yaml"
+# In a choice these are no values, but how the chart is rendered: in a parent chart beside itself, which
+# is there under that name; with these options of `helm template`.
+BESIDE, OPTIONS = "$beside", "$options"
 Render = Callable[["Case"], None]
 
 
@@ -43,13 +51,30 @@ class Case:
         """Its choices laid over each other."""
         return reduce(merge, self.choices.values(), {})
 
+    @property
+    def own(self) -> list[dict[str, Any]]:
+        """The objects of the chart with these values, without those of itself beside it."""
+        beside, name = self.values.get(BESIDE), "app.kubernetes.io/name"
+        labels = (dig(item, "metadata.labels", {}) for item in self.objects)
+        return [
+            item
+            for item, found in zip(self.objects, labels, strict=True)
+            if not beside or found.get(name) != beside
+        ]
+
     def render(self, program: Path, folder: Path, release: str, version: str) -> None:
         """Fill `objects`, or `error` with helm's reason."""
         place = {"release": release, "namespace": release, "kube_version": version}
+        values = self.values
+        beside, options = values.pop(BESIDE, ""), values.pop(OPTIONS, ())
         try:
-            self.objects = helm.render(program, folder, values=[self.values], **place)
+            with _in_parent(folder, beside, values) as (chart, those):
+                self.objects = helm.render(program, chart, values=[those], options=options, **place)
         except InputError as error:
             self.error = error.message
+        names = Counter(f"{item.get('kind')}/{dig(item, 'metadata.name')}" for item in self.objects)
+        for name in [name for name, count in names.items() if count > 1]:
+            self.error = f"{name} comes more than once"
 
     def simplest(self, render: Render, shows: Callable[[Case], bool]) -> Case:
         """The case without each choice that a fault does not need to show."""
@@ -76,6 +101,23 @@ def read(path: Path) -> dict[str, Any]:
             "mend it and run again",
         ) from None
     return content
+
+
+@contextmanager
+def _in_parent(folder: Path, beside: str, values: Object) -> Iterator[tuple[Path, Object]]:
+    """A chart and its values; of a parent that has it twice, where `beside` is a name for the second."""
+    if not beside:
+        yield folder, values
+        return
+    about = read(folder / "Chart.yaml")
+    name, one = about["name"], {"name": about["name"], "version": about["version"]}
+    parts = [one, {**one, "alias": beside}]
+    parent = {"apiVersion": "v2", "name": "parent", "version": "0.1.0", "dependencies": parts}
+    with tempfile.TemporaryDirectory() as draft:
+        shutil.copytree(folder, Path(draft, "charts", name))
+        Path(draft, "Chart.yaml").write_text(json.dumps(parent), encoding="utf-8")
+        shared = {"global": values.get("global", {})}
+        yield Path(draft), {name: {k: v for k, v in values.items() if k != "global"}, **shared}
 
 
 def cases(folder: Path) -> list[Case]:

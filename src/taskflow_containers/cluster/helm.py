@@ -183,7 +183,7 @@ def complete(helm: Path, chart: Path) -> Iterator[Path]:
 
 def render(
     helm: Path, chart: Path, *, release: str = "taskflow", namespace: str = "default",
-    values: Sequence[Values] = (), kube_version: str = "",
+    values: Sequence[Values] = (), kube_version: str = "", options: Sequence[str] = (),
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The objects that `helm template` makes, hooks and tests included, in its order.
 
@@ -194,11 +194,12 @@ def render(
         namespace: the namespace that the templates see.
         values: files and fragments over the chart's own values; later ones win.
         kube_version: the version the templates see; helm's own default when empty.
+        options: further options of `helm template`.
 
     Raises:
         InputError: the chart does not render with these values; helm's message, made readable.
     """
-    words = ("template", release, chart, "--namespace", namespace)
+    words: list[str | Path] = ["template", release, chart, "--namespace", namespace, *options]
     done = _call(helm, *words, values=values, kube_version=kube_version)
     if done.returncode:
         raise InputError(readable(done.stderr), f"`helm template {chart}` shows the same")
