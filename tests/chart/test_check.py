@@ -79,6 +79,7 @@ FAULTS = {
     "no waiver": Fault("chart.findings", "../taskflow.toml", r"(?s)\[\[waivers\]\][^[]*KSV-0011.*?\n\n", "", r"^KSV-0011: LOW .*Deployment/taskflow-backend \[the defaults\].* \(and \d+ more\)$"),
     "a waiver of what nobody found": Fault("project.waivers", "../taskflow.toml", END, '\n[[waivers]]\ncheck = "chart.findings"\ncovers = "KSV-9999"\nreason = "there is no such rule"\nexpires = 2999-01-31\n', "^$"),
     "a waiver of what is grave": Fault("project.waivers", "../taskflow.toml", END, '\n[[waivers]]\ncheck = "chart.misconfiguration"\ncovers = "KSV-0001"\nreason = "it is not that grave"\nexpires = 2999-01-31\n', "^$"),
+    "a wave that waits for a later one": Fault("chart.order", "templates/configmap.yaml", r'"component" \$name', '"component" $name "annotations" (dict "argocd.argoproj.io/sync-wave" "1")', r"^in an Argo CD sync Deployment/taskflow-\w+ waits for ConfigMap/taskflow-\w+, which comes later \(Sync\) \[the defaults\]"),
     "one name for two objects": Fault("chart.render", "templates/more.yaml", END, CONFIG % "five" + "---" + CONFIG % "six", r"^ConfigMap/more comes more than once \[the defaults\]"),
     "another version": Fault("contract.chart.version", "Chart.yaml", r"(?m)^version:.*", "version: 0.2.0", ""),
     "another memory limit": Fault("contract.chart.memory", "values.yaml", "memory: 300M", "memory: 300Mi", "with the defaults"),

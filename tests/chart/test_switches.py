@@ -42,6 +42,18 @@ def every(**settings: object) -> Values:
     return {"defaults": settings}
 
 
+# A migration with a store, and the annotations of what it needs.
+MIGRATED: Values = {
+    "externalSecret": EXTERNAL,
+    **backend(**MIGRATION, secret={"remote": {"DATABASE_URL": REMOTE}}),
+}
+BEFORE = {
+    "helm.sh/hook": "pre-install,pre-upgrade",
+    "helm.sh/hook-weight": "-1",
+    "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded",
+}
+
+
 def metrics(**more: object) -> Values:
     return {**backend(metricsPath="/metrics"), "serviceMonitor": {"enabled": True, **more}}
 
@@ -173,17 +185,24 @@ SWITCHES: list[tuple[Values, str, Any]] = [
     # The ConfigMap is made after the hook has run.
     (backend(**MIGRATION), f"{JOB} spec.template.spec.containers.0.envFrom", None),
     (backend(**MIGRATION), f"{JOB} spec.activeDeadlineSeconds", 300),
-    # Nor is a ServiceAccount, unless somebody else has made it.
-    (backend(**MIGRATION), f"{JOB} spec.template.spec.serviceAccountName", None),
+    # So is the ServiceAccount of the pods; it has its own, with what a cloud knows theirs by.
+    (backend(**MIGRATION), f"{JOB} spec.template.spec.serviceAccountName", "taskflow-backend-migration"),
+    (backend(**MIGRATION, serviceAccount={"annotations": {"a": "b"}}),
+     "ServiceAccount/taskflow-backend-migration metadata.annotations", {**BEFORE, "a": "b"}),
+    (backend(**MIGRATION, serviceAccount={"name": "own"}), "ServiceAccount/taskflow-backend-migration", None),
     (backend(**MIGRATION, serviceAccount={"name": "own"}), f"{JOB} spec.template.spec.serviceAccountName", "own"),
     (backend(**MIGRATION), f"{JOB} spec.template.spec.restartPolicy", "Never"),
     (backend(**MIGRATION), f"{JOB} metadata.annotations",
-     {"helm.sh/hook": "pre-install,pre-upgrade",
-      "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded"}),
-    ({"externalSecret": EXTERNAL, **backend(**MIGRATION, secret={"remote": {"DATABASE_URL": REMOTE}})},
-     f"{JOB} metadata.annotations", {
-         "helm.sh/hook": "post-install,pre-upgrade",
-         "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded"}),
+     {key: value for key, value in BEFORE.items() if key != "helm.sh/hook-weight"}),
+    # Nor is the Secret of the pods there: it gets its own from the store.
+    (MIGRATED, "ExternalSecret/taskflow-backend-migration metadata.annotations", BEFORE),
+    (MIGRATED, "ExternalSecret/taskflow-backend-migration spec.target.name", "taskflow-backend-migration"),
+    (MIGRATED, f"{JOB} spec.template.spec.containers.0.env.4.valueFrom.secretKeyRef.name",
+     "taskflow-backend-migration"),
+    (MIGRATED, "ExternalSecret/taskflow-backend metadata.annotations", None),
+    (MIGRATED, f"{BACK} {BOX}.env.0", secret("DATABASE_URL")),
+    ({"externalSecret": EXTERNAL, **backend(**MIGRATION, secret={"existingSecret": "own"})},
+     f"{JOB} spec.template.spec.containers.0.env.4.valueFrom.secretKeyRef.name", "own"),
     # tests
     (backend(test={"command": []}), "Pod/taskflow-backend-test", None),
     (every(test={"paths": ["/"]}), "Pod/taskflow-backend-test spec.containers.2.name", "root"),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from taskflow_containers.checks.matrix import MATRIX, Case, Render, cases, digest, read
+from taskflow_containers.checks.order import too_early
 from taskflow_containers.checks.schemas import Schema, newest
 from taskflow_containers.checks.trivy import trivy
 from taskflow_containers.cluster import helm
@@ -92,6 +93,7 @@ def _check(
             _rendered(found, render, len(distinct), started),
             *check_metadata(project, metadata),
             _validate(schemas, alike(project.containers, distinct)),
+            _ordered(found),
             *_contract(project, found, render),
             *scanned.result(),
         ]
@@ -192,6 +194,20 @@ def _validate(schemas: list[Schema], objects: list[Distinct]) -> Result:
         passed=f"{sum(item.count for item in objects) - custom.total()} valid; "
         f"no schema for custom resources: {unchecked or 'none rendered'}",
         started=started,
+    )  # fmt: skip
+
+
+def _ordered(found: list[Case]) -> Result:
+    early: dict[str, list[str]] = {}
+    for case in found:
+        for line in too_early(case.objects):
+            early.setdefault(line, []).append(f"[{case.name}]")
+    return _nothing(
+        "chart.order", "what runs first needs nothing that comes later", early,
+        "make what it needs a hook of the same phase with a lesser weight, or let the pod need it not: "
+        "a hook is waited for, so what comes after it never comes",
+        expected="an order that Helm and Argo CD can keep",
+        passed=f"nothing in {len(found)} sets of values",
     )  # fmt: skip
 
 
