@@ -23,6 +23,7 @@ METRIC = {
 }
 RULE = {"ports": [{"port": 443}]}
 SCALED = {"autoscaling": {"enabled": True, "metrics": [METRIC], "behavior": {"scaleUp": {}}}}
+FAMILIES = {"ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6", "IPv4"]}
 MIGRATION = {"migration": {"enabled": True, "command": ["migrate"]}}
 REPORTS = {
     "image": {"repository": "team/reports"},
@@ -141,6 +142,9 @@ SWITCHES: list[tuple[Values, str, Any]] = [
     # services and accounts
     (every(service={"type": "NodePort"}), "Service/taskflow-frontend spec.type", "NodePort"),
     (backend(service={"annotations": {"a": "b"}}), "Service/taskflow-backend metadata.annotations", {"a": "b"}),
+    (every(service=FAMILIES), "Service/taskflow-backend spec.ipFamilies", ["IPv6", "IPv4"]),
+    (every(service=FAMILIES), "Service/taskflow-frontend-peers spec.ipFamilyPolicy", "PreferDualStack"),
+    ({}, "Service/taskflow-frontend-peers spec.ipFamilyPolicy", None),
     (every(serviceAccount={"name": "own"}), "ServiceAccount/taskflow-backend", None),
     (every(serviceAccount={"name": "own"}), f"{BACK} {POD}.serviceAccountName", "own"),
     (every(serviceAccount={"annotations": {"a": "b"}}),
@@ -258,7 +262,14 @@ def test_either_service_alone(install: Install) -> None:
 
 @pytest.mark.parametrize(
     ("url", "port"),
-    [("http://h", 80), ("https://h/x", 443), ("http://h:8000/v1", 8000), ("https://[::1]:1/", 1)],
+    [
+        ("http://h", 80),
+        ("https://h/x", 443),
+        ("http://h:8000/v1", 8000),
+        ("https://[::1]:1/", 1),
+        ("http://[fd00::1]", 80),
+        ("https://[fd00::8000]/v1", 443),
+    ],
 )
 def test_port_of_a_url(url: str, port: int, install: Install) -> None:
     objects = install({"containers": {"frontend": {"connects": {"API_URL": url}}}})

@@ -104,6 +104,7 @@ DEFECTS = {
     "image.user": Defect('USER 0:0\nRUN echo "app:x:1001:1001::/:/bin/false" >> /etc/passwd\nUSER app'),
     "image.volumes": Defect('VOLUME /cache'),
     "image.writable": as_root("mkdir -m 777 /cache"),
+    "ipv6": as_root("sed -i 's/\"\", 8000/\"0.0.0.0\", 8000/' /app/app.py"),
     "keep-alive": backend("short-idle"),
     "leaks": backend("leaks"),
     "liveness": backend("live-not-json"),

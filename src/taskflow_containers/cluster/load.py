@@ -97,5 +97,6 @@ def _urls(site: Namespace) -> list[str]:
     entry = site.public()[0]
     model = site.containers[entry]
     callees = [site.containers[name] for name in model.connects.values() if name in site.containers]
-    paths = [model.page, model.health.live, *(callee.health.live for callee in callees)]
+    through = [model.base_path + callee.health.live for callee in callees]
+    paths = [model.page, model.health.live, *through]
     return [f"http://{site.address(entry)}{path}" for path in paths]

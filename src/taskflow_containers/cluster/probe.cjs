@@ -62,7 +62,8 @@ async function load(rate, page, ...given) {
   // Looked up once: what is measured is the release, not the cluster's name server.
   const resolve = async (text) => {
     const url = new URL(text);
-    url.hostname = (await dns.lookup(url.hostname, { family: 4 })).address;
+    const { address, family } = await dns.lookup(url.hostname);
+    url.hostname = family === 6 ? `[${address}]` : address;
     return url.href;
   };
   const urls = await Promise.all(given.map(resolve));

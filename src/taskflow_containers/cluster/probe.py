@@ -70,6 +70,11 @@ def connect(target: str) -> bool:
     return True
 
 
+def _address(url: SplitResult) -> Any:
+    """The IPv4 or IPv6 address that a client would try first."""
+    return socket.getaddrinfo(url.hostname, url.port, type=socket.SOCK_STREAM)[0][4][0]
+
+
 class Load:
     """Requests at a constant rate, however long the answers take; nothing is tried twice.
 
@@ -82,7 +87,7 @@ class Load:
         self._page, self._visits = page, 0
         self._urls = [urlsplit(url) for url in urls]
         # Looked up once: what is measured is the release, not the cluster's name server.
-        self._at = {url.hostname: socket.gethostbyname(url.hostname or "") for url in self._urls}
+        self._at = {url.hostname: _address(url) for url in self._urls}
         self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
         self._latencies: list[float] = []
         self._failed: Counter[str] = Counter()

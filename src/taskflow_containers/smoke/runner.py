@@ -52,7 +52,13 @@ _ASIDE: tuple[Step, ...] = (
     connections.slow_connections,
 )
 # One after the other on a container that runs all along, while those above go on and none is under load.
-_QUIET: tuple[Step, ...] = (identity.inside, health.answers, browser.opens, relations.calls)
+_QUIET: tuple[Step, ...] = (
+    identity.inside,
+    health.answers,
+    connections.by_ipv6,
+    browser.opens,
+    relations.calls,
+)
 # What takes something away that others need: alone, at the end.
 _DRILLS: tuple[Step, ...] = (stop.in_flight,)
 STEPS = (image.image, database.migrated, *_ASIDE, *_QUIET, load.load, *_DRILLS)

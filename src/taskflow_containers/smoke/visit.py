@@ -50,7 +50,8 @@ def target(running: Running, path: str, answer: Answer) -> SplitResult | None:
         return None
     here = f"{running.engine.host}:{running.port}"
     own = {here} | {
-        f"{host}:{running.container.port}" for host in ("localhost", "127.0.0.1", "0.0.0.0")
+        f"{host}:{running.container.port}"
+        for host in ("localhost", "127.0.0.1", "0.0.0.0", "[::1]", "[::]")
     }
     target = urlsplit(urljoin(f"http://{here}{path}", location))
     return target._replace(scheme="", netloc="") if target.netloc in own else target

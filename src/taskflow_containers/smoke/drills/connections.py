@@ -21,6 +21,37 @@ _IDLES = 6.0
 _TIMEOUT = 10.0  # seconds
 
 
+# Asked within the container: networks of an engine have IPv6 only where they are made with it.
+_BY_IPV6 = {
+    "python": """
+import errno, http.client, json, sys
+connection = http.client.HTTPConnection('::1', int(sys.argv[1]), timeout=float(sys.argv[3]))
+try:
+    connection.request('GET', sys.argv[2])
+    print(connection.getresponse().status)
+except OSError as error:
+    print(json.dumps(errno.errorcode.get(error.errno, type(error).__name__)))
+""",
+    "node": """
+const [port, path, seconds] = process.argv.slice(1), end = (said) => { console.log(JSON.stringify(said)); process.exit(); };
+setTimeout(end, 1000 * seconds, 'ETIMEDOUT');
+require('http').get({host: '::1', port, path}, ({statusCode}) => end(statusCode)).on('error', ({code}) => end(code));
+""",
+}
+_WITHOUT_IPV6 = {"EAFNOSUPPORT", "EADDRNOTAVAIL", "ENETUNREACH"}
+
+
+@checks("ipv6")
+def by_ipv6(lab: Lab) -> Iterator[Result]:
+    """A pod of a cluster with IPv6 alone is asked at its IPv6 address, and has no other."""
+    model = lab.container
+    said = lab.running.evaluate(_BY_IPV6, str(model.port), model.health.live, str(_TIMEOUT))
+    if said in _WITHOUT_IPV6:
+        yield lab.unmeasurable("ipv6", f"this engine's containers have no IPv6 address ({said})")
+    else:
+        yield lab.verdict("ipv6", isinstance(said, int), measured=str(said))
+
+
 @checks("keep-alive")
 def keep_alive(lab: Lab) -> Iterator[Result]:
     """A load balancer keeps a connection for its next request, and must be the one that ends it."""

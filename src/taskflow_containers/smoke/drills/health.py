@@ -33,6 +33,10 @@ _UNHEALTHY = {"fail", "error", "down"}
 _INSIDE = re.compile(
     r"Traceback|File \"/|\bat [\w.]+ \(/|/app/(src|node_modules|\.venv)|/usr/(local/)?lib"
 )
+_ADDRESS = re.compile(
+    r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])"
+    r"|(?<![\w.:])[\da-fA-F]{0,4}(?::[\da-fA-F]{0,4}){2,7}(?![\w.:])"
+)
 _TEXTS = {"version", "releaseId", "serviceId", "description", "output"}
 
 
@@ -74,7 +78,7 @@ def _mend(running: Running, ended: str, said: str) -> str:
     if ended:
         return "have CMD run what serves, in the foreground: it ended and logged nothing"
     return (
-        f"have it listen on 0.0.0.0:{model.port} and answer {model.health.ready} with 200,"
+        f"have it listen on every address, port {model.port}, and answer {model.health.ready} with 200,"
         " or raise budgets.start in taskflow.toml; its last line is under detail"
     )
 
@@ -104,12 +108,12 @@ def leaks(lab: Lab, answer: Answer, urls: Iterable[str] = ()) -> list[str]:
     head = "\n".join(f"{key}: {value}" for key, value in answer.headers.items())
     text = f"{head}\n{answer.body.decode('utf-8', 'replace')}"
     found = ["a value of the environment" for secret in _secrets(lab, urls) if secret in text]
-    for address in re.findall(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])", text):
+    for address in _ADDRESS.findall(text):
         try:
             if ipaddress.ip_address(address).is_private:
                 found.append(f"the address {address}")
         except ValueError:
-            continue  # a version with four parts
+            continue  # a version with four parts, a time of day
     if _INSIDE.search(text):
         found.append("a path or traceback")
     server = answer.headers.get("server", "")
