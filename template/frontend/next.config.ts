@@ -5,7 +5,13 @@ import type { NextConfig } from "next";
 // resized is then kept in /tmp, within this many bytes.
 const images = { unoptimized: true, maximumDiskCacheSize: 32 * 1024 * 1024 };
 
+// Where on its host the application lies: "/shop", say, or at its root. The chart and taskflow.toml must know it, too.
+const basePath = "";
+
 const config: NextConfig = {
+  basePath,
+  // For what the browser itself asks below /api/; links and pages have it from Next.js.
+  env: { BASE_PATH: basePath },
   // A self-contained server with only the files it opens, from this folder, whatever lock files lie above it.
   output: "standalone",
   outputFileTracingRoot: import.meta.dirname,

@@ -19,7 +19,7 @@ from taskflow_containers.engine import builder
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import ExitCode
 from taskflow_containers.project.load import load
-from taskflow_containers.report.result import Result
+from taskflow_containers.report.result import Result, Status
 from taskflow_containers.smoke.stack import Stack
 from taskflow_containers.workspace import Workspace
 from tests.conftest import ROOT, Render
@@ -93,6 +93,25 @@ def test_a_change_of_source_rebuilds_no_dependency(
     build.build(Workspace(folder, project, engine, said.append), project.containers)
     installs = ("container/install.sh", "container/install.mjs")
     assert not [line for line in said if any(words in line for words in installs)], said
+
+
+def test_it_lies_below_a_path(own: Path, engine: Engine, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(own, tmp_path / "below", ignore=shutil.ignore_patterns(".git")))
+    replace("frontend/next.config.ts", 'basePath = ""', 'basePath = "/shop"')(folder)
+    entry = "[containers.frontend]\n"
+    replace("taskflow.toml", entry, f'{entry}base-path = "/shop"\n')(folder)
+    project = load(folder / "taskflow.toml")
+    images = build.build(Workspace(folder, project, engine), project.containers)
+    checks = ["page", "assets", "path", "server-side", "two-backends", "backend-away"]
+    options = smoke.Options(smoke.select(checks))
+    results = smoked(Workspace(folder, project, engine), images, options)
+    assert failed(results) == set(), [r for r in results if r.failed]
+    assert {r.id for r in results if r.status is Status.PASSED} == {
+        f"smoke.{check}" for check in checks
+    }
+    # What runs in the browser knows the path, too.
+    scripts = ["grep", "-r", "/shop/api/health", ".next/static"]
+    engine.call("run", "--rm", "--no-healthcheck", images[1].tags[0], *scripts)
 
 
 def test_a_lock_file_that_disagrees_ends_the_build_and_says_how(

@@ -91,6 +91,13 @@ def pod(image: str, **more: object) -> dict[str, Any]:
     }
 
 
+def route(path: str) -> dict[str, Any]:
+    """An Ingress that leads to the frontend."""
+    to = {"path": path, "backend": {"service": {"name": "taskflow-frontend"}}}
+    rules = [{"http": {"paths": [to]}}]
+    return {"kind": "Ingress", "metadata": {"name": "more"}, "spec": {"rules": rules}}
+
+
 BARE = {"name": "init", "image": "taskflow-backend:0.1.0"}
 INIT = {**BARE, "securityContext": RESTRICTED}
 
@@ -130,6 +137,7 @@ FAULTS = {
     "a Service to no port": Fault("service", {"Service/backend:spec.ports.0.targetPort": "web"}, "to 8000", "to 'web', which is no port"),
     "a Service of other pods": Fault("service", {"Service/frontend:spec.selector": {"a": "b"}}, "to 3000", "no Service selects these pods", "frontend"),
     "a Service without selector": Fault("service", {"Service/frontend:spec.selector": REMOVED}, "to 3000", "no Service selects these pods", "frontend"),
+    "a route below a path that the pages do not know": Fault("base-path", {MORE: route("/shop")}, "routes lead to /", "a route to /shop", "frontend"),
     "readiness elsewhere": Fault("readiness", {f"{BOX}.readinessProbe.httpGet.path": "/ready"}, "/api/health at 8000", "/ready at 8000"),
     "readiness at another port": Fault("readiness", {f"{BOX}.readinessProbe.httpGet.port": 9000}, "/api/health at 8000", "/api/health at 9000"),
     "readiness by command": Fault("readiness", {f"{BOX}.readinessProbe": {"exec": {"command": ["true"]}}}, "/api/health at 8000", "no HTTP probe"),
@@ -305,6 +313,19 @@ def test_what_values_ask_for_passes_and_nothing_else(
     # The chart's own values have no such word.
     assert failures(check_manifests(model, objects))
     assert failures(check_manifests(model, objects, {"global": {"imageRegistry": "else.example"}}))
+
+
+def test_routes_and_tests_keep_to_the_base_path(
+    model: Project, rendered: list[dict[str, Any]]
+) -> None:
+    frontend = model.containers["frontend"].model_copy(update={"base_path": "/shop"})
+    below = model.model_copy(update={"containers": {**model.containers, "frontend": frontend}})
+    for path, wrong in {"/": "", "/shop": "", "/sho": "a route to /sho, "}.items():
+        failed = failures(check_manifests(below, [*rendered, route(path)]))
+        assert failed["base-path"].measured == f"{wrong}a test of /api/health"
+        asked = {"containers": {"frontend": {"test": {"paths": ["/"]}}}}
+        failed = failures(check_manifests(below, [*rendered, route(path)], asked))
+        assert bool(failed) == bool(wrong)
 
 
 @pytest.mark.parametrize("key", ["name", "version", "appVersion"])

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from taskflow_containers.contract.level import Level, shown
-from taskflow_containers.contract.manifests import Manifests, Object, Pod, Workload, dig
-from taskflow_containers.project.model import Access, Container, Project
+from taskflow_containers.contract.manifests import Manifests, Object, Pod, Workload, dig, is_below
+from taskflow_containers.project.model import Access, Container, Kind, Project
 from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.result import Result
 
@@ -163,7 +163,9 @@ def _judged(case: _Case) -> Iterator[Result]:
     name = case.workload.name
     level = Level("chart", name, "chart/values.yaml")
     for id, title, rule, key, place in _RULES:
-        expected, measured, *verdict = rule(case)
+        if (judged := rule(case)) is None:
+            continue
+        expected, measured, *verdict = judged
         place = place.format(here=f"containers.{name}")
         fix = f"make both agree: {key} in taskflow.toml, {place}" if key else f"set {place}"
         passed = bool(verdict[0]) if verdict else None
@@ -213,6 +215,19 @@ def _service(case: _Case) -> Judged:
     wanted = f" to {case.model.port}"
     passed = bool(leads) and all(lead.endswith(wanted) for lead in leads)
     return f"a Service's port{wanted}", leads or "no Service selects these pods", passed
+
+
+def _base_path(case: _Case) -> Judged | None:
+    release, model, name = case.release, case.model, case.workload.name
+    if model.kind is not Kind.FRONTEND:
+        return None
+    routes = set() if release.override(name, "publicPath") else case.workload.routes
+    tests = set() if release.override(name, "test.paths") else case.workload.tested
+    found = [f"a route to {path}" for path in routes if not is_below(model.page, path)]
+    tests -= {model.health.ready, model.health.live}
+    found += [f"a test of {path}" for path in tests if not is_below(path, model.page)]
+    wanted = f"routes lead to {model.page}, tests ask below it"
+    return wanted, sorted(found) or wanted
 
 
 def _probe(kind: str, *keys: str) -> Callable[[_Case], Judged]:
@@ -310,12 +325,13 @@ def _grace(case: _Case) -> Judged:
 
 
 # ID, title, rule, the key of taskflow.toml and what must agree with it.
-_RULES: tuple[tuple[str, str, Callable[[_Case], Judged], str, str], ...] = (
+_RULES: tuple[tuple[str, str, Callable[[_Case], Judged | None], str, str], ...] = (
     ("image", "image", _image, "registry, name and version", "{here}.image"),
     ("user", "user and group", _user, "user", "{here}.runAsUser and .runAsGroup"),
     ("security", "restrictions", _security, "", "the pod's and container's securityContext"),
     ("port", "container port", _port, "port", "{here}.port"),
     ("service", "Service", _service, "port", "the Service's selector and targetPort"),
+    ("base-path", "base path", _base_path, "base-path", "{here}.publicPath and .test.paths"),
     ("readiness", "readiness probe", _probe("readiness", "ready"), "health.ready", "{here}.health"),
     ("liveness", "liveness probe", _probe("liveness", "live"), "health.live", "{here}.health"),
     ("startup", "start-up probe", _probe("startup", "live", "ready"), "health", "{here}.health"),

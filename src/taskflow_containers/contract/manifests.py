@@ -9,6 +9,7 @@ from decimal import ROUND_CEILING, Decimal
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 COMPONENT = "app.kubernetes.io/component"
 # Kinds that keep their pods running; a Job's or a test's pod ends by itself.
@@ -171,6 +172,29 @@ class Workload:
             and selector.items() <= self.pod.labels.items()
         ]
 
+    @cached_property
+    def _service_names(self) -> set[object]:
+        return {dig(service, "metadata.name") for service in self.services}
+
+    @property
+    def routes(self) -> set[str]:
+        """The paths below which HTTPRoutes and Ingresses lead here."""
+        found: set[str] = set()
+        for rule in (r for item in self.manifests.objects for r in dig(item, "spec.rules", ())):
+            if self._service_names & {dig(to, "name") for to in dig(rule, "backendRefs", ())}:
+                found |= {dig(match, "path.value", "/") for match in dig(rule, "matches", ({},))}
+            for path in dig(rule, "http.paths", ()):
+                if dig(path, "backend.service.name") in self._service_names:
+                    found.add(path.get("path", "/"))
+        return found
+
+    @property
+    def tested(self) -> set[str]:
+        """The paths that the pods of `helm test` ask this for."""
+        boxes = [box for pod in self.manifests.pods if pod.ends for box in pod.boxes]
+        urls = [urlsplit(str(word)) for box in boxes for word in box.get("command") or ()]
+        return {url.path or "/" for url in urls if url.hostname in self._service_names}
+
     def port(self, port: object) -> object:
         """A port's number, looked up where it is named."""
         named = {item.get("name"): item.get("containerPort") for item in self.box.get("ports", ())}
@@ -213,6 +237,11 @@ class Workload:
         folders = {str(mount.get("mountPath")) for mount in self.box.get("volumeMounts", ())}
         here = PurePosixPath(path or "/")
         return not folders.isdisjoint(map(str, (here, *here.parents)))
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a URL's path is another one, or below it."""
+    return f"{path}/".startswith(f"{folder.rstrip('/')}/")
 
 
 def _pod(item: Object) -> Pod | None:

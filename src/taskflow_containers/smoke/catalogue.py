@@ -91,7 +91,7 @@ CHECKS = (
     Check("health", "healthcheck.asks", "HEALTHCHECK asks the service", "asks a declared health path on the declared port, and fails where the answer is 503", "have the interpreter ask http://127.0.0.1:<port><live path> and end with another code than 0 unless the answer is 2xx"),
     Check("health", "probes", "liveness and readiness differ as designed", "readiness reports each needed service, liveness none", "list each dependency under checks in the readiness answer; liveness asks nobody", kinds=_B, needs="service"),
     Check("health", "leaks", "health answers leak nothing", "no value of the environment, address, path or server version", "say what is wrong in words of your own; drop the Server and X-Powered-By headers"),
-    Check("relations", "page", "home page", "200 and HTML", "the page must render whatever the backend says", kinds=_F),
+    Check("relations", "page", "home page", "200 and HTML", "the page must render whatever the backend says; below a basePath of Next.js, name it: base-path in taskflow.toml", kinds=_F),
     Check("relations", "assets", "scripts and styles of the page", "200 each", "copy what the browser asks for beside the server (Next.js: .next/static and public)", kinds=_F),
     Check("relations", "path", "browser-side calls reach the backend", "its own answer under /api/", "forward /api/… to the backend's variable, read when the container runs", kinds=_F, needs="peer"),
     Check("relations", "server-side", "server-side calls reach the backend", "rendering the page asks the backend named at run time", "read the variable when the request comes, not when the image is built", kinds=_F, needs="peer"),

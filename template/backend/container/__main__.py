@@ -36,7 +36,8 @@ def main(name: str) -> int:
         print(f"backend: {explain(error)}", file=sys.stderr)
         return 78  # EX_CONFIG of sysexits.h
 
-    layers = ForwardedHeaders(Health(AccessLog(app), app, settings), settings.forwarded_allow_ips)
+    inner = Health(AccessLog(app), app, settings)
+    layers = ForwardedHeaders(inner, settings.forwarded_allow_ips, settings.root_path)
     server = Server(layers, settings)
     with suppress(KeyboardInterrupt):
         server.run()

@@ -51,7 +51,7 @@ class Health:
         self._outputs: dict[str, str | None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"] if scope["type"] == "http" else None
+        path = scope["path"].removeprefix(scope.get("root_path", "")) if scope["type"] == "http" else None
         answer: ASGIApp = self._layers
         if path in (LIVE, READY) and scope["method"] not in ("GET", "HEAD"):
             answer = PlainTextResponse("GET or HEAD only", 405, {"allow": "GET, HEAD"})

@@ -20,6 +20,7 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = "text"
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)] = "INFO"
     shutdown_seconds: int = Field(default=8, ge=1, le=3600)
+    root_path: str = ""  # below which a proxy publishes the application, such as /shop
     forwarded_allow_ips: str = "127.0.0.1"  # the proxies to believe, as uvicorn calls it
 
     @classmethod
@@ -33,6 +34,11 @@ class Settings(BaseModel):
         for part in [] if value == "*" else value.split(","):
             ip_network(part.strip())  # uvicorn would take anything else for a name and believe nobody.
         return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _starts_with_a_slash(cls, value: str) -> str:
+        return f"/{value.strip('/')}".rstrip("/")
 
 
 def explain(error: Exception) -> str:

@@ -36,12 +36,27 @@ def test_nobody_else_is(trusted: str) -> None:
     assert ask(trusted, headers) == ["http://backend:8000/where", "10.1.2.3"]
 
 
-def ask(trusted: str, headers: dict[str, str]) -> object:
-    """Send a request from 10.1.2.3 with these X-Forwarded-… headers."""
+def test_a_proxy_is_known_by_its_ipv6_address() -> None:
+    headers = {"proto": "https", "for": "2001:db8::7", "host": "[2001:db8::1]:8443"}
+    said = ["https://[2001:db8::1]:8443/where", "2001:db8::7"]
+    assert ask("10.0.0.0/8,fc00::/7", headers, client="fd00::3") == said
+
+
+@pytest.mark.parametrize("path", ["/where", "/shop/where"])
+def test_it_is_published_below_a_path_that_the_proxy_may_take_off(path: str) -> None:
+    headers = {"proto": "https", "for": "203.0.113.7", "host": "example.com"}
+    assert ask("*", headers, path=path, root_path="/shop") == ["https://example.com/shop/where", "203.0.113.7"]
+
+
+def ask(
+    trusted: str, headers: dict[str, str], client: str = "10.1.2.3", path: str = "/where", root_path: str = ""
+) -> object:
+    """Send a request from this address with these X-Forwarded-… headers."""
 
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(ForwardedHeaders(api, trusted), client=("10.1.2.3", 1234))
-        async with httpx.AsyncClient(transport=transport, base_url="http://backend:8000") as client:
-            return await client.get("/where", headers={f"x-forwarded-{name}": value for name, value in headers.items()})
+        layer = ForwardedHeaders(api, trusted, root_path)
+        transport = httpx.ASGITransport(layer, client=(client, 1234))
+        async with httpx.AsyncClient(transport=transport, base_url="http://backend:8000") as browser:
+            return await browser.get(path, headers={f"x-forwarded-{name}": value for name, value in headers.items()})
 
     return asyncio.run(send()).json()

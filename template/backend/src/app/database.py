@@ -216,7 +216,8 @@ class Database:
     async def _shake_hands(self) -> None:
         """Ask whether the server speaks TLS: it answers without a session, and Neon's without waking up."""
         async with asyncio.timeout(PING_SECONDS):
-            reader, writer = await asyncio.open_connection(self._host, int(self._port))
+            # A name may have an IPv6 address that is dead besides its IPv4 one: do not wait for it alone.
+            reader, writer = await asyncio.open_connection(self._host, int(self._port), happy_eyeballs_delay=0.1)
             try:
                 writer.write(SSL_REQUEST)
                 if await reader.read(1) not in (b"S", b"N"):

@@ -15,7 +15,10 @@ const WORDS: Record<Health["status"], string> = {
 
 async function fetchHealth(): Promise<Health> {
   try {
-    const response = await fetch("/api/health", { cache: "no-store", signal: AbortSignal.timeout(10_000) });
+    const response = await fetch(`${process.env.BASE_PATH}/api/health`, {
+      cache: "no-store",
+      signal: AbortSignal.timeout(10_000),
+    });
     return readHealth(response.status, await response.json());
   } catch {
     return away();
