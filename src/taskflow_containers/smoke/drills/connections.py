@@ -29,8 +29,8 @@ connection = http.client.HTTPConnection('::1', int(sys.argv[1]), timeout=float(s
 try:
     connection.request('GET', sys.argv[2])
     print(connection.getresponse().status)
-except OSError as error:
-    print(json.dumps(errno.errorcode.get(error.errno, type(error).__name__)))
+except Exception as error:
+    print(json.dumps(errno.errorcode.get(getattr(error, 'errno', 0), type(error).__name__)))
 """,
     "node": """
 const [port, path, seconds] = process.argv.slice(1), end = (said) => { console.log(JSON.stringify(said)); process.exit(); };
@@ -45,7 +45,12 @@ _WITHOUT_IPV6 = {"EAFNOSUPPORT", "EADDRNOTAVAIL", "ENETUNREACH"}
 def by_ipv6(lab: Lab) -> Iterator[Result]:
     """A pod of a cluster with IPv6 alone is asked at its IPv6 address, and has no other."""
     model = lab.container
-    said = lab.running.evaluate(_BY_IPV6, str(model.port), model.health.live, str(_TIMEOUT))
+    words = (str(model.port), model.health.live, str(_TIMEOUT))
+    said = fairly(
+        lab.running,
+        lambda: lab.running.evaluate(_BY_IPV6, *words),
+        lambda said: isinstance(said, int) or said in _WITHOUT_IPV6,
+    )
     if said in _WITHOUT_IPV6:
         yield lab.unmeasurable("ipv6", f"this engine's containers have no IPv6 address ({said})")
     else:
