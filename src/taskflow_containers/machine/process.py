@@ -60,6 +60,11 @@ _TROUBLE = (
         "stop what listens there, or set another port in .env",
     ),
     _Fault(
+        r"no matching manifest for|no match for platform in manifest",
+        "an image is not made for a platform that is asked for",
+        "name a base image that is, or take that platform out of [build] platforms in taskflow.toml",
+    ),
+    _Fault(
         r"pull access denied|manifest unknown|failed to resolve reference|failed to resolve source"
         r"|error response from daemon: get \"?https?://|failed to do request|error pulling image"
         r"|toomanyrequests|initializing source docker://|no such image|image not known"
