@@ -46,7 +46,7 @@ def test_an_index_is_released_and_each_platform_named(
     shop, own = shop_of_two, engine.platform
     planned = shop.invoke("--dry-run")
     assert f"for {own}, {OTHER}" in planned.stdout, planned.stderr
-    assert f"smoke judges the one of {own}, {OTHER} that this engine ({own}) runs" in planned.stdout
+    assert f"smoke judges what this engine ({own}) runs of it, and no other" in planned.stdout
     shop.killed("do:upload-orders", "--yes")
     done = shop.invoke("--resume", "--yes", **signing)
     assert done.returncode == 0, done.stderr

@@ -177,8 +177,7 @@ def _look_at_images(
         notes = _ages(engine, product.bases)
         if len(product.platforms) > 1:
             notes.append(
-                f"smoke judges the one of {platform} that this engine ({engine.platform}) runs; the "
-                "others are built and scanned, and nobody runs them"
+                f"smoke judges what this engine ({engine.platform}) runs of it, and no other"
             )
         if plan:
             plan.engine, plan.platform = str(engine.client.absolute()), platform
