@@ -87,6 +87,11 @@ def test_proxies_nobody_can_be(value: str, reason: str, monkeypatch: pytest.Monk
     assert complaint(container_settings) == f"FORWARDED_ALLOW_IPS {reason}"
 
 
+@pytest.mark.parametrize(("value", "path"), [("/shop", "/shop"), ("shop/", "/shop"), ("/", ""), ("", "")])
+def test_root_path(value: str, path: str) -> None:
+    assert ContainerSettings.read({"ROOT_PATH": value}).root_path == path
+
+
 @pytest.mark.parametrize("level", ["debug", "Debug", "DEBUG"])
 def test_log_level(level: str) -> None:
     assert ContainerSettings.read({"LOG_LEVEL": level}).log_level == "DEBUG"
