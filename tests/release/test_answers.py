@@ -109,6 +109,36 @@ def test_what_may_have_been_done_is_not_asked_for_twice(first: Answer, times: in
 
 
 @pytest.mark.parametrize(
+    ("answer", "times"),
+    [
+        ((503, {}, b""), 4),
+        ((500, {"Content-Type": "text/html"}, b"<html>"), 4),
+        (SHORT, 4),
+        # Nothing else asks for patience in these: it is a step's own.
+        (PAGE, 4),
+        ((429, {"Retry-After": "3600"}, b""), 1),
+        (FORBIDDEN, 1),
+    ],
+)
+def test_patience_is_had_once(answer: bytes | Answer, times: int) -> None:
+    with scripted(answer) as server:
+        there = server.repository()
+        there._root()
+        server.asked.clear()
+        with pytest.raises((EnvironmentTrouble, Refused)):
+            web.retried(lambda: there.publish(DIGEST, "latest", fixed=False), lambda _: None)
+        assert len(server.asked) == times
+
+
+def test_a_connection_that_nobody_takes_up_is_tried_as_often(pauses: list[float]) -> None:
+    with scripted(SILENT) as server:
+        there = server.repository()
+    with pytest.raises(EnvironmentTrouble):
+        web.retried(lambda: there.publish(DIGEST, "latest", fixed=False), lambda _: None)
+    assert pauses == [*web.BACKOFF]
+
+
+@pytest.mark.parametrize(
     "url", ["", "?scope=x", "file:///etc/passwd", "http://[", f"http://{'x' * 70}.y/"]
 )
 def test_what_is_no_address_is_named(url: str) -> None:

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
@@ -29,11 +29,20 @@ _BROKEN_OFF = (http.client.IncompleteRead, http.client.BadStatusLine, Connection
 _Value = TypeVar("_Value")
 
 
+class StillInTrouble(EnvironmentTrouble):
+    """The other side was asked as often as patience allows."""
+
+
 def retried(action: Callable[[], _Value], say: Say) -> _Value:
-    """The action's value; trouble on the way is met by patience, a refusal is final."""
+    """The action's value; trouble on the way is met by patience, a refusal is final.
+
+    Where `send` was patient already, its trouble is final, too.
+    """
     for pause in BACKOFF:
         try:
             return action()
+        except StillInTrouble:
+            raise
         except EnvironmentTrouble as error:
             say(f"{masked(error.message)}; once more in {pause:g} s")
             time.sleep(pause)
@@ -42,12 +51,16 @@ def retried(action: Callable[[], _Value], say: Say) -> _Value:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What a registry or a forge answered; `headers` are found in whatever case they are asked for."""
+    """What a registry or a forge answered; `headers` are found in whatever case they are asked for.
+
+    `final`: no patience is left for another answer.
+    """
 
     host: str
     status: int
     headers: Message
     body: bytes
+    final: bool = False
 
     @property
     def digest(self) -> str:
@@ -85,7 +98,8 @@ class HttpAnswer:
         hint = f"try again in {self.pause:g} s" if self.pause else "try again"
         if self.page:
             hint = f"is there a proxy between? {hint.capitalize()}"
-        return EnvironmentTrouble(f"{what}: {self.host} answers {self.said}", hint)
+        kind = StillInTrouble if self.final else EnvironmentTrouble
+        return kind(f"{what}: {self.host} answers {self.said}", hint)
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object; raises EnvironmentTrouble for a proxy's page and the like."""
@@ -123,15 +137,18 @@ def send(
             why = f"{host} broke off: {error!r}"
         else:
             heard = method == "POST" and answer.status not in {429, 503}
-            if not answer.troubled or heard or answer.pause > _LONGEST:
+            if not answer.troubled or heard:
                 return answer
+            if answer.pause > _LONGEST:
+                return replace(answer, final=True)
             why, pause = f"{host} answers {answer.status}", max(pause, answer.pause)
         say_aloud(f"{why}; once more in {pause:g} s")
         time.sleep(pause)
     try:
-        return request(host)
+        answer = request(host)
     except _BROKEN_OFF as error:
-        raise _silent(host, error) from None
+        raise _silent(host, error, StillInTrouble) from None
+    return replace(answer, final=answer.troubled)
 
 
 def _sent(
@@ -157,8 +174,10 @@ def _sent(
         raise _silent(host, error) from None
 
 
-def _silent(host: str, error: Exception) -> EnvironmentTrouble:
-    return EnvironmentTrouble(
+def _silent(
+    host: str, error: Exception, kind: type[EnvironmentTrouble] = EnvironmentTrouble
+) -> EnvironmentTrouble:
+    return kind(
         f"{host} cannot be reached: {masked(str(getattr(error, 'reason', error)))}",
         "check network, name and certificate (SSL_CERT_FILE) and try again",
     )
