@@ -10,7 +10,7 @@ import pytest
 
 from taskflow_containers.checks import database
 from taskflow_containers.machine.errors import InputError
-from taskflow_containers.project.scanning import DatabaseSource
+from taskflow_containers.project.scanning import Scan
 from taskflow_containers.report.result import Result, Status
 
 
@@ -48,8 +48,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def judged(folder: Path, *, offline: bool = False) -> Result:
-    found = database.fetch(folder, DatabaseSource(), offline=offline)
-    return database.judged(found, 7, offline=offline)
+    return database.judged(database.fetch(folder, Scan(), offline=offline))
 
 
 @pytest.mark.parametrize("offline", [False, True])
@@ -77,11 +76,12 @@ def test_one_that_cannot_be_updated_is_none(here: Path, monkeypatch: pytest.Monk
     (here / "trivy.db").write_bytes(b"not looked at")
     (here / "metadata.json").write_text(json.dumps(YOUNG))
     monkeypatch.setenv("TRIVY_SKIP_DB_UPDATE", "false")
-    source = DatabaseSource.model_validate({"repository": "localhost:1/mirror/trivy-db:2"})
-    found = database.fetch(here, source, offline=False)
+    source = {"database": {"repository": "localhost:1/mirror/trivy-db:2"}}
+    settings = Scan.model_validate(source)
+    found = database.fetch(here, settings, offline=False)
     assert not found.present
-    assert "localhost:1/" in database.judged(found, 7, offline=False).measured
-    assert database.fetch(here, source, offline=True).present
+    assert "localhost:1/" in database.judged(found).measured
+    assert database.fetch(here, settings, offline=True).present
 
 
 def test_mirror_credentials_and_proxy_are_settings(
@@ -94,16 +94,16 @@ def test_mirror_credentials_and_proxy_are_settings(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MIRROR_USER", "reader")
     (here / "password").write_text("zebra\n")
-    source = DatabaseSource.model_validate(
-        {
-            "repository": "mirror.example/trivy-db:2",
-            "java-repository": "mirror.example/trivy-java-db:1",
-            "username": {"variable": "MIRROR_USER"},
-            "password": {"file": "password"},
-            "proxy": "http://proxy.example:3128",
-        }
-    )
-    database.fetch(here, source, offline=False)
+    source = {
+        "repository": "mirror.example/trivy-db:2",
+        "java-repository": "mirror.example/trivy-java-db:1",
+        "username": {"variable": "MIRROR_USER"},
+        "password": {"file": "password"},
+        "proxy": "http://proxy.example:3128",
+    }
+    settings = Scan.model_validate({"database": source})
+    # The Java database is fetched later, by the scan that needs it.
+    assert database.fetch(here, settings, offline=False).reach == given
     assert given == {
         "TRIVY_DB_REPOSITORY": "mirror.example/trivy-db:2",
         "TRIVY_JAVA_DB_REPOSITORY": "mirror.example/trivy-java-db:1",
@@ -115,8 +115,8 @@ def test_mirror_credentials_and_proxy_are_settings(
     given.clear()
     monkeypatch.setenv("TRIVY_DB_REPOSITORY", "nearer.example/trivy-db:2")
     monkeypatch.setenv("https_proxy", "http://nearer.example")
-    database.fetch(here, source, offline=False)
+    database.fetch(here, settings, offline=False)
     assert not {"TRIVY_DB_REPOSITORY", "HTTPS_PROXY"} & given.keys()
     monkeypatch.delenv("MIRROR_USER")
     with pytest.raises(InputError, match=r"scan\.database\.username: MIRROR_USER"):
-        database.fetch(here, source, offline=False)
+        database.fetch(here, settings, offline=False)

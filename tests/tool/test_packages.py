@@ -13,6 +13,7 @@ from taskflow_containers.checks.database import Database
 from taskflow_containers.project.scanning import Licences
 from taskflow_containers.report.result import Result, Status
 
+NONE = Database(present=False, offline=True)
 UV = """
 version = 1
 requires-python = ">=3.11"
@@ -119,6 +120,11 @@ LOCKS = {
     "yarn 1": {"yarn.lock": YARN_1, "package.json": PACKAGE_JSON},
     "yarn 4": {"yarn.lock": YARN_4, "package.json": PACKAGE_JSON},
     "pip": {"requirements.txt": "needed==1.0\n", "requirements-dev.txt": "needed==1.0\ntests==1.0\n"},
+    "pip with others": {
+        "requirements.txt": "-r a/base.txt\n", "a/base.txt": "needed==1.0\n-c limits.txt\n",
+        "a/limits.txt": "tests==1.0\nneeded==1.0\n",
+    },
+    "npm, published": {"npm-shrinkwrap.json": NPM},
     "pip in a folder": {"a/requirements.txt": "needed==1.0\n", "requirements/dev.txt": "tests==1.0\n"},
 }  # fmt: skip
 
@@ -135,9 +141,7 @@ def test_a_lock_file_tells_what_is_needed_and_what_development_alone_needs(
     kind: str, tmp_path: Path
 ) -> None:
     root = put(tmp_path / "project", LOCKS[kind])
-    answer, error = inventory.locked(
-        root, tmp_path / "answer.json", flaws=Database(present=False), offline=True
-    )
+    answer, error = inventory.locked(root, tmp_path / "answer.json", NONE)
     assert not error
     found = packages.Inventory(set())
     found.add_locks(inventory.below(answer, "context"))
@@ -152,9 +156,7 @@ def test_a_lock_file_tells_what_is_needed_and_what_development_alone_needs(
 def judged(folder: Path, files: dict[str, str]) -> Result:
     """What is said of the lock files among these."""
     root = put(folder / "project", files)
-    answer, _ = inventory.locked(
-        root, folder / "answer.json", flaws=Database(present=False), offline=True
-    )
+    answer, _ = inventory.locked(root, folder / "answer.json", NONE)
     return inventory.judge_locks("frontend", root, "context", answer)
 
 
@@ -166,6 +168,8 @@ def judged(folder: Path, files: dict[str, str]) -> Result:
         ("yarn.lock", ""),
         ("uv.lock", "version = 1\n[[package"),
         ("poetry.lock", "<<<<<<< HEAD\n"),
+        ("npm-shrinkwrap.json", "{"),
+        ("pdm.lock", '[[package]]\nname = "a"\nversion = "1.0"\n'),
     ],
 )
 def test_a_lock_file_that_cannot_be_read_is_no_pass(file: str, text: str, tmp_path: Path) -> None:
@@ -256,13 +260,15 @@ def test_a_tool_of_the_base_stays_one_where_only_development_has_it_too() -> Non
     answer["Results"][0]["Packages"][0]["Layer"] = {"DiffID": "sha256:base"}
     found = packages.Inventory({"sha256:base"})
     found.add_image(answer)
-    lock = {"Target": "context/requirements-dev.txt", "Class": "lang-pkgs", "Type": "pip",
-            "Packages": [{"Name": "A_b", "Version": "1.0", "Identifier": {"PURL": "pkg:pypi/a-b@1.0"}}]}  # fmt: skip
+    lock: dict[str, Any] = {"Target": "context/requirements-dev.txt", "Class": "lang-pkgs", "Type": "pip",
+            "Packages": [{"Name": "A_b", "Version": "1.0", "Identifier": {"PURL": "pkg:pypi/a-b@1.0"}, "Dev": True}]}  # fmt: skip
     found.add_locks({"Results": [lock]})
     (package,) = found.packages.values()
     assert package.use == packages.Use.TOOL.value
     assert package.places == ["image:/lib/METADATA", "context/requirements-dev.txt"]
-    found.add_locks({"Results": [{**lock, "Target": "context/requirements.txt"}]})
+    (item,) = lock["Packages"]
+    needed = {"Target": "context/requirements.txt", "Packages": [{**item, "Dev": False}]}
+    found.add_locks({"Results": [{**lock, **needed}]})
     assert package.use == packages.Use.SERVICE.value
 
 

@@ -81,6 +81,12 @@ def another_scanner(setting: Setting) -> None:
     tools.choose(setting.root, {"trivy": str(program)})
 
 
+def java_database(setting: Setting) -> None:
+    folder = setting.database.with_name("java-db")
+    folder.mkdir()
+    (folder / "trivy-java.db").write_bytes(b"")
+
+
 CHANGES: dict[str, tuple[Callable[[Setting], Any], bool]] = {
     "the image": (lambda setting: setattr(setting, "image", "sha256:3"), True),
     "its base": (lambda setting: setattr(setting, "base", "sha256:3"), True),
@@ -89,6 +95,7 @@ CHANGES: dict[str, tuple[Callable[[Setting], Any], bool]] = {
     "the settings": (write(FILE_NAME, "# word\n"), True),
     "another day's database": (lambda setting: setting.made(days=1), True),
     "the database is gone": (lambda setting: (setting.database / "trivy.db").unlink(), True),
+    "a Java database": (java_database, True),
     "without network": (lambda setting: setattr(setting, "offline", True), True),
     "the scanner": (another_scanner, True),
     "a report": (write("reports/scan.md", "x"), False),

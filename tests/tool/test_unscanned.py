@@ -48,6 +48,7 @@ FOUND: dict[str, tuple[list[dict[str, bytes]], list[str], list[str]]] = {
     ),
     "libraries in a wheel": ([LIBRARIES], [], ["mine.libs: libcrypto 3.5.9, libpq 5.18"]),
     "a program of nobody's": ([{"opt/tool": ELF, "app/data.so.txt": b"text"}], [], ["opt/tool"]),
+    "a .jar of no known package": ([{"app/some.jar": b"PK"}], [], ["app/some.jar"]),
     "what a later layer deletes": (
         [{**NODE, "opt/a/tool": ELF, "opt/b/tool": ELF, "opt/c": ELF},
          {"usr/local/bin/.wh.node": b"", "opt/a/.wh..wh..opq": b"", "opt/.wh.b": b"", "opt/c": b"#!"}],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,22 @@ from taskflow_containers.report.result import Result, finds_nothing, judge, skip
 SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
 DOCUMENT = "sbom.cdx.json"  # written by the build of an image, …
 _ECOSYSTEMS = ("pkg:npm/", "pkg:pypi/")  # … which installs these
-_LOCKS = {"package-lock.json", "pnpm-lock.yaml", "yarn.lock", "uv.lock", "poetry.lock"}
+_LOCKS = {
+    "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb",
+    "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml",
+}  # fmt: skip
 _HEADS = {"lockfileVersion", "__metadata"}  # of pnpm's and of Yarn's lock files
 _REQUIREMENTS = r"(^|/)requirements[^/]*(/[^/]+)?\.txt$"
-_DATABASE_ERROR = re.compile(r"DB error|--skip-db-update", re.IGNORECASE)
+_SHRINKWRAP = r"(^|/)npm-shrinkwrap\.json$"
+# What else a requirements file is installed with (pip's "Requirements File Format").
+_INCLUDE = re.compile(
+    r"^[ \t]*(-r|--requirement|-c|--constraint)(?:[ \t]*=?[ \t]*)([^\s#]+)", re.MULTILINE
+)
+_DATABASE_ERROR = re.compile(r"DB error|--skip-db-update|Java DB", re.IGNORECASE)
 
 
 def ask(
-    words: list[str | Path], output: Path, subject: str, *, flaws: Database, offline: bool
+    words: list[str | Path], output: Path, subject: str, flaws: Database
 ) -> tuple[dict[str, Any], str]:
     """What trivy knows of packages, and why their vulnerabilities are missing if they had to be there.
 
@@ -40,15 +49,19 @@ def ask(
 
     def once(scanners: str, *further: str) -> tuple[dict[str, Any], str]:
         listing = ["--list-all-pkgs", "--scanners", scanners, *further]
-        return trivy([*words, *listing], output)
+        return trivy([*words, *listing], output, flaws.reach)
 
-    missing = "" if offline else flaws.error
+    missing = "" if flaws.excused else flaws.error
     if flaws.present:
-        answer, missing = once("license,vuln", *(["--offline-scan"] if offline else []))
-        if not missing:
-            return answer, ""
-        if not _DATABASE_ERROR.search(missing):
-            raise EnvironmentTrouble(f"trivy failed on {subject}: {last_line(missing)}")
+        closed = ["--offline-scan", "--skip-java-db-update"] if flaws.offline else []
+        answer, error = once("license,vuln", *closed)
+        if not error:
+            jars = any(part.get("Type") == "jar" for part in answer.get("Results") or ())
+            return answer, missing or (flaws.java_error() if jars else "")
+        if not _DATABASE_ERROR.search(error):
+            raise EnvironmentTrouble(f"trivy failed on {subject}: {last_line(error)}")
+        java = "Java DB" in error
+        missing = ".jar files need trivy's Java database: " * java + last_line(error)
     # The rest still says what it finds.
     answer, error = once("license", "--offline-scan")
     if error:
@@ -56,13 +69,54 @@ def ask(
     return answer, missing
 
 
-def locked(
-    root: Path, output: Path, *, flaws: Database, offline: bool
-) -> tuple[dict[str, Any], str]:
+def locked(root: Path, output: Path, flaws: Database) -> tuple[dict[str, Any], str]:
     """What the lock files below a project's folder name, as `ask` tells it."""
     skipped = [word for pattern in SKIPPED for word in ("--skip-dirs", pattern)]
-    words = ["filesystem", "--include-dev-deps", "--file-patterns", f"pip:{_REQUIREMENTS}"]
-    return ask([*words, *skipped, root], output, "the lock files", flaws=flaws, offline=offline)
+    needed, others = _included(root)
+    also = [f"(^|/){re.sub('[^A-Za-z0-9_/]', '.', file)}$" for file in sorted(needed | others)]
+    patterns = [f"pip:{pattern}" for pattern in (_REQUIREMENTS, *also)] + [f"npm:{_SHRINKWRAP}"]
+    words = ["filesystem", "--include-dev-deps", *(f"--file-patterns={one}" for one in patterns)]
+    answer, error = ask([*words, *skipped, root], output, "the lock files", flaws)
+    for part in answer.get("Results") or ():
+        if part.get("Type") == "pip" and part["Target"] not in needed:
+            for package in part.get("Packages") or ():
+                package["Dev"] = True
+    return answer, error
+
+
+def _files(root: Path, context: str = ".") -> Iterator[str]:
+    """The files below a folder of the project, relative to it, without what no scan looks at."""
+    pruned = {pattern.removeprefix("**/") for pattern in SKIPPED}
+    for place, folders, files in os.walk(root / context):
+        folders[:] = sorted(name for name in folders if name not in pruned)
+        yield from (Path(place, name).relative_to(root).as_posix() for name in sorted(files))
+
+
+def _included(root: Path) -> tuple[set[str], set[str]]:
+    """Each requirements.txt with what it includes (-r), and what other ones include or constrain (-c).
+
+    A constraint alone installs nothing.
+    """
+    needed: set[str] = set()
+    others: set[str] = set()
+
+    def follow(file: str, found: set[str]) -> None:
+        if file in found or not (root / file).is_file():
+            return
+        found.add(file)
+        for option, name in _INCLUDE.findall(_text(root / file)):
+            inner = os.path.relpath((root / file).parent / name.strip("\"'"), root)
+            constrains = option.lstrip("-").startswith("c")
+            follow(Path(inner).as_posix(), others if constrains else found)
+
+    for file in _files(root):
+        if re.search(_REQUIREMENTS, file):
+            follow(file, needed if Path(file).name == "requirements.txt" else others)
+    return needed, others - needed
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def below(answer: Mapping[str, Any], context: str) -> dict[str, Any]:
@@ -83,7 +137,8 @@ def judge_locks(name: str, root: Path, context: str, answer: Mapping[str, Any]) 
         id,
         title,
         [f"unread {file}: trivy reads no package in it" for file in files],
-        "lock it anew with its own package manager; `trivy fs` on its folder says what is wrong",
+        "lock it anew with its own package manager, or in a format that trivy knows; `trivy fs` on its "
+        "folder says what is wrong",
         container=name,
         expected="each one read",
         passed=f"{len(read) + len(found)} read",
@@ -91,21 +146,18 @@ def judge_locks(name: str, root: Path, context: str, answer: Mapping[str, Any]) 
 
 
 def _lock_files(root: Path, context: str) -> list[str]:
-    found = []
-    pruned = {pattern.removeprefix("**/") for pattern in SKIPPED}
-    for place, folders, files in os.walk(root / context):
-        folders[:] = sorted(name for name in folders if name not in pruned)
-        for name in sorted(files):
-            path = Path(place, name)
-            relative = path.relative_to(root).as_posix()
-            if name in _LOCKS or (re.search(_REQUIREMENTS, relative) and _pins(path)):
-                found.append(relative)
-    return found
+    included = set().union(*_included(root))
+    return [
+        file
+        for file in _files(root, context)
+        if Path(file).name in _LOCKS
+        or ((file in included or re.search(_REQUIREMENTS, file)) and _pins(root / file))
+    ]
 
 
 def _locks_nothing(path: Path) -> bool:
     """Whether a lock file is whole and names no package, as that of a project without dependencies."""
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = _text(path)
     try:
         if path.suffix == ".json":
             lock = json.loads(text)
@@ -126,28 +178,32 @@ def _locks_nothing(path: Path) -> bool:
 
 def _pins(path: Path) -> bool:
     """Whether a requirements file is a lock, at least in part."""
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return bool(re.search(r"^[A-Za-z0-9][\w.\[\],-]*\s*==", text, re.MULTILINE))
+    return bool(re.search(r"^[A-Za-z0-9][\w.\[\],-]*\s*==", _text(path), re.MULTILINE))
 
 
-def deleting(image: SavedImage, layers: Path) -> list[int]:
-    """The numbers of the layers that delete something that another own layer of the image put there.
+def hiding(image: SavedImage, layers: Path) -> list[int]:
+    """The numbers of the layers that delete or replace what another own layer of the image put there.
 
     `layers` has each own layer unpacked (`secrets.unpack`), with the marks of what it deletes
     (OCI image specification, layer.md, whiteouts).
     """
     own = [n for n in range(1, len(image.layers) + 1) if (layers / f"layer-{n}").is_dir()]
 
-    def had(number: int, mark: Path) -> bool:
-        gone = mark.relative_to(layers / f"layer-{number}").parent
-        if mark.name != ".wh..wh..opq":
-            gone /= mark.name.removeprefix(".wh.")
+    def hides(number: int, file: Path) -> bool:
+        path = file.relative_to(layers / f"layer-{number}")
+        below = [layers / f"layer-{n}" for n in own if n < number]
+        if not path.name.startswith(".wh."):
+            olds = [folder / path for folder in below if (folder / path).is_file()]
+            return not all(filecmp.cmp(old, file, shallow=False) for old in olds)
+        path = path.parent if path.name == ".wh..wh..opq" else path.with_name(path.name[4:])
         # Some folders are unpacked under another name.
-        names = (gone, gone.with_name(f"{gone.name}~") if gone.name else gone)
-        below = (layers / f"layer-{n}" / name for n in own if n < number for name in names)
-        return any(path.exists() for path in below)
+        names = (path, path.with_name(f"{path.name}~") if path.name else path)
+        return any((folder / name).exists() for folder in below for name in names)
 
-    return [n for n in own if any(had(n, mark) for mark in (layers / f"layer-{n}").rglob(".wh.*"))]
+    def files(number: int) -> Iterator[Path]:
+        return (path for path in (layers / f"layer-{number}").rglob("*") if path.is_file())
+
+    return [n for n in own[1:] if any(hides(n, file) for file in files(n))]
 
 
 def judge_document(name: str, layers: Path, found: Inventory, *, needed: bool) -> Result:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -108,7 +107,8 @@ class Inventory:
                     known.flaws[flaw["VulnerabilityID"]] = (flaw["Severity"], mended)
 
     def _use(self, target: Mapping[str, Any], item: Mapping[str, Any], *, locked: bool) -> Use:
-        if locked and _is_development(target, item):
+        # Where an image is built from that lock all the same, the image has its packages, too.
+        if locked and item.get("Dev"):
             return Use.DEVELOPMENT
         language = target.get("Class") == "lang-pkgs"
         return Use.TOOL if language and _layer(item) in self.base else Use.SERVICE
@@ -151,16 +151,6 @@ def _in_image(target: Mapping[str, Any], item: Mapping[str, Any], image: str) ->
     return f"{image}{_SBOM}" if by_sbom else f"{image}:/{target['Target']}"
 
 
-def _is_development(target: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
-    """Whether a lock file says so; of pip's files, one of another name is for building or testing.
-
-    Where an image is built from it all the same, the image has its packages, too.
-    """
-    if target.get("Type") == "pip":
-        return Path(target["Target"]).name != "requirements.txt"
-    return bool(item.get("Dev"))
-
-
 def once(answer: dict[str, Any]) -> dict[str, Any]:
     """The answer without what an SBOM in the image repeats of the files beside it."""
 
@@ -174,9 +164,12 @@ def once(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def vulnerabilities(
-    name: str, found: Inventory, settings: Scan, *, offline: bool, error: str
+    name: str, found: Inventory, settings: Scan, *, excused: bool, error: str
 ) -> Result:
-    """Whether what is known against the packages can be mended, or, if so set, whether nothing is."""
+    """Whether what is known against the packages can be mended, or, if so set, whether nothing is.
+
+    `error` says why that is not known, unless it is `excused`.
+    """
     id, title = "scan.vulnerabilities", "known vulnerabilities"
     gate: set[str] = {*settings.severities}
     expected = nothing(gate) + ("" if settings.unfixed else " with a fix")
@@ -187,13 +180,13 @@ def vulnerabilities(
             False,
             container=name,
             expected=expected,
-            measured="not scanned: the vulnerability database cannot be had",
+            measured="not scanned: there is no vulnerability database that suffices",
             detail=last_line(error)[:300],
             findings=(),  # nothing of it can be waived
-            fix="check the network or name a mirror (TRIVY_DB_REPOSITORY); "
+            fix="check the network, or name another mirror below [scan.database]; "
             "`nox -s scan -- --offline` leaves this scan out and says so",
         )
-    if offline:
+    if excused:
         reason = "not scanned: --offline was asked for, and there is no database here"
         return skip(id, title, reason, container=name)
     mendable: list[str] = []

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,21 @@ _INLINE = re.compile(r"(?:#|//|\{#|<!--).*\b(?:trivy|tfsec):ignore\b", re.IGNORE
 _SBOMS = {"cyclonedx": "cdx", "spdx-json": "spdx"}  # trivy's format → what its file is called
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the scans of one run share; `locks` is what the lock files tell (`inventory.locked`)."""
+
+    workspace: Workspace
+    reports: Path
+    flaws: Database
+    locks: Future[tuple[dict[str, Any], str]]
+
+    @property
+    def gate(self) -> set[str]:
+        """The severities that count."""
+        return {*self.workspace.project.scan.severities}
+
+
 def scan(
     workspace: Workspace, images: Iterable[Image], reports: Path, *, offline: bool
 ) -> list[Result]:
@@ -43,7 +59,6 @@ def scan(
         for part in workspace.project.build.parts
     ]
     settings = workspace.project.scan
-    gate: set[str] = set(settings.severities)
     try:
         reports.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -53,24 +68,23 @@ def scan(
     for older in reports.glob("sbom-*.json"):
         older.unlink()
     heed([workspace.root / Path(file).expanduser() for file in settings.vex])
-    flaws = database.fetch(workspace.root, settings.database, offline=offline)
+    flaws = database.fetch(workspace.root, settings, offline=offline)
     with tempfile.TemporaryDirectory() as folder, interruption.pool(2) as pool:
-        sources = pool.submit(_sources, workspace, gate)
-        output = Path(folder, "locks.json")
-        locks = pool.submit(inventory.locked, workspace.root, output, flaws=flaws, offline=offline)
-        scanned = pool.map(
-            lambda one: _image(workspace, *one, reports, gate, offline, flaws, locks),  # type: ignore[call-arg]
-            targets,
-        )
+        sources = pool.submit(_sources, workspace)
+        flaws = database.proved(flaws)
+        locks = pool.submit(inventory.locked, workspace.root, Path(folder, "locks.json"), flaws)
+        run = _Run(workspace, reports, flaws, locks)
+        scanned = pool.map(lambda one: _image(run, *one), targets)
         results = sources.result()
         for found in scanned:
             # What is no image's is the same on each platform.
             results += [result for result in found if result not in results]
-    return [*results, database.judged(flaws, settings.database_days, offline=offline)]
+    return [*results, database.judged(flaws)]
 
 
-def _sources(workspace: Workspace, gate: set[str]) -> list[Result]:
+def _sources(workspace: Workspace) -> list[Result]:
     root, started = workspace.root, time.monotonic()
+    gate: set[str] = {*workspace.project.scan.severities}
     skipped = [word for pattern in inventory.SKIPPED for word in ("--skip-dirs", pattern)]
     with tempfile.TemporaryDirectory() as folder:
         answer, error = trivy(
@@ -143,18 +157,9 @@ def _findings(answer: Mapping[str, Any], kind: str, gate: set[str]) -> list[str]
     return sorted(set(lines))
 
 
-def _image(
-    workspace: Workspace,
-    target: Target,
-    tag: str,
-    part: str,
-    reports: Path,
-    gate: set[str],
-    offline: bool,
-    flaws: Database,
-    locks: Future[tuple[dict[str, Any], str]],
-) -> list[Result]:
-    name, engine, base = target.name, workspace.engine, target.container.base
+def _image(run: _Run, target: Target, tag: str, part: str) -> list[Result]:
+    workspace, name, base = run.workspace, target.name, target.container.base
+    engine, settings = workspace.engine, workspace.project.scan
     base = substitutes().get(base, base)
     known = set((engine.image_config(base, part) or {}).get("Layers") or [])
     about = f" ({part})" if part else ""
@@ -171,7 +176,7 @@ def _image(
 
         def examine(count: int, output: Path) -> dict[str, Any]:
             saved.write_layout(layout, count)
-            answer, error = inventory.ask(words, output, tag + about, flaws=flaws, offline=offline)
+            answer, error = inventory.ask(words, output, tag + about, run.flaws)
             errors.append(error)
             return answer
 
@@ -189,27 +194,25 @@ def _image(
             result["Target"] = result["Target"].replace(str(layout), tag)
         found = packages.Inventory(known)
         found.add_image(answer)
-        for number in reversed(inventory.deleting(saved, layers)):
-            found.add_deleted(examine(number - 1, Path(folder, "deleted.json")), number)
-        locked, error = locks.result()
+        for number in reversed(inventory.hiding(saved, layers)):
+            found.add_deleted(examine(number - 1, Path(folder, "hidden.json")), number)
+        locked, error = run.locks.result()
         context = workspace.project.context(name)
         locked = inventory.below(locked, context)
         found.add_locks(locked)
         error = next(filter(None, [*errors, error]), "")
-        leaked = _findings(files, "Secrets", gate)
+        leaked = _findings(files, "Secrets", run.gate)
         seconds = time.monotonic() - started
         bundles = target.container.kind is Kind.FRONTEND and not locked["Results"]
         output.write_text(json.dumps(packages.once(answer)), encoding="utf-8")
-        settings = workspace.project.scan
-        unknown = offline and not flaws.present
         lock_files = inventory.judge_locks(name, workspace.root, context, locked)
         judged = [
             aside,
-            *_judge_image(name, answer, leaked, gate, seconds),
+            *_judge_image(name, answer, leaked, run.gate, seconds),
             packages.licences(name, found, settings.licences),
-            packages.vulnerabilities(name, found, settings, offline=unknown, error=error),
+            packages.vulnerabilities(name, found, settings, excused=run.flaws.excused, error=error),
             inventory.judge_document(name, layers, found, needed=bundles),
-            _sbom(name, part, output, reports),
+            _sbom(name, part, output, run.reports),
         ]  # fmt: skip
         return [lock_files, *(of_platform(one, part) for one in judged)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from taskflow_containers.checks import database, trivy
@@ -50,11 +51,11 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def digest(known: Iterable[bytes], project: Project) -> str:
-    """SHA-256 of the inputs and of the database that is here: its day, and whether that is too old."""
-    here = database.look()
-    days = here.days()
-    young = days is not None and days <= project.scan.database_days
-    return earlier.digest([*known, f"{here.present} {here.made} {young}".encode()])
+    """SHA-256 of the inputs and of the databases that are here: of which day, and whether too old."""
+    most = project.scan.database_days
+    here = [replace(database.look(folder), most=most) for folder in ("db", "java-db")]
+    known = [*known, *(f"{one.present} {one.made} {one.young}".encode() for one in here)]
+    return earlier.digest(known)
 
 
 def recall(

@@ -42,6 +42,7 @@ _LIBRARY = re.compile(
     r"(?P<name>lib[\w+-]+?|\w[\w+-]*?)(-[0-9a-f]{6,})?\.(so|dylib)[.]?(?P<version>[\d.]*)"
 )
 _BUNDLED = re.compile(r"(?:.*/)?([^/]+\.(?:libs|dylibs)|[^/]+/\.dylibs)/([^/]+)")
+_JAVA = (".jar", ".war", ".ear", ".par")
 _READ = 64 * 2**20  # bytes of a library that are searched for its version
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 
@@ -61,7 +62,7 @@ def unscanned(
         _plain(path)
         for target in results
         for package in target.get("Packages") or ()
-        for path in package.get("InstalledFiles") or ()
+        for path in (package.get("FilePath") or "", *(package.get("InstalledFiles") or ()))
     }
     found: dict[str, tuple[str, str]] = {}
     for layer in layers:
@@ -133,6 +134,8 @@ def _what(
     for name, (pattern, numbers) in _HEADERS.items():
         if re.fullmatch(pattern, path):
             return f"{name}'s header", b".".join(re.findall(numbers, content())[:3]).decode()
+    if path.endswith(_JAVA):
+        return path, ""
     if not (member.mode & 0o111 or ".so" in path or ".dylib" in path):
         return None
     bundled = _BUNDLED.fullmatch(path)
