@@ -242,6 +242,7 @@ def image(*licences: list[str], version: str = "1.0") -> dict[str, Any]:
         ([[], []], {}, False, "0 others, of 1 packages; 1 say none"),
         ([["text://Permission is hereby granted"]], {}, False, "0 others, of 1 packages; 1 say none"),
         ([["SEE LICENSE IN LICENSE.md"]], {}, False, "0 others, of 1 packages; 1 say none"),
+        ([["See license: AGPL-3.0-only"]], {}, True, "1 others, of 1 packages"),
     ],
 )  # fmt: skip
 def test_a_licence_is_one_of_the_allowed_or_told(

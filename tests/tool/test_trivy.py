@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from taskflow_containers.checks import trivy
-from taskflow_containers.machine.errors import EnvironmentTrouble
+from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
 from tests.tool.images import layout
 
 # Assembled here, so that this file holds no secret that a scanner would find.
@@ -129,6 +129,16 @@ def test_no_module_of_the_user_s_home_does(
         monkeypatch.setenv(variable, str(sources))
     assert found(sources, sources / "answer.json") == all_of_it
     assert [line.split()[0] for line in trivy.unheeded(sources)] == ["~/.trivy/modules"]
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", "3", "<html>", '{"@context": '])
+def test_a_vex_document_that_is_none_is_named(text: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "ours.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(InputError, match=r"ours\.json"):
+        trivy.heed([file])
+    trivy.heed([])
 
 
 def test_an_end_without_words_is_an_error(sources: Path) -> None:

@@ -48,7 +48,12 @@ FOUND: dict[str, tuple[list[dict[str, bytes]], list[str], list[str]]] = {
     ),
     "libraries in a wheel": ([LIBRARIES], [], ["mine.libs: libcrypto 3.5.9, libpq 5.18"]),
     "a program of nobody's": ([{"opt/tool": ELF, "app/data.so.txt": b"text"}], [], ["opt/tool"]),
-    "a .jar of no known package": ([{"app/some.jar": b"PK"}], [], ["app/some.jar"]),
+    "packed packages": (
+        [{"app/some.jar": b"PK", "app/a-1.0-py3-none-any.whl": b"PK",
+          "usr/local/lib/python3.13/ensurepip/_bundled/pip-26.0-py3-none-any.whl": b"PK", **PYTHON}],
+        ["PYTHON_VERSION=3.13.5"],
+        ["Python 3.13.5 (usr/local/bin/python3.13)", "app/a-1.0-py3-none-any.whl", "app/some.jar"],
+    ),
     "what a later layer deletes": (
         [{**NODE, "opt/a/tool": ELF, "opt/b/tool": ELF, "opt/c": ELF},
          {"usr/local/bin/.wh.node": b"", "opt/a/.wh..wh..opq": b"", "opt/.wh.b": b"", "opt/c": b"#!"}],

@@ -16,7 +16,7 @@ from taskflow_containers.project.scanning import Licences, Scan
 from taskflow_containers.report.result import Result, judge, skip
 
 # Neither a name nor an expression, but a text, or where to find one.
-_UNNAMED = re.compile(r"text://|see licen[cs]e|unknown$", re.IGNORECASE)
+_UNNAMED = re.compile(r"text://|see licen[cs]e in |unknown$", re.IGNORECASE)
 _SBOM = ":SBOM"
 
 

@@ -40,12 +40,21 @@ def heed(documents: Iterable[Path]) -> None:
     """Heed these OpenVEX documents from now on, in every scan.
 
     Raises:
-        InputError: one of them is not there.
+        InputError: one of them is not there, or is none.
     """
     _vex[:] = documents
     for file in _vex:
         if not file.is_file():
             raise InputError(f"taskflow.toml: scan.vex: there is no file {file}", "mend the path")
+        try:
+            is_one = "@context" in json.loads(file.read_bytes())
+        except (OSError, ValueError, TypeError):
+            is_one = False
+        if not is_one:
+            raise InputError(
+                f"taskflow.toml: scan.vex: {file} is no OpenVEX document",
+                "mend it, or take it out: nothing is scanned with half of it",
+            )
 
 
 def unheeded(root: Path) -> list[str]:

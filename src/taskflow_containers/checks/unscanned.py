@@ -42,7 +42,8 @@ _LIBRARY = re.compile(
     r"(?P<name>lib[\w+-]+?|\w[\w+-]*?)(-[0-9a-f]{6,})?\.(so|dylib)[.]?(?P<version>[\d.]*)"
 )
 _BUNDLED = re.compile(r"(?:.*/)?([^/]+\.(?:libs|dylibs)|[^/]+/\.dylibs)/([^/]+)")
-_JAVA = (".jar", ".war", ".ear", ".par")
+# Packages that lie there as one file: trivy knows some of the Java ones, and of the others none.
+_PACKED = (".jar", ".war", ".ear", ".par", ".whl", ".pex", ".pyz")
 _READ = 64 * 2**20  # bytes of a library that are searched for its version
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 
@@ -134,14 +135,13 @@ def _what(
     for name, (pattern, numbers) in _HEADERS.items():
         if re.fullmatch(pattern, path):
             return f"{name}'s header", b".".join(re.findall(numbers, content())[:3]).decode()
-    if path.endswith(_JAVA):
-        return path, ""
-    if not (member.mode & 0o111 or ".so" in path or ".dylib" in path):
+    packed = path.endswith(_PACKED)
+    if not (packed or member.mode & 0o111 or ".so" in path or ".dylib" in path):
         return None
     bundled = _BUNDLED.fullmatch(path)
-    if not bundled and re.search(r"(^|/)((site|dist)-packages|node_modules)/", path):
+    if not (bundled or packed) and re.search(r"(^|/)((site|dist)-packages|node_modules)/", path):
         return None  # a package's own, which its advisories speak of
-    if content(4) not in {b"\x7fELF", b"\xcf\xfa\xed\xfe"}:
+    if not packed and content(4) not in {b"\x7fELF", b"\xcf\xfa\xed\xfe"}:
         return None
     for name, pattern in _INTERPRETERS:
         if re.fullmatch(pattern, path):
