@@ -136,20 +136,20 @@ def java(folder: Path, days: int) -> None:
         file.execute("CREATE TABLE indices(artifact_id INTEGER, version, sha1 BLOB, archive_type)")
 
 
-@pytest.mark.parametrize("offline", [False, True])
 @pytest.mark.parametrize(
-    ("days", "named", "words"),
+    ("days", "named", "offline", "words"),
     [
-        (None, "a", ".jar files need trivy's Java database"),
-        (None, "", ".jar files need trivy's Java database"),
-        (9, "a", "is 9 days"),
-        (2, "a", ""),
+        (None, "a", False, ".jar files need trivy's Java database"),
+        (None, "", True, ".jar files need trivy's Java database"),
+        (9, "a", False, "is 9 days"),
+        (9, "a", True, "is 9 days"),
+        (2, "a", True, ""),
         # What it cannot name is told as not scanned.
-        (9, "", ""),
+        (9, "", True, ""),
     ],
 )
 def test_jar_files_need_a_java_database_that_is_young(
-    days: int | None, named: str, words: str, offline: bool, cache: Path, tmp_path: Path,
+    days: int | None, named: str, offline: bool, words: str, cache: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("TRIVY_JAVA_DB_REPOSITORY", "localhost:1/trivy-java-db:1")
@@ -166,19 +166,15 @@ def test_jar_files_need_a_java_database_that_is_young(
     assert names == (["org.example:a"] if named and days is not None else [])
 
 
-@pytest.mark.usefixtures("cache")
-@pytest.mark.parametrize("offline", [False, True])
-def test_a_database_that_knows_nothing_is_none(offline: bool, tmp_path: Path) -> None:
-    def proved() -> Database:
-        return database.proved(database.fetch(tmp_path, Scan(), offline=offline))
-
-    assert not proved().error
-    assert not database.judged(proved()).failed
-    (tmp_path / "cache/db/trivy.db").write_bytes(EMPTY)
-    assert "lodash 4.17.20) and of PyPI" in proved().error
-    assert database.judged(proved()).failed
+def test_a_database_that_knows_nothing_is_none(cache: Path, tmp_path: Path) -> None:
+    found = database.proved(database.fetch(tmp_path, Scan(), offline=True))
+    assert not database.judged(found).failed
+    (cache / "db/trivy.db").write_bytes(EMPTY)
+    found = database.proved(database.fetch(tmp_path, Scan(), offline=True))
+    assert "lodash 4.17.20) and of PyPI" in found.error
+    assert database.judged(found).failed
     asked: list[str | Path] = ["filesystem", tmp_path]
-    assert inventory.ask(asked, tmp_path / "answer.json", "it", proved())[1] == proved().error
+    assert inventory.ask(asked, tmp_path / "answer.json", "it", found)[1] == found.error
 
 
 def test_none_need_be_here_where_offline_was_asked_for(

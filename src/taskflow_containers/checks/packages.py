@@ -183,8 +183,8 @@ def vulnerabilities(
             measured="not scanned: there is no vulnerability database that suffices",
             detail=last_line(error)[:300],
             findings=(),  # nothing of it can be waived
-            fix="check the network, or name another mirror below [scan.database]; "
-            "`nox -s scan -- --offline` leaves this scan out and says so",
+            fix="check the network, or name another mirror below [scan.database]; where there is no "
+            "database at all, `nox -s scan -- --offline` leaves this scan out and says so",
         )
     if excused:
         reason = "not scanned: --offline was asked for, and there is no database here"
