@@ -105,9 +105,8 @@ def _included(root: Path) -> tuple[set[str], set[str]]:
             return
         found.add(file)
         for option, name in _INCLUDE.findall(_text(root / file)):
-            inner = os.path.relpath((root / file).parent / name.strip("\"'"), root)
-            constrains = option.lstrip("-").startswith("c")
-            follow(Path(inner).as_posix(), others if constrains else found)
+            inner = Path(os.path.normpath(Path(file).parent / name.strip("\"'"))).as_posix()
+            follow(inner, others if option in {"-c", "--constraint"} else found)
 
     for file in _files(root):
         if re.search(_REQUIREMENTS, file):
