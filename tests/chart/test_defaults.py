@@ -40,7 +40,7 @@ BOTH: dict[str, Any] = {
     f"{BOX}.imagePullPolicy": "IfNotPresent",
     f"{BOX}.lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
     f"{BOX}.terminationMessagePolicy": "FallbackToLogsOnError",
-    f"{BOX}.resources.requests": {"cpu": "100m", "memory": "100M"},
+    f"{BOX}.resources.requests": {"cpu": "100m", "memory": "100M", "ephemeral-storage": "64Mi"},
     f"{BOX}.command": None,
     f"{BOX}.args": None,
     f"{BOX}.startupProbe.periodSeconds": 1,
@@ -71,7 +71,8 @@ ONE: dict[str, Any] = {
     f"{BACK} {BOX}.name": "backend",
     f"{BACK} {BOX}.image": "taskflow-backend:0.1.0",
     f"{BACK} {BOX}.ports": [{"name": "http", "containerPort": 8000}],
-    f"{BACK} {BOX}.resources.limits": {"memory": "300M"},
+    # /tmp, /app/data and logs; the other has no /app/data.
+    f"{BACK} {BOX}.resources.limits": {"memory": "300M", "ephemeral-storage": "384Mi"},
     f"{BACK} {BOX}.startupProbe.httpGet": http("/api/health/live"),
     f"{BACK} {BOX}.readinessProbe.httpGet": http("/api/health"),
     f"{BACK} {BOX}.livenessProbe.httpGet": http("/api/health/live"),
@@ -86,7 +87,7 @@ ONE: dict[str, Any] = {
     f"{FRONT} {BOX}.name": "frontend",
     f"{FRONT} {BOX}.image": "taskflow-frontend:0.1.0",
     f"{FRONT} {BOX}.ports": [{"name": "http", "containerPort": 3000}],
-    f"{FRONT} {BOX}.resources.limits": {"memory": "200M"},
+    f"{FRONT} {BOX}.resources.limits": {"memory": "200M", "ephemeral-storage": "320Mi"},
     f"{FRONT} {BOX}.startupProbe.httpGet": http("/health"),
     f"{FRONT} {BOX}.readinessProbe.httpGet": http("/health"),
     f"{FRONT} {BOX}.livenessProbe.httpGet": http("/health"),
@@ -105,14 +106,15 @@ ONE: dict[str, Any] = {
     "Service/taskflow-backend spec": {
         "type": "ClusterIP",
         "selector": {**SELECTOR, "app.kubernetes.io/component": "backend"},
-        "ports": [{"name": "http", "port": 8000, "targetPort": "http", "appProtocol": "http"}],
+        # No appProtocol: some gateways refuse any that they do not know, and all read the name.
+        "ports": [{"name": "http", "port": 8000, "targetPort": "http"}],
     },
     # Of the frontend's pods alone, old ones too; under a label of its own, for only the other is scraped.
     "Service/taskflow-frontend-peers spec": {
         "clusterIP": "None",
         "publishNotReadyAddresses": True,
         "selector": {**SELECTOR, "app.kubernetes.io/component": "frontend"},
-        "ports": [{"name": "http", "port": 3000, "targetPort": "http", "appProtocol": "http"}],
+        "ports": [{"name": "http", "port": 3000, "targetPort": "http"}],
     },
     "ServiceAccount/taskflow-backend automountServiceAccountToken": False,
     "PodDisruptionBudget/taskflow-backend spec": {
@@ -175,6 +177,47 @@ def test_labels(install: Install, sample: Path) -> None:
         labels["app.kubernetes.io/component"] = component
 
 
+@pytest.mark.parametrize(
+    ("version", "label"),
+    [
+        ("1.2.3-rc.1+build.5", "1.2.3-rc.1_build.5"),
+        (f"1.2.3-{'x' * 56}.{'y' * 9}", f"1.2.3-{'x' * 56}"),
+    ],
+)
+def test_any_version_makes_a_label(version: str, label: str, program: Path, project: Path) -> None:
+    about = project / "chart/Chart.yaml"
+    text = about.read_text("utf-8")
+    about.write_text(re.sub(r"(?m)^(version|appVersion): .*", rf'\1: "{version}"', text), "utf-8")
+    for item in helm.render(
+        program, project / "chart", values=[{"defaults": {"image": {"tag": "x"}}}]
+    ):
+        assert item["metadata"]["labels"]["app.kubernetes.io/version"] == label
+        assert incomplete(item) == []
+
+
+LABELS = {
+    "helm.sh/chart",
+    *(
+        f"app.kubernetes.io/{name}"
+        for name in ("name", "instance", "component", "part-of", "version", "managed-by")
+    ),
+}
+
+
+def incomplete(item: dict[str, Any]) -> list[str]:
+    """What is wrong with the labels of an object, and of the pod that it makes."""
+    made = item.get("spec", {}).get("template", {})
+    wrong = []
+    for labels in (item["metadata"]["labels"], *([made["metadata"]["labels"]] if made else [])):
+        wrong += [f"{item['kind']}: no {name}" for name in sorted(LABELS - labels.keys())]
+        wrong += [
+            f"{item['kind']}: {name}={value!r}"
+            for name, value in labels.items()
+            if not re.fullmatch(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?", value, re.ASCII)
+        ]
+    return wrong
+
+
 def test_selectors_select(install: Install) -> None:
     """Services, budgets and policies take the pods of their own component, and none else."""
     objects = install()
@@ -232,10 +275,16 @@ def test_tests_are_hooks_that_leave_nothing(install: Install) -> None:
         assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
 
 
-def test_every_pod_is_restricted(install: Install) -> None:
-    """Tests and Jobs too: the same security as the services."""
-    values = {"containers": {"backend": {"migration": {"enabled": True, "command": ["x"]}}}}
-    objects = install(values)
+@pytest.mark.parametrize("user", [1001, None])
+def test_every_pod_is_restricted(user: int | None, install: Install) -> None:
+    """Tests and Jobs too: the same security as the services, whoever chooses their user."""
+    objects = install(
+        {
+            "defaults": {"runAsUser": user, "runAsGroup": user},
+            "containers": {"backend": {"migration": {"enabled": True, "command": ["x"]}}},
+        }
+    )
+    assert objects.at(f"{BACK} {POD}.securityContext.runAsNonRoot") is True
     wanted = (
         objects.at(f"{BACK} {POD}.securityContext"),
         objects.at(f"{BACK} {BOX}.securityContext"),
@@ -250,7 +299,8 @@ def test_every_pod_is_restricted(install: Install) -> None:
         for box in (pod or {}).get("containers", ()):
             assert (pod["securityContext"], box["securityContext"]) == wanted, name
             assert pod["automountServiceAccountToken"] is False, name
-            assert "memory" in box["resources"]["limits"], name
+            for said in box["resources"].values():
+                assert {"memory", "ephemeral-storage"} <= said.keys(), name
             found += 1
     assert found == 7
 
@@ -265,5 +315,5 @@ def test_it_reads_in_ten_minutes(chart: Path) -> None:
     assert sum(len(path.read_text("utf-8").splitlines()) for path in templates) <= 900
     for path in templates:
         if path.suffix == ".yaml":
-            kinds = set(re.findall(r"^kind: (\w+)", path.read_text("utf-8"), re.MULTILINE))
+            kinds = set(re.findall(r"^kind: (.+)", path.read_text("utf-8"), re.MULTILINE))
             assert len(kinds) == 1, f"{path.name} makes {kinds}"

@@ -53,12 +53,17 @@ BY_SCHEMA: list[tuple[Values, str, str]] = [
     (every(topologySpread=[{"topologyKey": "x", "whenUnsatisfiable": "Maybe"}]),
      "defaults.topologySpread.0.whenUnsatisfiable", "ScheduleAnyway"),
     ({"networkPolicy": {"databaseCidrs": ["example.com"]}}, "networkPolicy.databaseCidrs.0", "match"),
-    ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs", "1"),
-    ({"externalSecret": {"enabled": True}}, "externalSecret.secretStoreRef.name", "1"),
+    ({"global": {"imagePullSecrets": [None]}}, "global.imagePullSecrets.0", "object"),
+    (every(test={"paths": [None]}), "defaults.test.paths.0", "string"),
+    ({"networkPolicy": {"dnsPorts": []}}, "networkPolicy.dnsPorts", "1"),
     ({"fullnameOverride": "Taskflow"}, "fullnameOverride", "match"),
     ({"commonLabels": {"a": True}}, "commonLabels.a", "string"),
+    ({"commonLabels": {"a": "b c"}}, "commonLabels.a", "match"),
+    (every(podLabels={"a": "x" * 64}), "defaults.podLabels.a", "63"),
+    (backend(service={"spec": {"ports": []}}), "containers.backend.service.spec", "ports"),
+    (backend(publicRule={"backendRefs": []}), "containers.backend.publicRule", "backendRefs"),
     ({"containers": {"Reports": {}}}, "containers", "Reports"),
-    ({"containers": {"reports": {"port": 1}}}, "containers.reports", "health"),
+    ({"containers": {"reports": {"port": 1, "helth": None}}}, "containers.reports", "helth"),
 ]  # fmt: skip
 
 # What the templates refuse, for it depends on more than one value.
@@ -76,6 +81,13 @@ BY_TEMPLATE: list[tuple[Values, str]] = [
     (backend(autoscaling={"enabled": True, "minReplicas": 9}), "minReplicas 9 is more than maxReplicas 6"),
     ({"ingress": {"enabled": True}, "containers": {"frontend": {"public": False}}}, "set containers.<name>.public"),
     ({"containers": {"test": REPORTS}}, "containers.test: .* take another name"),
+    ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs: .* name the gateways"),
+    ({"externalSecret": {"enabled": True, "secretStoreRef": {"name": ""}}, **backend(secret={"remote": {"DATABASE_URL": {"key": "a"}}})},
+     "externalSecret.secretStoreRef.name: .* name the store"),
+    ({"containers": {"reports": {"port": 1}}},
+     "containers.reports.image.repository, containers.reports.health.ready, .*drain.seconds: missing or null"),
+    ({"containers": None}, "containers: there is none; give each"),
+    ({"containers": {"backend": None, "frontend": None}}, "containers: there is none; give each"),
     ({"serviceMonitor": {"enabled": True}}, "set containers.<name>.metricsPath"),
 ]  # fmt: skip
 

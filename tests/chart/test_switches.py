@@ -9,7 +9,17 @@ import pytest
 
 from taskflow_containers.checks.matrix import Case, cases
 from tests.chart.conftest import Install, Objects, Values
-from tests.chart.test_defaults import BACK, BOX, FRONT, POD, SELECTOR, peers, secret
+from tests.chart.test_defaults import (
+    BACK,
+    BOX,
+    FRONT,
+    POD,
+    SELECTOR,
+    http,
+    incomplete,
+    peers,
+    secret,
+)  # fmt: skip
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 URL = "https://api.example.com/v1"
@@ -25,6 +35,11 @@ RULE = {"ports": [{"port": 443}]}
 SCALED = {"autoscaling": {"enabled": True, "metrics": [METRIC], "behavior": {"scaleUp": {}}}}
 FAMILIES = {"ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6", "IPv4"]}
 MIGRATION = {"migration": {"enabled": True, "command": ["migrate"]}}
+# What OpenShift's restricted-v2 asks for: the namespace's own range of users and groups.
+OPENSHIFT: Values = {
+    "defaults": {"runAsUser": None, "runAsGroup": None},
+    "networkPolicy": {"dnsPorts": [5353]},
+}
 REPORTS = {
     "image": {"repository": "team/reports"},
     "port": 8001,
@@ -33,6 +48,7 @@ REPORTS = {
     "connects": {"API_URL": "backend"},
 }
 JOB = "Job/taskflow-backend-migration"
+LIMIT = f"{BOX}.resources.limits.ephemeral-storage"
 
 
 def backend(**settings: object) -> Values:
@@ -75,11 +91,33 @@ SWITCHES: list[tuple[Values, str, Any]] = [
     (every(replicas=4), f"{FRONT} spec.replicas", 4),
     ({**every(replicas=4), **backend(replicas=0)}, f"{BACK} spec.replicas", 0),
     (backend(resources={"limits": {"memory": "400M"}}), f"{BACK} {BOX}.resources",
-     {"limits": {"memory": "400M"}, "requests": {"cpu": "100m", "memory": "100M"}}),
+     {"limits": {"memory": "400M", "ephemeral-storage": "384Mi"},
+      "requests": {"cpu": "100m", "memory": "100M", "ephemeral-storage": "64Mi"}}),
     (backend(volumes=[]), f"{BACK} {POD}.volumes.1", None),
     # security
     (every(runAsUser=1000660000), f"{BACK} {POD}.securityContext.runAsUser", 1000660000),
     (every(runAsGroup=2000), f"{BACK} {POD}.securityContext.fsGroup", 2000),
+    (OPENSHIFT, f"{BACK} {POD}.securityContext",
+     {"runAsNonRoot": True, "fsGroupChangePolicy": "OnRootMismatch", "seccompProfile": {"type": "RuntimeDefault"}}),
+    (backend(runAsUser=None), f"{BACK} {POD}.securityContext.runAsUser", None),
+    (backend(runAsUser=None), f"{FRONT} {POD}.securityContext.runAsUser", 1001),
+    # null leaves a key out, and takes from an entry what `defaults` has
+    (backend(resources={"requests": {"cpu": None}}), f"{BACK} {BOX}.resources",
+     {"limits": {"memory": "300M", "ephemeral-storage": "384Mi"},
+      "requests": {"memory": "100M", "ephemeral-storage": "64Mi"}}),
+    (backend(tmpSize=None), f"{BACK} {LIMIT}", None),
+    (backend(logsSize=None), f"{BACK} {LIMIT}", None),
+    (backend(podDisruptionBudget=None), "PodDisruptionBudget/taskflow-backend", None),
+    (backend(replicas=None), f"{BACK} spec.replicas", None),
+    (backend(replicas=None), f"{FRONT} spec.replicas", 2),
+    (backend(enabled=None), f"{BACK} spec.replicas", 2),
+    (every(probes={"liveness": None}), f"{BACK} {BOX}.livenessProbe", None),
+    (every(probes={"liveness": {"periodSeconds": None, "timeoutSeconds": None, "failureThreshold": None}}),
+     f"{BACK} {BOX}.livenessProbe", {"httpGet": http("/api/health/live")}),
+    (every(tmpSize=None), f"{BACK} {POD}.volumes.0", {"name": "tmp", "emptyDir": {}}),
+    (every(extraEnv=[{"name": "A", "value": None}]), f"{FRONT} {BOX}.env", [{"name": "A"}]),
+    ({"networkPolicy": None}, "NetworkPolicy/taskflow-backend", None),
+    ({"containers": {"frontend": None}}, FRONT, None),
     # rollout and stop
     (every(maxSurge="50%"), f"{BACK} spec.strategy.rollingUpdate.maxSurge", "50%"),
     (every(maxSurge=2), f"{BACK} spec.strategy.rollingUpdate.maxUnavailable", 0),
@@ -125,6 +163,14 @@ SWITCHES: list[tuple[Values, str, Any]] = [
      {"name": "data-my-files", "emptyDir": {"sizeLimit": "1M"}}),
     (backend(volumes=[{"path": "/d", "existingClaim": "c"}]), f"{BACK} {POD}.volumes.1",
      {"name": "d", "persistentVolumeClaim": {"claimName": "c"}}),
+    # ephemeral storage: what folders and logs may take, in any unit, unless somebody says or nobody knows
+    (every(tmpSize="1G"), f"{FRONT} {LIMIT}", "1210Mi"),
+    (every(tmpSize=67108864, logsSize="0.5Gi"), f"{FRONT} {LIMIT}", "576Mi"),
+    (backend(volumes=[{"path": "/d", "existingClaim": "c"}]), f"{BACK} {LIMIT}", "320Mi"),
+    (every(resources={"limits": {"ephemeral-storage": "1Gi"}}), f"{FRONT} {LIMIT}", "1Gi"),
+    (every(logsSize=""), f"{FRONT} {LIMIT}", None),
+    (every(extraVolumes=[{"name": "v", "emptyDir": {}}]), f"{FRONT} {LIMIT}", None),
+    (every(resources={"limits": {"cpu": 1}}), "Pod/taskflow-backend-test spec.containers.1.resources.limits.cpu", 1),
     # scaling and disruption
     (every(**SCALED), f"{BACK} spec.replicas", None),
     (every(**SCALED), "HorizontalPodAutoscaler/taskflow-backend spec.scaleTargetRef",
@@ -145,6 +191,10 @@ SWITCHES: list[tuple[Values, str, Any]] = [
     (every(service=FAMILIES), "Service/taskflow-backend spec.ipFamilies", ["IPv6", "IPv4"]),
     (every(service=FAMILIES), "Service/taskflow-frontend-peers spec.ipFamilyPolicy", "PreferDualStack"),
     ({}, "Service/taskflow-frontend-peers spec.ipFamilyPolicy", None),
+    (every(service={"appProtocol": "http"}), "Service/taskflow-frontend spec.ports.0.appProtocol", "http"),
+    (every(service={"appProtocol": "http"}), "Service/taskflow-frontend-peers spec.ports.0.appProtocol", "http"),
+    (every(service={"spec": {"sessionAffinity": "ClientIP"}}),
+     "Service/taskflow-frontend spec.sessionAffinity", "ClientIP"),
     (every(serviceAccount={"name": "own"}), "ServiceAccount/taskflow-backend", None),
     (every(serviceAccount={"name": "own"}), f"{BACK} {POD}.serviceAccountName", "own"),
     (every(serviceAccount={"annotations": {"a": "b"}}),
@@ -156,6 +206,21 @@ SWITCHES: list[tuple[Values, str, Any]] = [
                  "backendRefs": [{"name": "taskflow-frontend", "port": 3000}]}]}),
     ({"httpRoute": ROUTE, **backend(public=True, publicPath="/api")},
      "HTTPRoute/taskflow-route spec.rules.0.matches.0.path.value", "/api"),
+    ({"httpRoute": ROUTE}, "HTTPRoute/taskflow-redirect", None),
+    ({"httpRoute": {**ROUTE, "redirectFrom": [{"name": "public", "sectionName": "http"}]}},
+     "HTTPRoute/taskflow-redirect spec",
+     {"parentRefs": [{"name": "public", "sectionName": "http"}], "hostnames": ["app.example.com"],
+      "rules": [{"filters": [{
+          "type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}}]}]}),
+    ({"httpRoute": {**ROUTE, "rules": [{"name": "x"}]}}, "HTTPRoute/taskflow-route spec.rules.0", {"name": "x"}),
+    ({"httpRoute": ROUTE, **every(publicRule={"timeouts": {"request": "9s"}})},
+     "HTTPRoute/taskflow-route spec.rules.0.timeouts", {"request": "9s"}),
+    ({"ingress": {"enabled": True, "host": "h", "extraHosts": ["i", "j"], "pathType": "Exact"}},
+     "Ingress/taskflow-route spec.rules.2", {"host": "j", "http": {"paths": [
+         {"path": "/", "pathType": "Exact",
+          "backend": {"service": {"name": "taskflow-frontend", "port": {"name": "http"}}}}]}}),
+    ({"ingress": {"enabled": True, "extraHosts": ["i"]}}, "Ingress/taskflow-route spec.rules.0.host", "i"),
+    ({"ingress": {"enabled": True, "rules": [{"host": "i"}]}}, "Ingress/taskflow-route spec.rules.1", {"host": "i"}),
     ({"ingress": {"enabled": True, "host": "h", "className": "c", "tls": [{"hosts": ["h"]}]}},
      "Ingress/taskflow-route spec",
      {"ingressClassName": "c", "tls": [{"hosts": ["h"]}], "rules": [{"host": "h", "http": {"paths": [
@@ -168,13 +233,20 @@ SWITCHES: list[tuple[Values, str, Any]] = [
       "endpoints": [{"port": "http", "path": "/metrics", "interval": "5s"}]}),
     (metrics(labels={"release": "p"}), "ServiceMonitor/taskflow-backend metadata.labels.release", "p"),
     (metrics(), "ServiceMonitor/taskflow-frontend", None),
+    (metrics(kind="PodMonitor", endpoint={"scrapeTimeout": "1s"}),
+     "PodMonitor/taskflow-backend spec.podMetricsEndpoints",
+     [{"port": "http", "path": "/metrics", "interval": "30s", "scrapeTimeout": "1s"}]),
     (metrics(**{"from": [PEER]}), "NetworkPolicy/taskflow-backend spec.ingress.0.from.2", PEER),
     # network
     ({"networkPolicy": {"enabled": False}}, "NetworkPolicy/taskflow-backend", None),
     ({"networkPolicy": {"enabled": False}}, "NetworkPolicy/taskflow-test", None),
-    ({"networkPolicy": {"ingressFrom": [PEER]}}, "NetworkPolicy/taskflow-frontend spec.ingress.0.from.1", PEER),
+    ({"networkPolicy": {"ingressFrom": [PEER]}}, "NetworkPolicy/taskflow-frontend spec.ingress.0.from.2", PEER),
     ({"networkPolicy": {"ingressFrom": [PEER]}}, "NetworkPolicy/taskflow-backend spec.ingress.0.from.2", None),
     ({"networkPolicy": {"dnsTo": [PEER]}}, "NetworkPolicy/taskflow-backend spec.egress.0.to", [PEER]),
+    (OPENSHIFT, "NetworkPolicy/taskflow-backend spec.egress.0.ports",
+     [{"port": 5353, "protocol": "UDP"}, {"port": 5353, "protocol": "TCP"}]),
+    (OPENSHIFT, "NetworkPolicy/taskflow-test spec.egress.0.ports.0.port", 5353),
+    ({**OPENSHIFT, **backend(**MIGRATION)}, "NetworkPolicy/taskflow-backend-migration spec.egress.0.ports.0.port", 5353),
     ({"networkPolicy": {"databasePods": [PEER]}}, "NetworkPolicy/taskflow-backend spec.egress.1.to.2", PEER),
     ({"networkPolicy": {"databasePort": 6432}},
      "NetworkPolicy/taskflow-backend spec.egress.1.ports", [{"port": 6432}]),
@@ -207,7 +279,15 @@ SWITCHES: list[tuple[Values, str, Any]] = [
     (MIGRATED, f"{BACK} {BOX}.env.0", secret("DATABASE_URL")),
     ({"externalSecret": EXTERNAL, **backend(**MIGRATION, secret={"existingSecret": "own"})},
      f"{JOB} spec.template.spec.containers.0.env.4.valueFrom.secretKeyRef.name", "own"),
+    # A sidecar's label and annotation, each for its own pod alone.
+    (backend(migration={**MIGRATION["migration"], "podLabels": {"a": "b"}}),
+     f"{JOB} spec.template.metadata.labels.a", "b"),
+    (backend(migration={**MIGRATION["migration"], "podAnnotations": {"a": "b"}}),
+     f"{JOB} spec.template.metadata.annotations", {"a": "b"}),
+    (backend(**MIGRATION, podLabels={"a": "b"}), f"{JOB} spec.template.metadata.labels.a", None),
     # tests
+    (backend(test={"podLabels": {"a": "b"}}), "Pod/taskflow-backend-test metadata.labels.a", "b"),
+    (backend(test={"podAnnotations": {"a": "b"}}), "Pod/taskflow-backend-test metadata.annotations.a", "b"),
     (backend(test={"command": []}), "Pod/taskflow-backend-test", None),
     (every(test={"paths": ["/"]}), "Pod/taskflow-backend-test spec.containers.2.name", "root"),
     # labels and hatches
@@ -239,6 +319,13 @@ def label(value: object) -> str:
 @pytest.mark.parametrize(("values", "place", "wanted"), SWITCHES, ids=label)
 def test_switch(values: Values, place: str, wanted: object, install: Install) -> None:
     assert install(values).at(place) == wanted
+
+
+def test_common_labels_name_the_whole_but_select_nothing(install: Install) -> None:
+    wanted = ("part-of", "component")
+    found = install({"commonLabels": {f"app.kubernetes.io/{name}": "x" for name in wanted}})
+    labels = found.at("Service/taskflow-backend metadata.labels")
+    assert [labels[f"app.kubernetes.io/{name}"] for name in wanted] == ["x", "backend"]
 
 
 def of(component: str, objects: Objects) -> set[str]:
@@ -356,3 +443,4 @@ def test_oldest_helm_renders_the_same(oldest: Path, program: Path, chart: Path) 
             assert not one.error
         first, second = (sorted(map(str, one.objects)) for one in made)
         assert first == second, case.name
+        assert [wrong for item in made[0] for wrong in incomplete(item)] == [], case.name

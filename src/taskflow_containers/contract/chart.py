@@ -77,6 +77,14 @@ class _Release(NamedTuple):
         shared = dig(self.overrides, f"defaults.{path}", default)
         return dig(self.overrides, f"containers.{name}.{path}", shared)
 
+    def user(self, name: str) -> tuple[str, str]:
+        """UID:GID and fsGroup of a container; what the overrides set to null is the cluster's."""
+        shared, own = (dig(self.overrides, at, {}) for at in ("defaults", f"containers.{name}"))
+        left_out = [key for key, value in {**shared, **own}.items() if value is None]
+        uid, gid = self.project.containers[name].user.split(":")
+        uid = "any" if "runAsUser" in left_out else uid
+        return (f"{uid}:any", "not set") if "runAsGroup" in left_out else (f"{uid}:{gid}", gid)
+
     def image(self, name: str) -> str:
         """A container's image without tag; the overrides may name a registry and repository."""
         own = self.project.image(name)
@@ -127,16 +135,16 @@ def _workloads(release: _Release) -> Result:
 def _helpers(release: _Release) -> Result:
     """Jobs and tests are the model's images too, and as restricted as the services are."""
     models = release.project.containers
-    images = {release.image(name): model for name, model in models.items()}
+    images = {release.image(name): name for name in models}
     folders = {"/tmp"}.union(*map(_written, models.values()))
     wrong = []
     for pod in (pod for pod in release.manifests.pods if pod.ends):
         found = [f"writes to {path}" for path in sorted(pod.writable() - folders)]
         for box in pod.boxes:
-            model = images.get(pod.repository(box))
-            if not model:
+            name = images.get(pod.repository(box))
+            if not name:
                 found.append(f"image {box.get('image')}")
-            elif pod.user(box) != model.user:
+            elif pod.user(box) != release.user(name)[0]:
                 found.append(f"user {pod.user(box)}")
             elif said := release.other_migration(pod, box):
                 found.append(said)
@@ -185,8 +193,8 @@ def _image(case: _Case) -> Judged:
 def _user(case: _Case) -> Judged:
     pod = case.workload.pod
     group = dig(pod.spec, "securityContext.fsGroup", "not set")
-    expected = f"{case.model.user}, fsGroup {case.model.gid}"
-    return expected, f"{pod.user(case.workload.box)}, fsGroup {group}"
+    user, wanted = case.release.user(case.workload.name)
+    return f"{user}, fsGroup {wanted}", f"{pod.user(case.workload.box)}, fsGroup {group}"
 
 
 def _security(case: _Case) -> Judged:
