@@ -157,6 +157,9 @@ SWITCHES: list[tuple[Values, str, Any]] = [
       "data": [{"secretKey": "DATABASE_URL", "remoteRef": REMOTE}]}),
     ({"externalSecret": EXTERNAL, **backend(secret={"existingSecret": "own"})},
      "ExternalSecret/taskflow-backend", None),
+    # Without an fsGroup its files are root's, unless the cluster gives one.
+    ({**OPENSHIFT, **backend(secret={"mountedAsFile": ["DATABASE_URL"]})},
+     f"{BACK} {POD}.volumes.2.secret.defaultMode", 0o444),
     # volumes
     (every(tmpSize="1Gi"), f"{FRONT} {POD}.volumes.0.emptyDir.sizeLimit", "1Gi"),
     (backend(volumes=[{"path": "/data/My_Files", "size": "1M"}]), f"{BACK} {POD}.volumes.1",

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -189,6 +190,44 @@ def test_a_wrong_environment_ends_the_start_with_one_line(
     (line,) = (done.stdout + done.stderr).strip().splitlines()
     assert variable in line
     assert "s3cret" not in line
+
+
+@pytest.mark.parametrize(
+    ("container", "setting", "asks"),
+    [
+        ("backend", "DATABASE_URL=postgresql://u@nobody.invalid/x",
+         "python -S /app/container/healthcheck.py http://localhost:8000/api/health/live"),
+        ("frontend", "API_URL=http://nobody.invalid:8000",
+         "node /app/container/healthcheck.cjs http://localhost:3000/health"),
+    ],
+)  # fmt: skip
+def test_any_user_of_group_0_will_do(
+    own: Path, engine: Engine, container: str, setting: str, asks: str
+) -> None:
+    """As OpenShift starts it: a user that no file knows; the folder for data is the group's, too."""
+    image = f"{load(own / 'taskflow.toml').image(container)}:dev"
+    words = [
+        "run",
+        "--detach",
+        "--read-only",
+        "--tmpfs=/tmp",
+        "--user=1000680000:0",
+        "--env",
+        setting,
+    ]
+    started = engine.call(*words, image).stdout.strip()
+    try:
+        for _ in range(60):
+            done = engine.call("exec", started, *asks.split(), check=False)
+            if done.returncode == 0:
+                break
+            time.sleep(0.5)
+        assert done.returncode == 0, engine.call("logs", started, check=False)
+    finally:
+        engine.call("rm", "--force", "--volumes", started)
+    if container == "backend":
+        writes = "open('/app/data/x', 'w')"
+        engine.call("run", "--rm", "--user=1000680000:0", image, "python", "-c", writes)
 
 
 def test_the_database_is_verified_by_the_systems_certificates(own: Path, engine: Engine) -> None:
