@@ -48,13 +48,24 @@ def _pods(kubectl: Kubectl, selector: str) -> list[Object]:
 
 
 def _refused(kubectl: Kubectl, selector: str) -> Fault | None:
-    """A Deployment whose pods the API server does not take: a quota, PodSecurity, a webhook."""
-    for owner in kubectl.get("deployments", f"--selector={selector}"):
-        failure = condition(owner, "ReplicaFailure")
+    """A Deployment whose pods the API server does not take: a quota, PodSecurity, a webhook.
+
+    Only its newest ReplicaSet counts: the Deployment itself repeats what an older one met with.
+    """
+    newest: dict[str, Object] = {}
+    for found in sorted(kubectl.get("replicasets", f"--selector={selector}"), key=_revision):
+        owners = found["metadata"].get("ownerReferences") or ()
+        newest |= {owner["name"]: found for owner in owners}
+    for name, replicas in newest.items():
+        failure = condition(replicas, "ReplicaFailure")
         if failure.get("status") == "True":
-            name = owner["metadata"]["name"]
             return f"{name}: its pods are refused", str(failure.get("message"))[:600]
     return None
+
+
+def _revision(replicas: Object) -> int:
+    about = replicas["metadata"].get("annotations") or {}
+    return int(about.get("deployment.kubernetes.io/revision", 0))
 
 
 def _containers(pod: Object) -> list[tuple[str, str, str, Object, int]]:

@@ -16,26 +16,65 @@ from taskflow_containers.machine.process import Completed, last_line, line_at, r
 
 Object = dict[str, Any]
 
-# What kubectl and helm say when the cluster or its credentials are at fault, and what to do.
-_TROUBLE = (
+
+class NotAllowed(EnvironmentTrouble):
+    """The cluster does not allow that to this user."""
+
+
+# What kubectl and helm say when the cluster or its credentials are at fault, what that means, and
+# what to do. The first that fits counts: what stands between the API server and others comes first,
+# as it has the same words for what is away.
+_TROUBLE: tuple[tuple[str, str, str, type[EnvironmentTrouble]], ...] = (
+    (
+        r"(?P<cause>(failed calling|failed to call|conversion) webhook .*)",
+        "has a webhook that does not work",
+        "it checks or changes objects of this kind, and belongs to whoever runs the cluster; "
+        "`kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations` lists them",
+        EnvironmentTrouble,
+    ),
+    (
+        r"https://\S+:10250/",
+        "has a node whose kubelet does not answer",
+        "`kubectl get nodes` says which are ready; it belongs to whoever runs the cluster",
+        EnvironmentTrouble,
+    ),
+    (
+        r"unable to retrieve the complete list of server APIs|currently unable to handle the request",
+        "has an API that is away",
+        "`kubectl get apiservices` says which; metrics-server, say, may only be starting",
+        EnvironmentTrouble,
+    ),
+    (
+        r"x509: ",
+        "shows a certificate that does not fit the kubeconfig",
+        "its authority or address is another's, or it has expired: get a new kubeconfig",
+        EnvironmentTrouble,
+    ),
+    (
+        r"unauthorized|must be logged in|executable .* not found|getting credentials"
+        r"|tls: (?:expired|bad|unknown) certificate",
+        "does not accept these credentials",
+        "log in again, then repeat the command",
+        EnvironmentTrouble,
+    ),
     (
         r"connection refused|was refused|unable to connect to the server|no such host|i/o timeout"
         r"|TLS handshake timeout|no route to host|cluster unreachable|network is unreachable"
-        r"|: (unexpected )?EOF$",
+        r"|: (unexpected )?EOF$|the server was unable to return a response in the time allotted"
+        r"|etcdserver: |connection reset by peer|Client\.Timeout exceeded",
         "does not answer",
         "start it, or name another: --context NAME (`kubectl config get-contexts` lists them)",
+        EnvironmentTrouble,
     ),
     (
-        r"unauthorized|must be logged in|x509: |executable .* not found|getting credentials",
-        "does not accept these credentials",
-        "log in again, then repeat the command",
-    ),
-    (
-        r"\(Forbidden\)|is forbidden: user",
+        r"forbidden: user \S+ cannot",
         "does not allow that to this user",
         "use a context whose user may create namespaces, and all that a chart needs in them",
+        NotAllowed,
     ),
 )
+# What the libraries of kubectl and helm log on the way; an error comes after it.
+_LOGGED = re.compile(r"^[EWI]\d{4} .*\n?|^level=.*\n?", re.MULTILINE)
 # Anywhere in a name: a wrong guess costs one option, a missed one an outage.
 _PRODUCTION = re.compile(r"prod|prd|live", re.IGNORECASE)
 _LOCAL_NAMES = re.compile(r"localhost|.*\.(localhost|local|internal|lan|test)|[^.]+", re.IGNORECASE)
@@ -149,11 +188,11 @@ class Kubectl:
 
     def raise_trouble(self, output: str) -> None:
         """Raise EnvironmentTrouble where a tool's output says that the cluster is at fault."""
-        for pattern, what, hint in _TROUBLE:
+        output = _LOGGED.sub("", output)
+        for pattern, what, hint, error in _TROUBLE:
             if match := re.search(pattern, output, re.IGNORECASE | re.MULTILINE):
-                raise EnvironmentTrouble(
-                    f"the cluster of context {self.context} {what}: {line_at(match)}", hint
-                )
+                said = match.groupdict().get("cause") or line_at(match)
+                raise error(f"the cluster of context {self.context} {what}: {said[:400]}", hint)
 
     def get(self, *words: str) -> list[Object]:
         """The objects of `kubectl get …`; nothing where there are none."""
