@@ -24,6 +24,7 @@ from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result
 from taskflow_containers.workspace import Workspace
 from tests.conftest import ROOT, SERVICE, Render
+from tests.containers.conftest import replace
 
 NEEDED = "needs a cluster: set KUBECONFIG (kind makes one: `kind create cluster`)"
 HERE = Path(__file__).parent
@@ -85,8 +86,24 @@ def rehearse(project: Path, engine: Engine, *drills: str, **changes: Any) -> lis
 
 @pytest.fixture(scope="session")
 def service(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project of the small service, with a database."""
-    return small(render, tmp_path_factory.mktemp("cluster"), slug=SHARED)
+    """The project of the small service, with a database that listens on another port than most."""
+    project = small(render, tmp_path_factory.mktemp("cluster"), slug=SHARED)
+    replace("taskflow.toml", "port = 5432", "port = 6432")(project)
+    return project
+
+
+def depend(project: Path) -> None:
+    """Let the project's chart depend on one beside it, which makes a ConfigMap `common`."""
+    common = project / "common"
+    (common / "templates").mkdir(parents=True)
+    (common / "Chart.yaml").write_text("apiVersion: v2\nname: common\nversion: 1.0.0\n")
+    (common / "templates" / "map.yaml").write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: common}\n"
+    )
+    with (project / "chart" / "Chart.yaml").open("a") as file:
+        file.write(
+            'dependencies:\n  - {name: common, version: 1.0.0, repository: "file://../common"}\n'
+        )
 
 
 Drilled = Callable[..., set[str]]

@@ -6,16 +6,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 
 from taskflow_containers.cluster import helm
 from taskflow_containers.cluster.command import target
-from taskflow_containers.cluster.images import LOAD_VARIABLE, loader
-from taskflow_containers.cluster.kubectl import choose
+from taskflow_containers.cluster.kubectl import Kubectl, choose
+from taskflow_containers.cluster.namespace import Namespace
 from taskflow_containers.cluster.rollout import connect
 from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, InputError
+from taskflow_containers.project.load import load
 from tests.conftest import ROOT
 
 
@@ -117,25 +120,6 @@ def test_a_cluster_that_is_down_is_one_message(config: Path) -> None:
         connect(ROOT, "", "")
 
 
-@pytest.mark.parametrize(
-    ("context", "command", "words"),
-    [
-        ("kind-dev", "", ["kind", "load", "image-archive", "--name", "dev"]),
-        ("k3d-dev", "", ["k3d", "image", "import", "--cluster", "dev"]),
-        ("minikube", "", ["minikube", "image", "load", "--profile", "minikube"]),
-        ("kind-dev", "ctr 'images import'", ["ctr", "images import"]),
-        ("lab", "", []),
-    ],
-)
-def test_how_images_get_there(
-    monkeypatch: pytest.MonkeyPatch, context: str, command: str, words: list[str]
-) -> None:
-    monkeypatch.delenv(LOAD_VARIABLE, raising=False)
-    assert loader(context, command) == words
-    monkeypatch.setenv(LOAD_VARIABLE, "put there")
-    assert loader(context, command) == (words if command else ["put", "there"])
-
-
 @pytest.mark.usefixtures("config")
 def test_without_a_cluster_no_engine_is_asked(project: Path, program: Path, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
@@ -147,3 +131,15 @@ def test_without_a_cluster_no_engine_is_asked(project: Path, program: Path, tmp_
     )  # fmt: skip
     assert done.returncode == ExitCode.ENVIRONMENT, done.stderr
     assert "there is no cluster" in done.stderr
+
+
+def test_values_that_leave_everything_out_are_refused(project: Path) -> None:
+    model = load(project / "taskflow.toml")
+    parts = (model, Kubectl(Path("kubectl"), "lab"), helm.find(ROOT), project / helm.CHART)
+    site = Namespace(*parts, [], print)
+    site.values.append({"defaults": {"enabled": False}})
+    images: Any = [SimpleNamespace(container=name) for name in model.containers]
+    engine: Any = None
+    with pytest.raises(InputError, match="nothing to install") as refused:
+        site.prepare(engine, images, "")
+    assert all(name in refused.value.message for name in model.containers)

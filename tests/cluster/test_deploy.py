@@ -13,7 +13,7 @@ import pytest
 from taskflow_containers.cluster.kubectl import Kubectl
 from taskflow_containers.cluster.namespace import remove
 from taskflow_containers.machine.errors import ExitCode
-from tests.cluster.conftest import small
+from tests.cluster.conftest import depend, small
 from tests.conftest import Render
 from tests.containers.conftest import replace
 
@@ -26,6 +26,7 @@ def project(
     render: Render, tmp_path_factory: pytest.TempPathFactory, kubectl: Kubectl
 ) -> Iterator[Path]:
     folder = small(render, tmp_path_factory.mktemp("deployed"), slug="deployed", database=False)
+    depend(folder)
     yield folder
     remove(kubectl, NAMESPACE)
 
@@ -51,6 +52,7 @@ def test_a_release_runs_the_images_just_built(project: Path, kubectl: Kubectl) -
         assert found["status"]["readyReplicas"] == found["spec"]["replicas"]
         seen.append(found["spec"]["template"]["spec"]["containers"][0]["image"])
     assert len(set(seen)) == 2
+    assert there.get("configmap", "common"), "what the chart depends on is installed with it"
 
 
 def test_a_rollout_that_fails_names_the_pod_and_its_last_line(project: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from taskflow_containers.cluster import namespace
-from taskflow_containers.cluster.images import LOAD_VARIABLE
 from taskflow_containers.cluster.kubectl import Kubectl
+from taskflow_containers.cluster.ways import LOAD_VARIABLE
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import ExitCode
-from tests.cluster.conftest import failed, left_over, rehearse, small
+from tests.cluster.conftest import depend, failed, left_over, rehearse, small
 from tests.conftest import Render
 from tests.containers.conftest import replace
 
@@ -152,12 +153,29 @@ def test_what_cannot_be_removed_is_a_failed_check(
 def test_what_is_kept_says_how_to_enter_and_remove_it(
     render: Render, tmp_path: Path, engine: Engine, kubectl: Kubectl
 ) -> None:
+    """Of a chart that depends on another, and of a project one of whose containers is left out."""
     project = small(render, tmp_path / "kept", slug="kept", database=False)
-    results = rehearse(project, engine, "policy", keep=True)
+    depend(project)
+    shutil.copytree(project / "backend", project / "worker")
+    for file, end in (("taskflow.toml", "\n[scan]"), ("chart/values.yaml", "\n# What holds")):
+        text = (project / file).read_text()
+        start = text.index("[containers.backend]" if end == "\n[scan]" else "  backend:\n")
+        worker = text[start : text.index(end)].replace("backend", "worker").replace(
+            'kind = "worker"', 'kind = "backend"'
+        )  # fmt: skip
+        (project / file).write_text(text.replace(end, f"\n{worker}{end}", 1))
+    replace("values.yaml", "{backend:", "{worker: {enabled: false}, backend:")(project)
+    results = rehearse(project, engine, "policy", "database", keep=True)
     assert failed(results) == set()
+    skipped = {(result.id, result.container) for result in results if not result.measured}
     name = results[-1].detail.rpartition(" ")[2]
     try:
+        assert skipped == {
+            ("cluster.install", "worker"), ("cluster.database", ""), ("cluster.removed", "")
+        }  # fmt: skip
         assert f"--namespace {name} get all" in results[-1].detail
-        assert kubectl.within(name).get("deployments")
+        (deployment,) = kubectl.within(name).get("deployments")
+        assert deployment["metadata"]["name"] == "kept-backend"
+        assert kubectl.within(name).get("configmap", "common")
     finally:
         namespace.remove(kubectl, name)

@@ -45,10 +45,19 @@ def cluster(
     root, say = workspace.root, workspace.say
     program, values = helm.kubectl(root), _values(options)
     results: list[Result] = []
-    with target(program, options.context, say) as kubectl:
-        parts = (workspace.project, kubectl, helm.find(root), root / helm.CHART, values, say)
+    helm_ = helm.find(root)
+    with (
+        target(program, options.context, say) as kubectl,
+        helm.complete(helm_, root / helm.CHART) as chart,
+    ):
+        parts = (workspace.project, kubectl, helm_, chart, values, say)
         with Namespace(*parts, keep=options.keep) as site:
             site.prepare(workspace.engine, images, options.load)
+            results += [
+                skip("cluster.install", "installed, and all ready",
+                     "the chart makes no Deployment for it with these values", container=name)
+                for name in site.absent
+            ]  # fmt: skip
             results += _installed(site, say)
             if not any(result.id == "cluster.install" and result.failed for result in results):
                 for name in options.drill or DRILLS:
@@ -137,8 +146,10 @@ def _removed(kubectl: Kubectl, site: Namespace, *, keep: bool) -> Result:
             f"remove: {words} delete namespace {site.id}",
         )  # fmt: skip
     left = kubectl.get("namespace", site.id)
+    conditions = ((left[0].get("status") or {}).get("conditions") or ()) if left else ()
+    held = "; ".join(one["message"] for one in conditions if one["status"] == "True")
     return judge(
         "cluster.removed", "nothing stays behind", not left,
-        expected=f"no namespace {site.id}", measured="still being deleted" if left else "removed",
+        expected=f"no namespace {site.id}", measured=f"still being deleted: {held}"[:600] if left else "removed",
         fix=f"look what holds it: {words} get namespace {site.id} --output yaml",
     )  # fmt: skip

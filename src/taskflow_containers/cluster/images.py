@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shlex
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 from taskflow_containers.checks.build import Image
-from taskflow_containers.cluster.kubectl import Kubectl, Object
+from taskflow_containers.cluster.kubectl import Kubectl, NotAllowed, Object
+from taskflow_containers.cluster.ways import LOAD_VARIABLE, TAR, Way, find_way
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import EnvironmentTrouble
 from taskflow_containers.machine.process import Say, last_line, run
 from taskflow_containers.project.model import Project
-
-LOAD_VARIABLE = "TASKFLOW_CLUSTER_LOAD"
-# Contexts whose tool takes a tar of images; a command that the person gives comes first.
-_LOADERS = (
-    (r"kind-(?P<name>.+)", "kind load image-archive --name {name}"),
-    (r"k3d-(?P<name>.+)", "k3d image import --cluster {name}"),
-    (r"(?P<name>minikube.*)", "minikube image load --profile {name}"),
-)
-
-
-def loader(context: str, command: str) -> list[str]:
-    """The words that put a tar of images (the last word) into the cluster; none where unknown."""
-    command = command or os.environ.get(LOAD_VARIABLE, "")
-    for pattern, known in _LOADERS:
-        if not command and (match := re.fullmatch(pattern, context)):
-            return known.format(**match.groupdict()).split()
-    return shlex.split(command, posix=os.name != "nt")
 
 
 def bring(
@@ -45,12 +29,13 @@ def bring(
     Raises:
         EnvironmentTrouble: no command is known for this cluster, or the command failed.
     """
-    words = loader(kubectl.context, command)
-    if not words:
+    way = find_way(kubectl, engine, command)
+    if not (way.commands or way.shared):
+        what = f", which is {way.cluster}" if way.cluster else ""
         raise EnvironmentTrouble(
-            f"how do images get into the cluster of context {kubectl.context}?",
-            f'give a command that takes a tar of images: --load "k3s ctr images import" '
-            f"(or set {LOAD_VARIABLE})",
+            f"how do images get into the cluster of context {kubectl.context}{what}?",
+            f'give a command that takes a tar of images: --load "{way.example}" (or set '
+            f"{LOAD_VARIABLE}); or name a `registry` in taskflow.toml that the nodes pull from",
         )
     there = {}
     for name, image in images.items():
@@ -58,27 +43,50 @@ def bring(
         there[name] = f"localhost/{name}:id-{identity[:12]}"
     present = _on_nodes(kubectl)
     missing = {there[name]: image for name, image in images.items() if there[name] not in present}
-    if missing:
-        say(f"loading {', '.join(missing)}: {' '.join(words)}")
+    if way.shared:
+        for reference, image in missing.items():
+            engine.call("tag", image, reference)
+    elif missing:
         with tempfile.TemporaryDirectory() as folder:
             archive = Path(folder, "images.tar")
             engine.save(missing, archive)
-            done = run([*words, archive], timeout=600)
-        if done.returncode:
-            raise EnvironmentTrouble(
-                f"{' '.join(words)} failed: {last_line(done.stderr or done.stdout)}",
-                "it must take a tar of images, as `docker save` writes it, as its last word",
-            )
+            for words in way.commands:
+                say(f"loading {', '.join(missing)}: {' '.join(words)}")
+                _load(way, words, archive)
     return there
 
 
+def _load(way: Way, words: Sequence[str], archive: Path) -> None:
+    shown = " ".join(words)
+    assigned = [word.partition("=") for word in takewhile(lambda word: "=" in word, words)]
+    program, *rest = words[len(assigned) :]
+    if way.cluster and not shutil.which(program):
+        raise EnvironmentTrouble(
+            f"images get into {way.cluster} by `{shown}`, and {program} is not on PATH",
+            "put it there, or give another command that takes a tar of images: --load COMMAND",
+        )
+    done = run(
+        [program, *(str(archive) if word == TAR else word for word in rest)], timeout=600,
+        env={name: value for name, _, value in assigned},
+        stdin=None if TAR in rest else archive,
+    )  # fmt: skip
+    if done.returncode:
+        raise EnvironmentTrouble(
+            f"`{shown}` failed: {last_line(done.stderr or done.stdout)}",
+            "a command of --load must take a tar of images, as `docker save` writes it, as its "
+            "last word",
+        )
+
+
 def _on_nodes(kubectl: Kubectl) -> set[str]:
-    """The images that every node says it has."""
-    nodes = [
-        {name for image in node["status"].get("images") or () for name in image["names"] or ()}
-        for node in kubectl.get("nodes")
-    ]
-    return set.intersection(*nodes) if nodes else set()
+    """The images that every node says it has; none where a person may not look at nodes."""
+    with suppress(NotAllowed):
+        nodes = [
+            {name for image in node["status"].get("images") or () for name in image["names"] or ()}
+            for node in kubectl.get("nodes")
+        ]
+        return set.intersection(*nodes) if nodes else set()
+    return set()
 
 
 def image_values(
@@ -86,7 +94,8 @@ def image_values(
     say: Say,
 ) -> Object:  # fmt: skip
     """Put the images just built into the cluster; the chart's values that name them."""
-    if project.registry and not loader(kubectl.context, command):
+    way = find_way(kubectl, engine, command)
+    if project.registry and not (way.commands or way.shared):
         say(f"the cluster must pull from {project.registry}: give --load to put images there")
         there = {image.container: image.tags[-1] for image in images}
     else:

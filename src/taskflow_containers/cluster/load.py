@@ -80,6 +80,9 @@ def load(site: Namespace) -> Iterator[Load]:
             yield found
             time.sleep(_STEADY)
             output, errors = process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise ReleaseTrouble("the load did not end within 30 s of being told to") from None
         except BaseException:
             process.terminate()
             raise
@@ -96,7 +99,7 @@ def _urls(site: Namespace) -> list[str]:
     """
     entry = site.public()[0]
     model = site.containers[entry]
-    callees = [site.containers[name] for name in model.connects.values() if name in site.containers]
+    callees = [site.containers[name] for name in site.calls(entry) if name in site.containers]
     through = [model.base_path + callee.health.live for callee in callees]
     paths = [model.page, model.health.live, *through]
     return [f"http://{site.address(entry)}{path}" for path in paths]

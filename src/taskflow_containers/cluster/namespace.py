@@ -15,11 +15,17 @@ from taskflow_containers.checks.build import Image
 from taskflow_containers.cluster.diagnosis import diagnose
 from taskflow_containers.cluster.helm import Values
 from taskflow_containers.cluster.images import bring, image_values
-from taskflow_containers.cluster.kubectl import Kubectl, Object, condition, statuses
+from taskflow_containers.cluster.kubectl import (
+    Kubectl,
+    NotAllowed,
+    Object,
+    condition,
+    statuses,
+)
 from taskflow_containers.cluster.neighbours import ENTRY, ROLE, STRANGER, postgres, probe, sender
 from taskflow_containers.cluster.rollout import ChartRelease, ReleaseTrouble
 from taskflow_containers.engine.client import Engine, substitutes
-from taskflow_containers.machine.errors import EnvironmentTrouble, TaskflowError
+from taskflow_containers.machine.errors import EnvironmentTrouble, InputError, TaskflowError
 from taskflow_containers.machine.owner import abandoned, owner
 from taskflow_containers.machine.process import Say, last_line, run
 from taskflow_containers.project.model import Container, Project
@@ -42,6 +48,7 @@ class Namespace:
         self.kubectl = kubectl.within(self.id)
         self.release = ChartRelease(helm, chart, project.name, self.kubectl)
         self.containers: dict[str, Container] = {}
+        self.absent: list[str] = []  # containers that the values leave out
         self.services: list[str] = []
         self.empty: set[str] = set()  # what is here without the release
         self.values: list[Values] = [*values]
@@ -50,7 +57,8 @@ class Namespace:
         self._keep = keep
 
     def __enter__(self) -> Self:
-        sweep(self._anywhere, self._say)
+        with suppress(NotAllowed):  # whoever may not list namespaces may still make one
+            sweep(self._anywhere, self._say)
         standard = {
             f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")
         }
@@ -59,13 +67,20 @@ class Namespace:
         try:
             self._anywhere.create([{"apiVersion": "v1", "kind": "Namespace", "metadata": about}])
         except BaseException:
-            self.remove()
+            with suppress(TaskflowError):
+                self.remove()
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if not self._keep:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
+        if self._keep:
+            return
+        try:
             self.remove()
+        except TaskflowError as trouble:
+            if not error:
+                raise
+            self._say(f"namespace {self.id} may be left behind: {trouble.message}")
 
     def remove(self) -> None:
         """Remove the namespace and wait until it is gone."""
@@ -74,12 +89,25 @@ class Namespace:
 
     def prepare(self, engine: Engine, images: Sequence[Image], command: str) -> None:
         """Bring images, database, secrets and neighbours; the release comes with `upgrade`."""
-        self.containers = {
-            image.container: self.project.containers[image.container] for image in images
+        components = {
+            item["metadata"]["labels"].get("app.kubernetes.io/component")
+            for item in self.release.render(self.values)
+            if item["kind"] == "Deployment"
         }
+        built = [image.container for image in images]
+        self.containers = {
+            name: self.project.containers[name] for name in built if name in components
+        }
+        self.absent = [name for name in built if name not in components]
+        if not self.containers:
+            raise InputError(
+                f"there is nothing to install: the chart makes no Deployment for {', '.join(built)}",
+                "give other --values; `enabled: false` leaves a container out",
+            )
         targets = {name for model in self.containers.values() for name in model.connects.values()}
         self.services = [name for name in self.project.services if name in targets]
-        values = image_values(self.project, engine, self.kubectl, images, command, self._say)
+        kept = [image for image in images if image.container in self.containers]
+        values = image_values(self.project, engine, self.kubectl, kept, command, self._say)
         urls = {}
         for name in self.services:
             self._say(f"starting {name}")
@@ -90,11 +118,14 @@ class Namespace:
         peer, *databases = (
             {"podSelector": {"matchLabels": {ROLE: name}}} for name in (ENTRY, *self.services)
         )
+        # The databases listen where the chart opens a port for them; it knows one.
+        ports = {self.project.services[name].port for name in self.services}
+        port = {"databasePort": ports.pop()} if len(ports) == 1 else {}
         # A drill of its own tries the autoscaler; in the others nobody else sets the replicas.
         self.values += [
             values,
             self.each({"autoscaling": {"enabled": False}}),
-            {"networkPolicy": {"ingressFrom": [peer], "databasePods": databases}},
+            {"networkPolicy": {"ingressFrom": [peer], "databasePods": databases, **port}},
         ]
         # The senders have the image of a container; Python's probe is the cheaper one.
         name = min(
@@ -183,8 +214,20 @@ class Namespace:
 
     def public(self) -> list[str]:
         """The containers that the way in leads to."""
-        given = self.release.values()["containers"]
-        return [name for name in self.containers if given[name].get("public")]
+        return [name for name, public in self._installed("public").items() if public]
+
+    def calls(self, name: str) -> list[str]:
+        """The containers and services of this run that a container calls, as it is installed."""
+        connects = self.containers[name].connects | (self._installed("connects")[name] or {})
+        return [
+            callee for callee in connects.values() if callee in (*self.containers, *self.services)
+        ]
+
+    def _installed(self, key: str) -> dict[str, Any]:
+        """A setting of every container, as the release was installed with it."""
+        values = self.release.values()
+        own, common = values["containers"], values["defaults"]
+        return {name: own[name].get(key, common.get(key)) for name in self.containers}
 
     def address(self, name: str) -> str:
         """host:port of a container's or a service's Service."""
@@ -229,7 +272,11 @@ class Namespace:
 
     def inventory(self) -> set[str]:
         """Every object of the namespace but events and what the metrics API computes."""
-        shown = self.kubectl.call("api-resources", "--namespaced", "--verbs=list", "--output=name")
+        # Those that answer are listed though another API is away, which shows in the exit code.
+        listing = ("api-resources", "--namespaced", "--verbs=list", "--output=name")
+        shown = run([*self.kubectl.argv, *listing], timeout=60)
+        if not shown.stdout:
+            self.kubectl.raise_trouble(shown.stderr)
         kinds = [
             k for k in shown.stdout.split() if not k.startswith("events") and "metrics" not in k
         ]

@@ -39,7 +39,7 @@ def postgres(
     """
     environment = {
         "POSTGRES_USER": "taskflow", "POSTGRES_PASSWORD": password,
-        "POSTGRES_DB": "taskflow", "PGDATA": "/data/pgdata",
+        "POSTGRES_DB": "taskflow", "PGDATA": "/data/pgdata", "PGPORT": str(port),
     }  # fmt: skip
     # The drill stops PostgreSQL for a while; its data outlive it, as those of a real one do.
     stay = (

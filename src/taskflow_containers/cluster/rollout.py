@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tempfile
 import time
@@ -16,13 +17,35 @@ from taskflow_containers.cluster import helm
 from taskflow_containers.cluster.diagnosis import Fault, diagnose, hopeless, uids
 from taskflow_containers.cluster.helm import Values, readable, value_files
 from taskflow_containers.cluster.images import image_values
-from taskflow_containers.cluster.kubectl import Kubectl, Object, choose
+from taskflow_containers.cluster.kubectl import Kubectl, NotAllowed, Object, choose
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import EnvironmentTrouble, ExitCode, TaskflowError
 from taskflow_containers.machine.process import Say, run
 from taskflow_containers.project.model import Project
 
 ROLLOUT_TIMEOUT = 120  # seconds
+# Helm waited in vain, and the pods know why. Any other error is helm's own.
+_WAITED = re.compile(r"deadline|timed out|not ready|hooks? |BackoffLimit|[Ff]ailed$")
+# What helm refuses for a reason that lies outside the chart, and what to do.
+_HINTS = (
+    (
+        r"another operation \(.*\) is in progress",
+        "wait for it; if it was broken off: `helm rollback NAME`, or `helm uninstall NAME` where "
+        "nothing was installed before, with the release's name and namespace",
+    ),
+    (
+        r'no matches for kind "\w+" in version',
+        "install what defines that kind (its CRDs) in the cluster, or leave the option off",
+    ),
+    (
+        r"because it is being terminated",
+        "wait until the namespace is gone (`kubectl get namespaces` lists it), or name another",
+    ),
+    (
+        r"cannot be imported into the current release|exists and cannot be imported",
+        "another release, or a person, made that object: name the release or namespace otherwise",
+    ),
+)
 
 
 class ReleaseTrouble(TaskflowError):
@@ -105,8 +128,14 @@ class ChartRelease:
                 raise
         if process.returncode:
             self.kubectl.raise_trouble(errors)
-            said = (f"helm {command}: {readable(errors)[:600]}", "")
-            raise ReleaseTrouble(*(fault or diagnose(self.kubectl, self.selector) or said))
+            text = readable(errors)[:600]
+            if not fault and _WAITED.search(text):
+                fault = diagnose(self.kubectl, self.selector)
+            raise ReleaseTrouble(*(fault or (f"helm {command}: {text}", _hint(text))))
+
+
+def _hint(text: str) -> str:
+    return next((hint for pattern, hint in _HINTS if re.search(pattern, text)), "")
 
 
 def connect(root: Path, context: str, namespace: str) -> Kubectl:
@@ -128,6 +157,14 @@ def connect(root: Path, context: str, namespace: str) -> Kubectl:
     return kubectl
 
 
+def _new(kubectl: Kubectl) -> list[str]:
+    """The option that makes the namespace, where it is not there; many people may not do that."""
+    with suppress(NotAllowed):
+        if not kubectl.get("namespace", kubectl.namespace):
+            return ["--create-namespace"]
+    return []
+
+
 def deploy(
     root: Path, project: Project, engine: Engine, images: Sequence[Image], kubectl: Kubectl,
     name: str, values: Sequence[Path], command: str, say: Say,
@@ -138,9 +175,11 @@ def deploy(
         ReleaseTrouble: it does not come up; which pod and why.
         EnvironmentTrouble: the cluster does not answer, or the images cannot get there.
     """
-    loaded = image_values(project, engine, kubectl, images, command, say)
-    release = ChartRelease(helm.find(root), root / helm.CHART, name, kubectl)
-    say(f"installing {name} in namespace {kubectl.namespace} of context {kubectl.context}")
-    release.upgrade([*values, loaded], "--create-namespace")
+    program = helm.find(root)
+    with helm.complete(program, root / helm.CHART) as chart:
+        loaded = image_values(project, engine, kubectl, images, command, say)
+        release = ChartRelease(program, chart, name, kubectl)
+        say(f"installing {name} in namespace {kubectl.namespace} of context {kubectl.context}")
+        release.upgrade([*values, loaded], *_new(kubectl))
     place = f"--kube-context {kubectl.context} --namespace {kubectl.namespace}"
     return f"{release.notes()}\n\nRemove it:\n\n  helm uninstall {name} {place}"

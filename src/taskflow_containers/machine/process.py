@@ -8,10 +8,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from taskflow_containers.machine import interruption
 from taskflow_containers.machine.errors import EngineGone, EnvironmentTrouble, RegistryTrouble
@@ -146,7 +146,7 @@ def not_started(program: str, error: OSError) -> EnvironmentTrouble:
 def _started(
     argv: Sequence[str | Path],
     env: Mapping[str, str | None] | None,
-    stdin: str | None,
+    stdin: str | IO[bytes] | None,
     *,
     group: bool,
     **how: Any,
@@ -161,7 +161,7 @@ def _started(
                 for key, value in {**os.environ, **(env or {})}.items()
                 if value is not None
             },
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdin=subprocess.PIPE if isinstance(stdin, str) else stdin or subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
@@ -180,11 +180,11 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str | None] | None = None,
-    stdin: str | None = None,
+    stdin: str | Path | None = None,
     timeout: float | None = None,
     patience: float | None = None,
 ) -> Completed:
-    """Run a program to its end and capture its output.
+    """Run a program to its end and capture its output; `stdin` is text, or a file's path.
 
     With `patience` (seconds) the program is shielded from Ctrl-C: when this run is interrupted, it has
     that long to finish before it is ended. Without, and in a thread of an `interruption.pool`, it is
@@ -194,9 +194,12 @@ def run(
         EnvironmentTrouble: the program is not there, or did not end within `timeout` seconds.
     """
     group = patience is not None or interruption.in_pool()
-    with _started(argv, env, stdin, group=group, cwd=cwd, stderr=subprocess.PIPE) as process:
+    with (
+        stdin.open("rb") if isinstance(stdin, Path) else nullcontext(stdin) as given,
+        _started(argv, env, given, group=group, cwd=cwd, stderr=subprocess.PIPE) as process,
+    ):
         try:
-            output, errors = process.communicate(stdin, timeout)
+            output, errors = process.communicate(given if isinstance(given, str) else None, timeout)
         except subprocess.TimeoutExpired:
             interruption.end(process, group=group)
             raise EnvironmentTrouble(

@@ -36,8 +36,8 @@ def policy(site: Namespace) -> Iterator[Result]:
     """Who may reach whom is enforced, and nobody else reaches anybody."""
     addresses = {name: site.address(name) for name in (*site.containers, *site.services)}
     wanted_by = {ENTRY: site.public(), STRANGER: []}
-    for name, model in site.containers.items():
-        wanted_by[name] = [callee for callee in model.connects.values() if callee in addresses]
+    for name in site.containers:
+        wanted_by[name] = site.calls(name)
     # Most of it is waiting for what is dropped, so all ask at once.
     with interruption.pool(len(wanted_by)) as pool:
         asking = partial(_connected, site, addresses)
