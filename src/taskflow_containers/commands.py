@@ -72,7 +72,7 @@ IF_CHANGED = Option(
 LOAD = Option(
     "load",
     "a command that puts a tar of images, its last word, into the cluster (or set "
-    "TASKFLOW_CLUSTER_LOAD); known for kind, k3d and minikube",
+    "TASKFLOW_CLUSTER_LOAD); not needed for the usual local clusters",
     "",
     "COMMAND",
 )

@@ -105,6 +105,11 @@ def _fault(kubectl: Kubectl, pod: Object) -> Fault | None:
             if missing := re.search(r'secret "(.+?)" not found', said):
                 make = f"--namespace {kubectl.namespace} create secret generic {missing[1]}"
                 said += f"; make it: kubectl {make} --from-literal=NAME=VALUE"
+            if "Image" in reason and (local := re.search(r'"(localhost/\S+?)"', said)):
+                said = (
+                    f"the node has no {local[1]}, and no registry has it: the command that loads "
+                    "images did not bring it there, or not to every node (--load COMMAND)"
+                )
             return f"{name}: {reason}", said[:600]
     events = kubectl.get("events", f"--field-selector=involvedObject.name={name},type=Warning")
     said = (

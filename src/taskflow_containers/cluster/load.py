@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from taskflow_containers.cluster.rollout import ReleaseTrouble
 from taskflow_containers.machine.process import last_line
 
 RATE = 200  # requests per second
+_START = 60.0  # seconds until the first request must have gone out
 _STEADY = 1.0  # seconds of load before and after what is done to the release
 
 
@@ -73,7 +75,12 @@ def load(site: Namespace) -> Iterator[Load]:
     found = Load()
     with process:
         try:
-            if not (process.stdout and process.stdout.readline()):
+            # An API server that hangs would never end the reading.
+            late = threading.Timer(_START, process.kill)
+            late.start()
+            started = process.stdout and process.stdout.readline()
+            late.cancel()
+            if not started:
                 said = last_line(process.stderr.read()) if process.stderr else ""
                 raise ReleaseTrouble(f"the load did not start: {said}")
             time.sleep(_STEADY)
