@@ -1,4 +1,4 @@
-"""Write the reference pages from the source: questions, model, sessions, tasks, chart values."""
+"""Write the reference pages from the source: questions, model, sessions, tasks, the chart's values."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import ast
 import json
 import re
 from collections.abc import Callable, Iterator
-from functools import reduce
+from difflib import SequenceMatcher
+from itertools import combinations, groupby
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import yaml
 
+from taskflow_containers.checks import readme
+from taskflow_containers.checks.readme import table
 from taskflow_containers.cli import parser
 from taskflow_containers.commands import ACTIONS
 from taskflow_containers.machine.errors import ExitCode
@@ -21,14 +24,6 @@ from taskflow_containers.project.model import Kind
 from taskflow_containers.smoke.catalogue import CHECKS, GROUPS
 
 ROOT = Path(__file__).parent.parent
-
-
-def _table(*rows: tuple[str, ...]) -> Iterator[str]:
-    head, *body = rows
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'---|' * len(head)}"
-    for row in body:
-        yield f"| {' | '.join(cell.replace('|', '&#124;').replace(chr(10), ' ') for cell in row)} |"
 
 
 def _questions() -> Iterator[str]:
@@ -48,7 +43,7 @@ def _questions() -> Iterator[str]:
                 ", ".join(f"`{value}`" for value in choices.values()),
             )
         )
-    yield from _table(*rows)
+    yield from table(*rows)
 
 
 def _kind(node: dict[str, Any]) -> str:
@@ -81,7 +76,7 @@ def _model() -> Iterator[str]:
                 kind = _kind(definitions[kind])
             needed = "yes" if key in entry.get("required", []) else "no"
             rows.append((f"`{key}`", kind, needed, node.get("description", "")))
-        yield from _table(*rows)
+        yield from table(*rows)
         yield ""
 
 
@@ -106,7 +101,7 @@ def _sessions() -> Iterator[str]:
     for node in _functions(ROOT / "template" / "noxfile.py", "nox.session"):
         text = str(ast.get_docstring(node))
         rows.append((f"`nox -s {node.name}`", text, described.get(node.name, "")))
-    yield from _table(*rows)
+    yield from table(*rows)
 
 
 def _tasks() -> Iterator[str]:
@@ -115,11 +110,11 @@ def _tasks() -> Iterator[str]:
         options = ", ".join(f"`--{option.name}`" for option in command.options)
         word = f" {command.argument.name.upper()}" if command.argument else ""
         rows.append((f"`invoke {command.task}{word}`", command.help, options))
-    yield from _table(*rows)
+    yield from table(*rows)
 
 
 def _exit_codes() -> Iterator[str]:
-    yield from _table(("code", "meaning"), *((str(int(c)), c.meaning) for c in ExitCode))
+    yield from table(("code", "meaning"), *((str(int(c)), c.meaning) for c in ExitCode))
 
 
 def reference() -> str:
@@ -140,7 +135,7 @@ def reference() -> str:
         "no later session could do better. What "
         "the runners themselves do not know, an option or a session, invoke answers with 1 and nox with 2 or 3.\n",
         "## Environment variables\n",
-        *_table(
+        *table(
             ("variable", "meaning"),
             ("`TASKFLOW_ENGINE`", "the engine to use: `docker`, `podman` or a client's path"),
             (
@@ -169,48 +164,76 @@ def reference() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _keys(text: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Each key of a YAML file: its path, and the comment above it."""
-    path: tuple[str, ...] = ()
-    comment: list[str] = []
-    for line in text.splitlines():
-        if match := re.match(r"( *)([\w-]+):", line):
-            path = (*path[: len(match[1]) // 2], match[2])
-            yield path, " ".join(comment)
-        comment = [*comment, line.strip()[2:]] if line.lstrip().startswith("#") else []
+CHART = ROOT / "template" / "chart"
+# Whether a project has a backend, a frontend, a database: each combination that the questions allow.
+PARTS = ("with_backend", "with_frontend", "with_database")
+ANSWERS = [(1, 1, 1), (1, 1, 0), (1, 0, 1), (1, 0, 0), (0, 1, 0)]
+# Characters of nobody's, in place of the answers that are text.
+SLUG, HOST, REPOSITORIES = "\ue000", "\ue001", "\ue002"
 
 
-def _values(text: str) -> Iterator[str]:
-    """A section for each top key and each container, a row for each key below a `# --`."""
-    values = yaml.safe_load(text)
-    remarks: dict[str, str] = {}
-    sections: dict[str, list[tuple[str, ...]]] = {}
-    for path, comment in _keys(text):
-        section = ".".join(path[: 2 if path[0] == "containers" else 1])
-        if comment.startswith("-- "):
-            default = reduce(lambda value, key: value[key], path, values)
-            row = (f"`{'.'.join(path)}`", f"`{json.dumps(default)}`", comment[3:])
-            sections.setdefault(section if len(path) > 1 else "", []).append(row)
-        elif len(path) == 1:
-            remarks[section] = comment
-    for section, rows in sections.items():
-        yield from [f"\n## {section}\n"] if section else [""]
-        yield from [f"{remarks[section]}\n"] if remarks.get(section) else []
-        yield from _table(("value", "default", "meaning"), *rows)
+def _values(answers: tuple[int, ...], heading: str, slug: str, registry: str) -> list[str]:
+    """The tables of values of a project with these parts."""
+    source = (CHART / "values.yaml.jinja").read_text(encoding="utf-8")
+    rules = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    given = dict(zip(PARTS, map(bool, answers), strict=True))
+    text = jinja2.Template(source).render(**given, slug=slug, registry=registry)
+    return "\n".join(readme.tables(text, rules, heading=heading)).splitlines()
 
 
 def chart_values() -> str:
     """The page of the chart's values, as a project with the default answers has them."""
-    source = (ROOT / "template" / "chart" / "values.yaml.jinja").read_text(encoding="utf-8")
-    answers = {f"with_{part}": True for part in ("backend", "frontend", "database")}
-    text = jinja2.Template(source).render(**answers, slug="taskflow", registry="")
     parts = [
         "# The chart's values\n",
         "Written from `template/chart/values.yaml.jinja` by `nox -s docs`; a test holds it to the "
         "source. [How to use them](chart.md).",
-        *_values(text),
+        *_values(ANSWERS[0], "##", "taskflow", ""),
     ]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def chart_readme() -> str:
+    """The README of a project's chart, whose table of values has the same conditions as the values."""
+    merged: list[tuple[str, set[tuple[int, ...]]]] = []
+    for answers in ANSWERS:
+        lines = _values(answers, "###", SLUG, f"{HOST}/{REPOSITORIES}")
+        known = [line for line, _ in merged]
+        changes = SequenceMatcher(None, known, lines, autojunk=False).get_opcodes()
+        for word, begin, end, first, last in reversed(changes):
+            for _, those in merged[begin:end] if word == "equal" else ():
+                those.add(answers)
+            if word in ("insert", "replace"):
+                merged[end:end] = [(line, {answers}) for line in lines[first:last]]
+    text = "".join(
+        (f"{{% if {condition} %}}" if condition else "") + _literal(chunk)
+        + ("{% endif %}" if condition else "")
+        for condition, chunk in (
+            (condition, "".join(f"{line}\n" for line, _ in group))
+            for condition, group in groupby(merged, lambda entry: _condition(entry[1]))
+        )
+    )  # fmt: skip
+    path = CHART / "README.md.jinja"
+    return readme.filled(path.read_text(encoding="utf-8"), "values", f"{readme.HEAD}\n{text}")
+
+
+def _condition(wanted: set[tuple[int, ...]]) -> str:
+    """What holds for these combinations of answers and no others; empty where all are wanted."""
+    literals = [
+        (f"{'' if value else 'not '}{name}", {row for row in ANSWERS if row[place] == value})
+        for place, name in enumerate(PARTS) for value in (1, 0)
+    ]  # fmt: skip
+    for count in range(len(PARTS) + 1):
+        for chosen in combinations(literals, count):
+            if set(ANSWERS).intersection(*(rows for _, rows in chosen)) == wanted:
+                return " and ".join(word for word, _ in chosen)
+    raise ValueError(f"no condition of answers holds for {wanted} alone")
+
+
+def _literal(text: str) -> str:
+    """Text as Jinja prints it again, with the answers where they were left open."""
+    text = re.sub(r"\{(?=[{%#])", "{{ '{' }}", text)
+    text = text.replace(f"{REPOSITORIES}/", "{{ prefix }}")
+    return text.replace(SLUG, "{{ slug }}").replace(HOST, "{{ host }}")
 
 
 def smoke_checks() -> str:
@@ -226,15 +249,14 @@ def smoke_checks() -> str:
                 rows.append(
                     (f"`{check.id}`", f"{check.title}: {check.expects}", check.fix, kinds, run)
                 )
-        parts += [f"### {title} (`{group}`)\n", *_table(*rows), ""]
-    start, end = "<!-- checks: begin -->", "<!-- checks: end -->"
-    head, _, rest = text.partition(start)
-    return head + start + "\n\n" + "\n".join(parts) + "\n" + end + rest.partition(end)[2]
+        parts += [f"### {title} (`{group}`)\n", *table(*rows), ""]
+    return readme.filled(text, "checks", "\n".join(parts))
 
 
 PAGES: dict[Path, Callable[[], str]] = {
     ROOT / "docs" / "reference.md": reference,
     ROOT / "docs" / "chart-values.md": chart_values,
+    CHART / "README.md.jinja": chart_readme,
     ROOT / "docs" / "smoke.md": smoke_checks,
 }
 

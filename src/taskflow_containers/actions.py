@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from taskflow_containers.checks import build
+from taskflow_containers.cluster.helm import CHART
 from taskflow_containers.contract.composefile import NoComposeError
 from taskflow_containers.engine import compose
 from taskflow_containers.engine.client import Engine
@@ -166,6 +167,16 @@ def deploy(root: Path, options: argparse.Namespace) -> int:
         return code
     name = options.release or project.name
     print(rollout.deploy(root, project, engine, built, kubectl, name, files, options.load, print))
+    return ExitCode.OK
+
+
+def chart_readme(root: Path, _: argparse.Namespace) -> int:
+    """`invoke chart-readme`."""
+    from taskflow_containers.checks import readme
+
+    require_own_tool(root)
+    place = f"{CHART}/{readme.README}"
+    print(f"wrote {place}" if readme.update(root) else f"{place} lists the values as they are")
     return ExitCode.OK
 
 

@@ -231,6 +231,10 @@ ACTIONS = (
         task="deploy",
     ),
     Command(
+        "chart-readme", "write the table of values in chart/README.md anew, from chart/values.yaml",
+        "actions:chart_readme", task="chart-readme",
+    ),
+    Command(
         "clean", "remove reports, tool environments and kept smoke stacks (nothing that is committed)",
         "actions:clean",
         (

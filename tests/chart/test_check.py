@@ -17,6 +17,7 @@ import yaml
 
 from taskflow_containers.checks.chart import Distinct, alike, check_chart
 from taskflow_containers.checks.matrix import Case, cases, merge
+from taskflow_containers.checks.readme import update
 from taskflow_containers.checks.schemas import newest
 from taskflow_containers.machine.errors import InputError
 from taskflow_containers.project import FILE_NAME
@@ -81,6 +82,9 @@ FAULTS = {
     "a waiver of what is grave": Fault("project.waivers", "../taskflow.toml", END, '\n[[waivers]]\ncheck = "chart.misconfiguration"\ncovers = "KSV-0001"\nreason = "it is not that grave"\nexpires = 2999-01-31\n', "^$"),
     "a wave that waits for a later one": Fault("chart.order", "templates/configmap.yaml", r'"component" \$name', '"component" $name "annotations" (dict "argocd.argoproj.io/sync-wave" "1")', r"^in an Argo CD sync Deployment/taskflow-\w+ waits for ConfigMap/taskflow-\w+, which comes later \(Sync\) \[the defaults\]"),
     "one name for two objects": Fault("chart.render", "templates/more.yaml", END, CONFIG % "five" + "---" + CONFIG % "six", r"^ConfigMap/more comes more than once \[the defaults\]"),
+    "a file of values for ct": Fault("chart.render", "ci/kind-values.yaml", END, "defaults: {replicas: many}", r"replicas.*\[kind-values.yaml\]"),
+    "a value that the README lacks": Fault("chart.readme", "README.md", r"\| `defaults.replicas` .*\n", "", r"^\| `defaults.replicas` \| integer"),
+    "a README that lists no values any more": Fault("chart.readme", "README.md", r"<!-- values: end -->", "", "^$"),
     "another version": Fault("contract.chart.version", "Chart.yaml", r"(?m)^version:.*", "version: 0.2.0", ""),
     "another memory limit": Fault("contract.chart.memory", "values.yaml", "memory: 300M", "memory: 300Mi", "with the defaults"),
     "a choice that breaks the contract": Fault("contract.chart.memory", "matrix.yaml", END, "more: {off: {}, on: {containers: {backend: {resources: {limits: {memory: 1G}}}}}}", r"with more=on \(and \d more\)"),
@@ -141,7 +145,10 @@ def test_a_mistake_is_found_by_its_own_check(case: str, project: Path) -> None:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         text, count = re.subn(fault.pattern, lambda _: fault.new, text, count=1)
         assert count == 1, f"{fault.file} no longer holds {fault.pattern}"
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    if fault.file == "values.yaml" and fault.check != "chart.render":
+        update(project)
     failed = failures(check(project))
     assert set(failed) == {fault.check}, [(r.id, r.measured, r.detail) for r in failed.values()]
     result = failed[fault.check]
@@ -159,6 +166,7 @@ def test_a_migration_is_the_one_that_the_model_names(command: str, project: Path
     )
     migration = f"    migration: {{enabled: true, command: {command}}}\n"
     replace(project / "chart/values.yaml", "\n  backend:\n", f"\n  backend:\n{migration}")
+    update(project)
     failed = failures(check(project))
     if "head" in command:
         assert failed == {}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from taskflow_containers.cluster import helm
 from taskflow_containers.project import FILE_NAME
@@ -305,9 +309,55 @@ def test_every_pod_is_restricted(user: int | None, install: Install) -> None:
     assert found == 7
 
 
-def test_lint_is_silent(program: Path, chart: Path) -> None:
+@pytest.mark.parametrize("version", ["program", "oldest"])
+def test_lint_is_silent(version: str, chart: Path, request: pytest.FixtureRequest) -> None:
+    program = request.getfixturevalue(version)
     for values in ([], [chart / "values-dev.yaml"], [chart / "values-prod.yaml"]):
         assert helm.lint(program, chart, values=values) == []
+
+
+@pytest.mark.parametrize("version", ["program", "oldest"])
+def test_the_package_holds_what_its_users_need(
+    version: str, chart: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    program = request.getfixturevalue(version)
+    shutil.copytree(chart, tmp_path / "chart")
+    (tmp_path / "chart" / "ci").mkdir()
+    (tmp_path / "chart" / "ci" / "kind-values.yaml").write_text("defaults: {replicas: 1}\n")
+    subprocess.run([program, "package", tmp_path / "chart", "-d", tmp_path], check=True)
+    with tarfile.open(tmp_path / "taskflow-0.1.0.tgz") as package:
+        names = {name.partition("/")[2] for name in package.getnames()}
+    top = {name for name in names if "/" not in name}
+    assert top == {"Chart.yaml", "README.md", "values.schema.json", "values.yaml"}
+    assert {name.partition("/")[0] for name in names - top} == {"templates"}
+    shown = subprocess.run(
+        [program, "show", "readme", tmp_path / "taskflow-0.1.0.tgz"],
+        check=True, capture_output=True, text=True, encoding="utf-8",
+    )  # fmt: skip
+    assert shown.stdout.strip() == (chart / "README.md").read_text("utf-8").strip()
+
+
+def test_the_settings_of_chart_testing(program: Path, chart: Path) -> None:
+    """The keys are its own (it ignores others), and Helm takes the words that it is to be given."""
+    settings = yaml.safe_load((chart / "ct.yaml").read_text(encoding="utf-8"))
+    assert settings.keys() <= {
+        "additional-commands", "build-id", "chart-dirs", "chart-repos", "chart-yaml-schema", "charts",
+        "check-version-increment", "debug", "exclude-deprecated", "excluded-charts", "github-groups",
+        "helm-dependency-extra-args", "helm-extra-args", "helm-extra-set-args", "helm-repo-extra-args",
+        "kubectl-timeout", "lint-conf", "namespace", "release-label", "remote", "since", "skip-clean-up",
+        "skip-missing-values", "target-branch", "upgrade", "validate-chart-schema",
+        "validate-maintainers", "validate-yaml",
+    }  # fmt: skip
+    assert settings["charts"] == [chart.name]
+    words = [*settings["helm-extra-args"].split(), *settings["helm-extra-set-args"].split()]
+    rendered = subprocess.run(
+        [program, "template", "chart-a1b2c3", *settings["charts"], *words], cwd=chart.parent,
+        check=True, capture_output=True, text=True, encoding="utf-8",
+    )  # fmt: skip
+    assert re.search(r'image: "?taskflow-backend:dev', rendered.stdout)
+    # The release's name is another at each run, so the Secret must not be called by it.
+    secrets = set(re.findall(r'secretKeyRef:\s+name: "?([\w-]+)', rendered.stdout))
+    assert secrets == {"taskflow-backend"}
 
 
 def test_it_reads_in_ten_minutes(chart: Path) -> None:

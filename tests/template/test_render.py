@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from taskflow_containers.checks.readme import check_readme
 from taskflow_containers.commands import ACTIONS
 from taskflow_containers.contract.text import check_text
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
+from taskflow_containers.report.result import Status
 from tests.conftest import Render
 from tests.template import choices
 
@@ -162,6 +164,11 @@ def test_model_and_contract(rendered: Rendered) -> None:
     assert [result for result in results if result.failed] == []
 
 
+def test_the_readme_of_the_chart_lists_its_values(rendered: Rendered) -> None:
+    result = check_readme(rendered.folder / "chart")
+    assert result.status is Status.PASSED, result
+
+
 def test_no_package_registry_is_named(rendered: Rendered) -> None:
     for name, text in rendered.texts().items():
         assert not [host for host in REGISTRIES if host in text], name
@@ -249,7 +256,7 @@ def test_no_secret_is_committed(sample: Path, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     (tmp_path / ".gitignore").write_bytes((sample / ".gitignore").read_bytes())
     names = [".env", ".env.local", ".venv/x", ".nox/x", "reports/x", "backend/__pycache__/x.pyc"]
-    kept = [".env.example", "backend/src/app/main.py", "frontend/package-lock.json"]
+    kept = [".env.example", "frontend/.env.development", "frontend/package-lock.json"]
     done = subprocess.run(
         ["git", "-C", str(tmp_path), "check-ignore", *names, *kept],
         capture_output=True, text=True, check=False,

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from taskflow_containers.checks.matrix import MATRIX, Case, Render, cases, digest, read
+from taskflow_containers.checks.matrix import MATRIX, Case, Render, cases, digest
 from taskflow_containers.checks.order import too_early
+from taskflow_containers.checks.readme import check_readme
 from taskflow_containers.checks.schemas import Schema, newest
 from taskflow_containers.checks.trivy import trivy
 from taskflow_containers.cluster import helm
-from taskflow_containers.cluster.helm import CHART
+from taskflow_containers.cluster.helm import CHART, read
 from taskflow_containers.contract.chart import check_manifests, check_metadata
 from taskflow_containers.contract.manifests import Object
 from taskflow_containers.machine import interruption
@@ -91,6 +92,7 @@ def _check(
         return [
             linted.result(),
             _rendered(found, render, len(distinct), started),
+            check_readme(folder),
             *check_metadata(project, metadata),
             _validate(schemas, alike(project.containers, distinct)),
             _ordered(found),

@@ -14,10 +14,10 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import yaml
 from allpairspy import AllPairs
 
 from taskflow_containers.cluster import helm
+from taskflow_containers.cluster.helm import read
 from taskflow_containers.contract.manifests import Object, dig
 from taskflow_containers.machine.errors import InputError
 
@@ -87,22 +87,6 @@ class Case:
         return found
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A YAML file of the chart; an InputError with the line where it is none."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        if not isinstance(content, dict):
-            raise ValueError("it is not a mapping")
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        why = getattr(error, "strerror", None) or getattr(error, "problem", None) or error
-        raise InputError(
-            f"{helm.CHART}/{path.name}{f':{mark.line + 1}' if mark else ''}: cannot be read: {why}",
-            "mend it and run again",
-        ) from None
-    return content
-
-
 @contextmanager
 def _in_parent(folder: Path, beside: str, values: Object) -> Iterator[tuple[Path, Object]]:
     """A chart and its values; of a parent that has it twice, where `beside` is a name for the second."""
@@ -121,7 +105,7 @@ def _in_parent(folder: Path, beside: str, values: Object) -> Iterator[tuple[Path
 
 
 def cases(folder: Path) -> list[Case]:
-    """The defaults, each values-*.yaml, each choice of the matrix, and a cover of all pairs."""
+    """The defaults, each file of values, each choice of the matrix, and a cover of all pairs."""
     matrix = read(folder / MATRIX)
     for option, choices in matrix.items():
         fragments = list(choices.values()) if isinstance(choices, dict) else []
@@ -135,7 +119,8 @@ def cases(folder: Path) -> list[Case]:
         for option, choices in matrix.items()
     ]
     found = [Case({})]
-    found += [Case({p.name: read(p)}) for p in sorted(folder.glob("values-*.yaml"))]
+    files = [*folder.glob("values-*.yaml"), *folder.glob("ci/*-values.yaml")]
+    found += [Case({path.name: read(path)}) for path in sorted(files)]
     found += [Case(dict([choice])) for option in options for choice in option]
     if len(options) > 1:
         found += [Case(dict(row)) for row in AllPairs(options)]

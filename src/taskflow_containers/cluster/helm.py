@@ -33,8 +33,8 @@ _HOW = {
     "helm": "install Helm 3.14 or newer (https://helm.sh/docs/intro/install/) and run again",
     "kubectl": "install kubectl (https://kubernetes.io/docs/tasks/tools/) and run again",
 }
-# The C loader reads a chart's output ten times as fast; it is in every wheel of PyYAML.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# The C loader reads YAML ten times as fast; it is in every wheel of PyYAML.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Values = Path | Mapping[str, Any]
 
@@ -114,6 +114,22 @@ def _unpack(draft: Path) -> Path:
             (programs / name).write_bytes(layer.read(f"{name}/{name}"))
             (programs / name).chmod(0o755)
     return programs
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A YAML file of the chart; an InputError with the line where it is none."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER) or {}
+        if not isinstance(content, dict):
+            raise ValueError("it is not a mapping")
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        why = getattr(error, "strerror", None) or getattr(error, "problem", None) or error
+        raise InputError(
+            f"{CHART}/{path.name}{f':{mark.line + 1}' if mark else ''}: cannot be read: {why}",
+            "mend it and run again",
+        ) from None
+    return content
 
 
 def fetch_dependencies(helm: Path, chart: Path) -> None:
@@ -203,7 +219,7 @@ def render(
     done = _call(helm, *words, values=values, kube_version=kube_version)
     if done.returncode:
         raise InputError(readable(done.stderr), f"`helm template {chart}` shows the same")
-    return [item for item in yaml.load_all(done.stdout, Loader=_Loader) if item]
+    return [item for item in yaml.load_all(done.stdout, Loader=LOADER) if item]
 
 
 def lint(
