@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 import yaml
 
+from docs import shutdown
 from taskflow_containers.checks import readme
 from taskflow_containers.checks.readme import table
 from taskflow_containers.cli import parser
@@ -172,12 +173,19 @@ ANSWERS = [(1, 1, 1), (1, 1, 0), (1, 0, 1), (1, 0, 0), (0, 1, 0)]
 SLUG, HOST, REPOSITORIES = "\ue000", "\ue001", "\ue002"
 
 
+def _rendered(
+    path: Path, answers: tuple[int, ...] = ANSWERS[0], slug: str = "taskflow", registry: str = ""
+) -> str:
+    """A file of the template as a project with these answers gets it."""
+    given = dict(zip(PARTS, map(bool, answers), strict=True))
+    template = jinja2.Template(path.read_text(encoding="utf-8"))
+    return str(template.render(**given, slug=slug, registry=registry))
+
+
 def _values(answers: tuple[int, ...], heading: str, slug: str, registry: str) -> list[str]:
     """The tables of values of a project with these parts."""
-    source = (CHART / "values.yaml.jinja").read_text(encoding="utf-8")
     rules = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-    given = dict(zip(PARTS, map(bool, answers), strict=True))
-    text = jinja2.Template(source).render(**given, slug=slug, registry=registry)
+    text = _rendered(CHART / "values.yaml.jinja", answers, slug, registry)
     return "\n".join(readme.tables(text, rules, heading=heading)).splitlines()
 
 
@@ -190,6 +198,12 @@ def chart_values() -> str:
         *_values(ANSWERS[0], "##", "taskflow", ""),
     ]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def shutdown_picture() -> str:
+    """The picture of how a container stops."""
+    files = (CHART / "values.yaml.jinja", ROOT / "template" / "compose.yaml.jinja")
+    return shutdown.draw(*(yaml.safe_load(_rendered(path)) for path in files))
 
 
 def chart_readme() -> str:
@@ -257,6 +271,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     ROOT / "docs" / "reference.md": reference,
     ROOT / "docs" / "chart-values.md": chart_values,
     CHART / "README.md.jinja": chart_readme,
+    ROOT / "docs" / "shutdown.svg": shutdown_picture,
     ROOT / "docs" / "smoke.md": smoke_checks,
 }
 
