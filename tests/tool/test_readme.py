@@ -17,7 +17,7 @@ SCHEMA = {
     "properties": {
         "port": {"$ref": "#/definitions/port"},
         "size": {"type": ["string", "null", "number"]},
-        "kind": {"enum": ["A", "b|c", None]},
+        "kind": {"enum": ["", "A", "b|c", None]},
         "either": {"anyOf": [{"type": "integer"}, {"type": "null"}, {"$ref": "#/definitions/a~1b"}]},
         "list": {"type": "array", "items": {"type": "array", "items": {"type": "string"}}},
         "map": {"type": "object", "additionalProperties": {"$ref": "#/definitions/port"}},
@@ -47,7 +47,7 @@ ROWS = {
     "a long default": (f"a: {'x' * 400}\n", [f'`a` | string | `"{"x" * 299}…` | ']),
     "the schema's types": (
         "port: 1\nsize: 1\nkind: A\neither: 1\nlist: []\nmap: {}\nopen: {}\ngone: x\ncontainers: {web: {on: true}}\n",
-        ["`port` | integer", "`size` | string or number", r"`kind` | `A` or `b\|c`", "`either` | integer or string", "`list` | list of lists",
+        ["`port` | integer", "`size` | string or number", r'`kind` | `""`, `A` or `b\|c`', "`either` | integer or string", "`list` | list of lists",
          "`map` | map of integers", "`open` | object", "`gone` | string", "`containers.web.on` | boolean"],
     ),
     "nothing": ("# Nothing yet.\n", []),

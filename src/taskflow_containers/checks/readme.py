@@ -237,7 +237,7 @@ def _kind(whole: _Schema, schemas: Iterable[object], *, plural: bool = False) ->
     kinds: list[str] = []
     for part in (part for schema in schemas for part in _parts(whole, schema)):
         if "enum" in part:
-            kinds += [_code(str(value)) for value in part["enum"] if value is not None]
+            kinds += [_code(str(value) or '""') for value in part["enum"] if value is not None]
             continue
         types = part.get("type", [])
         for name in [types] if isinstance(types, str) else types:
