@@ -15,10 +15,12 @@ import pytest
 import yaml
 
 from taskflow_containers.checks.readme import check_readme
+from taskflow_containers.cluster import helm
 from taskflow_containers.commands import ACTIONS
 from taskflow_containers.contract.text import check_text
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
+from taskflow_containers.release.state import Product
 from taskflow_containers.report.result import Status
 from tests.conftest import Render
 from tests.template import choices
@@ -164,9 +166,19 @@ def test_model_and_contract(rendered: Rendered) -> None:
     assert [result for result in results if result.failed] == []
 
 
-def test_the_readme_of_the_chart_lists_its_values(rendered: Rendered) -> None:
+def test_the_readme_of_the_chart_is_its_own(rendered: Rendered) -> None:
+    """Its values, the versions that it asks for, and where a release puts it."""
     result = check_readme(rendered.folder / "chart")
     assert result.status is Status.PASSED, result
+    text = (rendered.folder / "chart/README.md").read_text(encoding="utf-8")
+    metadata = yaml.safe_load((rendered.folder / "chart/Chart.yaml").read_text(encoding="utf-8"))
+    oldest = metadata["kubeVersion"].removeprefix(">=").removesuffix(".0-0")
+    assert f"Kubernetes {oldest} or newer" in text
+    assert f"Helm {helm.OLDEST[0]}.{helm.OLDEST[1]} or newer" in text
+    project = load(rendered.folder / FILE_NAME)
+    chart = Product.of(rendered.folder, project, ()).chart
+    assert (f"oci://{chart} --version" if project.registry else f" {project.name} ./chart ") in text
+    assert (f"{project.name}-backend --from-literal=DATABASE_URL=" in text) is rendered.database
 
 
 def test_no_package_registry_is_named(rendered: Rendered) -> None:
