@@ -446,4 +446,4 @@ def test_oldest_helm_renders_the_same(oldest: Path, program: Path, chart: Path) 
             assert not one.error
         first, second = (sorted(map(str, one.objects)) for one in made)
         assert first == second, case.name
-        assert [wrong for item in made[0] for wrong in incomplete(item)] == [], case.name
+        assert [wrong for item in made[0].objects for wrong in incomplete(item)] == [], case.name
