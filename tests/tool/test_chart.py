@@ -292,6 +292,8 @@ ASKED: dict[str, dict[str, Any]] = {
     "a tag": {"defaults": {"image": {"tag": "dev"}}},
     "a mirror": {"global": {"imageRegistry": "mirror.example/m"}},
     "another repository": {"containers": {"backend": {"image": {"registry": "r.example:5000", "repository": "x/y"}}}},
+    "a user of the cluster's": {"defaults": {"runAsUser": None, "runAsGroup": None}},
+    "one container's group of the cluster's": {"containers": {"frontend": {"runAsGroup": None}}},
     "a backend elsewhere": {"containers": {"backend": {"enabled": False}, "frontend": {"connects": {"API_URL": "https://api.example.com"}}}},
 }  # fmt: skip
 
