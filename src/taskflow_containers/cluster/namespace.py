@@ -90,7 +90,7 @@ class Namespace:
     def prepare(self, engine: Engine, images: Sequence[Image], command: str) -> None:
         """Bring images, database, secrets and neighbours; the release comes with `upgrade`."""
         components = {
-            item["metadata"]["labels"].get("app.kubernetes.io/component")
+            (item["metadata"].get("labels") or {}).get("app.kubernetes.io/component")
             for item in self.release.render(self.values)
             if item["kind"] == "Deployment"
         }
@@ -188,10 +188,14 @@ class Namespace:
 
     def pods(self, container: str = "") -> list[Object]:
         """The release's serving pods (or one container's), without those that are on their way out."""
-        wanted = [container] if container else list(self.containers)
-        selector = f"{self.release.selector},app.kubernetes.io/component in ({','.join(wanted)})"
-        found = self.kubectl.get("pods", f"--selector={selector}")
+        found = self.kubectl.get("pods", self._selector(container))
         return [pod for pod in found if pod["status"].get("phase") in {"Pending", "Running"}]
+
+    def _selector(self, container: str = "") -> str:
+        """The option that selects the containers' objects (or one's), and none of a dependency's."""
+        wanted = [container] if container else list(self.containers)
+        components = f"app.kubernetes.io/component in ({','.join(wanted)})"
+        return f"--selector={self.release.selector},{components}"
 
     def settle(self) -> float:
         """Wait until every Deployment is complete and no old pod is left; the seconds it took.
@@ -207,7 +211,7 @@ class Namespace:
 
     def _settled(self) -> bool:
         pods = self.pods()
-        deployments = self.kubectl.get("deployments", f"--selector={self.release.selector}")
+        deployments = self.kubectl.get("deployments", self._selector())
         wanted = sum(int(found["spec"]["replicas"]) for found in deployments)
         whole = len(pods) == wanted and all(map(is_ready, pods))
         return whole and all(map(_complete, deployments))

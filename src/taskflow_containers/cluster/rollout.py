@@ -42,7 +42,7 @@ _HINTS = (
         "wait until the namespace is gone (`kubectl get namespaces` lists it), or name another",
     ),
     (
-        r"cannot be imported into the current release|exists and cannot be imported",
+        r"cannot be imported into the current release",
         "another release, or a person, made that object: name the release or namespace otherwise",
     ),
 )
