@@ -74,6 +74,8 @@ class Namespace:
 
     def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
         if self._keep:
+            if error:  # else its result says so
+                self._say(f"namespace {self.id} is kept: kubectl delete namespace {self.id}")
             return
         try:
             self.remove()
