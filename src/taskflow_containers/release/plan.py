@@ -219,8 +219,7 @@ def _platform(engine: Engine, stated: Sequence[str]) -> str:
 
 
 def _ages(engine: Engine, bases: Sequence[str]) -> list[str]:
-    instead = substitutes()
-    here = [build.age(engine, instead.get(image, image)) for image in bases]
+    here = [build.age(engine, substitutes().get(image, image)) for image in bases]
     return [f"{line}; its registry is asked for a newer one" for line in here if line]
 
 
