@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from taskflow_containers.checks.matrix import Case, cases
+from taskflow_containers.checks.matrix import BESIDE, Case, cases
 from tests.chart.conftest import Install, Objects, Values
 from tests.chart.test_defaults import (
     BACK,
@@ -440,7 +441,11 @@ def test_oldest_helm_renders_the_same(oldest: Path, program: Path, chart: Path) 
     pairs = [case for case in cases(chart) if ", " in case.name or not case.values]
     assert len(pairs) > 10
     for case in pairs:
-        made = [Case(case.choices) for _ in (oldest, program)]
+        choices = case.choices
+        if any(BESIDE in values for values in choices.values()):
+            # In a parent chart Helm's versions read null differently (docs/chart.md).
+            choices = {name: values for name, values in choices.items() if "null" not in json.dumps(values)}
+        made = [Case(choices) for _ in (oldest, program)]
         for one, each in zip(made, (oldest, program), strict=True):
             one.render(each, chart, "taskflow", "1.34.0")
             assert not one.error
