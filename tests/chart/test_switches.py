@@ -444,7 +444,9 @@ def test_oldest_helm_renders_the_same(oldest: Path, program: Path, chart: Path) 
         choices = case.choices
         if any(BESIDE in values for values in choices.values()):
             # In a parent chart Helm's versions read null differently (docs/chart.md).
-            choices = {name: values for name, values in choices.items() if "null" not in json.dumps(values)}
+            choices = {
+                name: values for name, values in choices.items() if "null" not in json.dumps(values)
+            }
         made = [Case(choices) for _ in (oldest, program)]
         for one, each in zip(made, (oldest, program), strict=True):
             one.render(each, chart, "taskflow", "1.34.0")
