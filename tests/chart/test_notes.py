@@ -31,6 +31,8 @@ ALONE = {"containers": {"backend": {"enabled": False}, "frontend": {"connects": 
         (backend(secret={"existingSecret": "own"}), "create secret generic own", "generic taskflow"),
         ({"externalSecret": EXTERNAL, **backend(secret={"remote": {"DATABASE_URL": REMOTE}})}, "port-forward", "create secret"),
         (ALONE, "port-forward", "create secret"),
+        ({"containers": {"frontend": None}}, "port-forward service/taskflow-backend 8080", ""),
+        ({"ingress": {"enabled": True, "extraHosts": ["i"]}}, "http://i/\n", ""),
         ({"containers": {"frontend": {"connects": {"API_URL": "http://localhost:8000"}}}}, "localhost is the pod itself", ""),
     ],
 )  # fmt: skip

@@ -170,7 +170,8 @@ def test_null_in_an_entry_takes_away_what_the_defaults_have(
     needed = [("image",), ("autoscaling", "maxReplicas"), ("metricsPath",)]
     settings = [path for path in paths(defaults) if path not in needed]
     entry = {**REPORTS, "connects": {"API_URL": "https://api.example.com"}, "public": True}
-    alone = {**everything, "containers": {"backend": None, "frontend": None, "n": entry}}
+    beside = {**entry, "publicPath": "/n"}
+    alone = {**everything, "containers": {"backend": None, "frontend": None, "n": beside}}
 
     judge = Verdict(program, chart, alone)
 
@@ -181,8 +182,10 @@ def test_null_in_an_entry_takes_away_what_the_defaults_have(
         objects = {f"{o['kind']}/{o['metadata']['name']}": o for o in judge.render(given)}
         return {name: item for name, item in objects.items() if re.search(r"-n\d", name)}
 
-    with_null = values({}, (merge(entry, null(path)) for path in settings))
-    lacking = (without(merge(defaults, entry), path) for path in settings)
+    # No two at one path, which the chart refuses.
+    pairs = [(path, {**entry, "publicPath": f"/{i}"}) for i, path in enumerate(settings)]
+    with_null = values({}, (merge(one, null(path)) for path, one in pairs))
+    lacking = (without(merge(defaults, one), path) for path, one in pairs)
     said, other = made(with_null), made(values(dict.fromkeys(defaults), lacking))
     assert {name for name in {*said, *other} if said.get(name) != other.get(name)} == set()
     assert judge(with_null) == ""

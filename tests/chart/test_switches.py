@@ -172,6 +172,9 @@ SWITCHES: list[tuple[Values, str, Any]] = [
     (every(tmpSize=67108864, logsSize="0.5Gi"), f"{FRONT} {LIMIT}", "576Mi"),
     (backend(volumes=[{"path": "/d", "existingClaim": "c"}]), f"{BACK} {LIMIT}", "320Mi"),
     (every(resources={"limits": {"ephemeral-storage": "1Gi"}}), f"{FRONT} {LIMIT}", "1Gi"),
+    # Kubernetes refuses a request above its limit.
+    (every(resources={"requests": {"ephemeral-storage": "1Gi"}}), f"{FRONT} {LIMIT}", "1024Mi"),
+    (every(resources={"requests": None}), f"{FRONT} {LIMIT}", "320Mi"),
     (every(logsSize=""), f"{FRONT} {LIMIT}", None),
     (every(extraVolumes=[{"name": "v", "emptyDir": {}}]), f"{FRONT} {LIMIT}", None),
     (every(resources={"limits": {"cpu": 1}}), "Pod/taskflow-backend-test spec.containers.1.resources.limits.cpu", 1),
@@ -223,6 +226,7 @@ SWITCHES: list[tuple[Values, str, Any]] = [
      "Ingress/taskflow-route spec.rules.2", {"host": "j", "http": {"paths": [
          {"path": "/", "pathType": "Exact",
           "backend": {"service": {"name": "taskflow-frontend", "port": {"name": "http"}}}}]}}),
+    ({"ingress": {"enabled": True, "host": "h", "extraHosts": ["h"]}}, "Ingress/taskflow-route spec.rules.1", None),
     ({"ingress": {"enabled": True, "extraHosts": ["i"]}}, "Ingress/taskflow-route spec.rules.0.host", "i"),
     ({"ingress": {"enabled": True, "rules": [{"host": "i"}]}}, "Ingress/taskflow-route spec.rules.1", {"host": "i"}),
     ({"ingress": {"enabled": True, "host": "h", "className": "c", "tls": [{"hosts": ["h"]}]}},
@@ -302,6 +306,11 @@ SWITCHES: list[tuple[Values, str, Any]] = [
     (every(podLabels={"a": "b"}), f"{BACK} spec.template.metadata.labels.a", "b"),
     (every(podAnnotations={"a": "b"}), f"{BACK} spec.template.metadata.annotations.a", "b"),
     (every(extraEnv=[{"name": "A", "value": "b"}]), f"{FRONT} {BOX}.env", [{"name": "A", "value": "b"}]),
+    # Helm 4 applies server-side, where a list with one name twice is refused.
+    (backend(extraEnv=[{"name": "DATABASE_URL", "value": "b"}]), f"{BACK} {BOX}.env",
+     [secret("OPENROUTER_API_KEY", optional=True), {"name": "DATABASE_URL", "value": "b"}]),
+    (backend(**MIGRATION, extraEnv=[{"name": "FORWARDED_ALLOW_IPS", "value": "b"}]),
+     f"{JOB} spec.template.spec.containers.0.env.0.name", "HEALTH_DATABASE_CHECK"),
     (every(extraEnvFrom=[{"secretRef": {"name": "s"}}]), f"{FRONT} {BOX}.envFrom.1", {"secretRef": {"name": "s"}}),
     (every(extraVolumes=[{"name": "v", "emptyDir": {}}]), f"{FRONT} {POD}.volumes.1", {"name": "v", "emptyDir": {}}),
     (every(extraVolumeMounts=[{"name": "v", "mountPath": "/v"}]), f"{FRONT} {BOX}.volumeMounts.1",
@@ -360,6 +369,7 @@ def test_either_service_alone(install: Install) -> None:
         ("https://[::1]:1/", 1),
         ("http://[fd00::1]", 80),
         ("https://[fd00::8000]/v1", 443),
+        ("http://user:8080@h?a=:1", 80),
     ],
 )
 def test_port_of_a_url(url: str, port: int, install: Install) -> None:

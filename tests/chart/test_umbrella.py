@@ -17,12 +17,12 @@ from tests.chart.test_switches import MIGRATION
 from tests.conftest import Render
 
 Parent = Callable[..., Objects]
-PARTS = ("shop", "orders", "second")
+PARTS = ("shop", "orders", "Second_one")
 
 
 @pytest.fixture(scope="module")
 def parent(render: Render, program: Path, tmp_path_factory: pytest.TempPathFactory) -> Parent:
-    """`parent({values}, release="x")`: two projects' charts, and the first once more as `second`."""
+    """`parent({values}, release="x")`: two projects' charts, and the first once more as `Second_one`."""
     folder = tmp_path_factory.mktemp("parent")
     for slug in PARTS[:2]:
         shutil.copytree(render(slug=slug) / "chart", folder / "charts" / slug)
@@ -34,7 +34,7 @@ def parent(render: Render, program: Path, tmp_path_factory: pytest.TempPathFacto
         {"name": "shop"},
         {"name": "orders", "condition": "orders.enabled"},
     ]
-    parts += [{"name": "shop", "alias": "second"}]
+    parts += [{"name": "shop", "alias": PARTS[2]}]
     dependencies = [{**part, "version": "0.1.0"} for part in parts]
     about = {"apiVersion": "v2", "name": "parent", "version": "0.1.0", "dependencies": dependencies}
     (folder / "Chart.yaml").write_text(json.dumps(about))
@@ -43,7 +43,10 @@ def parent(render: Render, program: Path, tmp_path_factory: pytest.TempPathFacto
         found = helm.render(program, folder, release=release, values=[values or {}])
         objects = Objects({f"{item['kind']}/{item['metadata']['name']}": item for item in found})
         assert len(objects) == len(found), "two objects of one kind have the same name"
-        assert all(len(item["metadata"]["name"]) <= 63 for item in found)
+        names = [str(item["metadata"]["name"]) for item in found]
+        assert [
+            name for name in names if not re.fullmatch("[a-z][-a-z0-9]{0,61}[a-z0-9]", name)
+        ] == []
         return objects
 
     return render_it
@@ -93,7 +96,7 @@ def test_a_part_is_switched_off_and_what_is_global_is_for_all(parent: Parent) ->
     objects = parent(
         {"orders": {"enabled": False}, "global": {"imageRegistry": "mirror.example.com"}}
     )
-    assert {part(item) for item in objects.values()} == {"shop", "second"}
+    assert {part(item) for item in objects.values()} == {"shop", "Second_one"}
     images = re.findall(r'"image": "([^"]+)"', json.dumps(objects))
     assert images and all(image.startswith("mirror.example.com/shop-") for image in images)
 
