@@ -86,8 +86,8 @@ SWITCHES: list[tuple[Values, str, Any]] = [
      f"{FRONT} {BOX}.image", "mirror:5000/x/taskflow-frontend:0.1.0"),
     (every(image={"pullPolicy": "Always"}), f"{BACK} {BOX}.imagePullPolicy", "Always"),
     ({"global": {"imagePullSecrets": [{"name": "r"}]}}, f"{BACK} {POD}.imagePullSecrets", [{"name": "r"}]),
-    ({"global": {"imagePullSecrets": [{"name": "r"}]}},
-     "Pod/taskflow-backend-test spec.imagePullSecrets", [{"name": "r"}]),
+    ({"global": {"imagePullSecrets": ["r", {"name": "s"}]}},
+     "Pod/taskflow-backend-test spec.imagePullSecrets", [{"name": "r"}, {"name": "s"}]),
     # `defaults` is for both, an entry wins key by key
     (every(replicas=4), f"{FRONT} spec.replicas", 4),
     ({**every(replicas=4), **backend(replicas=0)}, f"{BACK} spec.replicas", 0),
@@ -142,6 +142,7 @@ SWITCHES: list[tuple[Values, str, Any]] = [
     (backend(port=8080), "Service/taskflow-backend spec.ports.0.port", 8080),
     # secrets
     (backend(secret={"existingSecret": "own"}), f"{BACK} {BOX}.env.0.valueFrom.secretKeyRef.name", "own"),
+    (backend(secret={"required": ["A"], "optional": ["A"]}), f"{BACK} {BOX}.env", [secret("A", optional=True)]),
     (backend(secret={"mountedAsFile": ["DATABASE_URL"]}), f"{BACK} {BOX}.env",
      [secret("OPENROUTER_API_KEY", optional=True)]),
     (backend(secret={"mountedAsFile": ["DATABASE_URL"]}),
