@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from taskflow_containers.cluster.diagnosis import diagnose
+from taskflow_containers.cluster.diagnosis import diagnose, hopeless
 from taskflow_containers.cluster.kubectl import Kubectl, Object
 
 
@@ -50,3 +50,27 @@ def test_an_image_that_was_not_brought_is_no_registry_that_is_away() -> None:
     assert "localhost/app:id-1" in found[1]
     assert "--load" in found[1]
     assert "connection refused" not in found[1]
+
+
+def test_a_secret_that_an_operator_makes_is_waited_for() -> None:
+    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "app-backend" not found'}
+    pod = {
+        "metadata": {"name": "app-1", "uid": "1", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "status": {"containerStatuses": [{"name": "app", "state": {"waiting": waiting}}]},
+    }
+    refused = {"type": "Ready", "status": "False", "message": "could not get secret data"}
+    asked = {
+        "metadata": {"name": "app"},
+        "spec": {"target": {"name": "app-backend"}},
+        "status": {"conditions": [refused]},
+    }
+    nobodys = _kubectl(pods=[pod])
+    operated = _kubectl(**{"pods": [pod], "externalsecrets.external-secrets.io": [asked]})
+    assert hopeless(nobodys, "x", (), 5) is None
+    assert hopeless(operated, "x", (), 20) is None
+    without, late = hopeless(nobodys, "x", (), 20), hopeless(operated, "x", (), 61)
+    assert without
+    assert "create secret generic app-backend" in without[1]
+    assert late
+    assert "ExternalSecret app has not made it: could not get secret data" in late[1]
+    assert "create secret" not in late[1]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 
 from taskflow_containers.cluster.kubectl import Kubectl, Object, condition, statuses
+from taskflow_containers.machine.errors import TaskflowError
 from taskflow_containers.machine.process import last_line
 
 Fault = tuple[str, str]  # which object, and why
 _PATIENCE = 10.0  # seconds after which a pod that waits for something waits in vain
+_OPERATED = 60.0  # seconds that an operator may take until a pod's Secret is there
 _CRASHES = 2  # the first may be due to something that starts at the same time
+_NO_SECRET = re.compile(r'secret "(.+?)" not found')
 _STARTING = {"", "ContainerCreating", "PodInitializing"}
 
 
@@ -33,7 +37,9 @@ def hopeless(
     if not patient and (fault := _refused(kubectl, selector)):
         return fault
     for pod in _pods(kubectl, selector):
-        if pod["metadata"]["uid"] not in known and _stuck(pod, patient):
+        if pod["metadata"]["uid"] in known or not _stuck(pod, patient):
+            continue
+        if seconds >= _OPERATED or not any(_operated(kubectl, one[2]) for one in _containers(pod)):
             return _fault(kubectl, pod)
     return None
 
@@ -81,6 +87,18 @@ def _containers(pod: Object) -> list[tuple[str, str, str, Object, int]]:
     return found
 
 
+def _operated(kubectl: Kubectl, said: str) -> Object:
+    """The ExternalSecret by which an operator makes the Secret that is missing; empty if none does."""
+    if missing := _NO_SECRET.search(said):
+        # Without the operator's definitions there is no such kind, and not everybody may look.
+        with suppress(TaskflowError):
+            for item in kubectl.get("externalsecrets.external-secrets.io"):
+                target = (item.get("spec") or {}).get("target") or {}
+                if (target.get("name") or item["metadata"]["name"]) == missing[1]:
+                    return item
+    return {}
+
+
 def _stuck(pod: Object, patient: bool) -> bool:
     return any(
         restarts >= _CRASHES or (reason not in _STARTING and not ended and not patient)
@@ -102,7 +120,11 @@ def _fault(kubectl: Kubectl, pod: Object) -> Fault | None:
             times = f", {restarts} restarts" if restarts else ""
             return f"{name}: {how}{times}", last_words(kubectl, name, container)
         if reason not in _STARTING:
-            if missing := re.search(r'secret "(.+?)" not found', said):
+            if item := _operated(kubectl, said):
+                ready = condition(item, "Ready")
+                why = ready.get("message") or "its operator has not looked at it: is it running?"
+                said += f"; ExternalSecret {item['metadata']['name']} has not made it: {why}"
+            elif missing := _NO_SECRET.search(said):
                 make = f"--namespace {kubectl.namespace} create secret generic {missing[1]}"
                 said += f"; make it: kubectl {make} --from-literal=NAME=VALUE"
             if "Image" in reason and (local := re.search(r'"(localhost/\S+?)"', said)):
