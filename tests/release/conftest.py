@@ -326,9 +326,13 @@ class Shop:
             + WAIVERS,
             "chart/values.yaml": chart_values(FILES["chart/values.yaml"]),
         }
-        shutil.copytree(
-            ROOT / "template" / "chart" / "templates", self.folder / "chart" / "templates"
-        )
+        source = ROOT / "template" / "chart" / "templates"
+        for path in source.rglob("*.jinja"):
+            target = self.folder / "chart" / "templates" / path.relative_to(source).with_suffix("")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(
+                jinja2.Template(path.read_text("utf-8")).render(slug=self.name), "utf-8"
+            )
         shutil.copy(ROOT / "template" / "chart" / "values.schema.json", self.folder / "chart")
         for name, text in files.items():
             text = text.replace("NAME", self.name).replace("REGISTRY", registry.host)
