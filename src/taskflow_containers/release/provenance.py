@@ -55,14 +55,14 @@ def statement(state: State, contents: dict[str, dict[str, str]]) -> dict[str, An
     images: dict[str, dict[str, Any]] = {
         name: {"repository": image.repository, "digest": image.digest, "id": image.id,
                "platform": image.platform,
-               "sbom": contents[name].get(image.platform if image.platforms else "", ""),
+               "sbom": contents.get(name, {}).get(image.platform if image.platforms else "", ""),
                "refusedTags": image.refused}
         for name, image in state.images.items()
     }  # fmt: skip
     for name, image in state.images.items():
         if image.platforms:
             images[name]["platforms"] = {
-                part: {"digest": digest, "sbom": contents[name].get(part, "")}
+                part: {"digest": digest, "sbom": contents.get(name, {}).get(part, "")}
                 for part, digest in image.platforms.items()
             }
     built = state.builder or builder()
