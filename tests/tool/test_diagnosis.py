@@ -65,12 +65,16 @@ def test_a_secret_that_an_operator_makes_is_waited_for() -> None:
         "status": {"conditions": [refused]},
     }
     nobodys = _kubectl(pods=[pod])
+    late = {**waiting, "message": "failed to sync configmap cache: timed out waiting"}
+    statuses = [{"name": "app", "state": {"waiting": late}}]
+    unheard = {**pod, "status": {"containerStatuses": statuses}}
+    assert hopeless(_kubectl(pods=[unheard]), "x", (), 99) is None
     operated = _kubectl(**{"pods": [pod], "externalsecrets.external-secrets.io": [asked]})
     assert hopeless(nobodys, "x", (), 5) is None
     assert hopeless(operated, "x", (), 20) is None
-    without, late = hopeless(nobodys, "x", (), 20), hopeless(operated, "x", (), 61)
+    without, in_vain = hopeless(nobodys, "x", (), 20), hopeless(operated, "x", (), 61)
     assert without
     assert "create secret generic app-backend" in without[1]
-    assert late
-    assert "ExternalSecret app has not made it: could not get secret data" in late[1]
-    assert "create secret" not in late[1]
+    assert in_vain
+    assert "ExternalSecret app has not made it: could not get secret data" in in_vain[1]
+    assert "create secret" not in in_vain[1]

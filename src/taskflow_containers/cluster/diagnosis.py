@@ -14,6 +14,8 @@ Fault = tuple[str, str]  # which object, and why
 _PATIENCE = 10.0  # seconds after which a pod that waits for something waits in vain
 _OPERATED = 60.0  # seconds that an operator may take until a pod's Secret is there
 _CRASHES = 2  # the first may be due to something that starts at the same time
+# The kubelet has not heard of the object yet, and asks again by itself.
+_LATE = re.compile(r"failed to sync \w+ cache")
 _NO_SECRET = re.compile(r'secret "(.+?)" not found')
 _STARTING = {"", "ContainerCreating", "PodInitializing"}
 
@@ -82,8 +84,9 @@ def _containers(pod: Object) -> list[tuple[str, str, str, Object, int]]:
         waiting = state.get("waiting") or {}
         ended = state.get("terminated") or last.get("terminated") or {}
         said = " ".join(str(waiting.get("message", "")).split())
+        reason = "" if _LATE.search(said) else str(waiting.get("reason", ""))
         restarts = int(one.get("restartCount", 0))
-        found.append((one["name"], str(waiting.get("reason", "")), said, ended, restarts))
+        found.append((one["name"], reason, said, ended, restarts))
     return found
 
 
