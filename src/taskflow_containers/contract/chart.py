@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from taskflow_containers.contract.level import Level, shown
 from taskflow_containers.contract.manifests import Manifests, Object, Pod, Workload, dig, is_below
@@ -274,7 +273,7 @@ def _environment(case: _Case) -> Judged:
     for name in model.required:
         found, target = given.get(name), case.model.connects.get(name)
         if found and found.value and target in case.release.project.containers:
-            url = _url(case.release.manifests, str(target), found.value)
+            url = case.release.manifests.url(str(target), found.value)
             said.append((f"{name}={url}", f"{name}={found.value}"))
         else:
             state = "optional" if found and found.optional else "set" if found else "missing"
@@ -288,23 +287,6 @@ def _environment(case: _Case) -> Judged:
         found = case.workload.variables.get(name)
         said.append((f"{name}={value}", f"{name}={found.value if found else value}"))
     return [expected for expected, _ in said], [measured for _, measured in said]
-
-
-def _url(manifests: Manifests, target: str, measured: str) -> str:
-    """The URL of a container's Service; `measured` itself where it leads there."""
-    url = urlsplit(measured)
-    workload = manifests.workload(target)
-    if workload is None:
-        # Switched off here, so it runs elsewhere, and any address may be right.
-        return measured if url.scheme in {"http", "https"} and url.hostname else "a URL"
-    wanted = f"the Service of {target}"
-    for service in workload.services:
-        name = dig(service, "metadata.name")
-        ports = [port.get("port") for port in dig(service, "spec.ports", ())]
-        if (url.hostname or "").split(".")[0] == name and (url.port or 80) in ports:
-            return measured
-        wanted = f"http://{name}:{ports[0]}"
-    return wanted
 
 
 # What trivy calls a ConfigMap's sensitive content is wider (LOG_LEVEL); a name that ends so is meant.

@@ -121,6 +121,22 @@ class Manifests:
                 return item
         return {}
 
+    def url(self, target: str, measured: str) -> str:
+        """The URL of a container's Service; `measured` itself where it leads there."""
+        url = urlsplit(measured)
+        workload = self.workload(target)
+        if workload is None:
+            # Switched off here, so it runs elsewhere, and any address may be right.
+            return measured if url.scheme in {"http", "https"} and url.hostname else "a URL"
+        wanted = f"the Service of {target}"
+        for service in workload.services:
+            name = dig(service, "metadata.name")
+            ports = [port.get("port") for port in dig(service, "spec.ports", ())]
+            if (url.hostname or "").split(".")[0] == name and (url.port or 80) in ports:
+                return measured
+            wanted = f"http://{name}:{ports[0]}"
+        return wanted
+
     def workload(self, name: str) -> Workload | None:
         """The pods that run a container of the model."""
         for pod in self.pods:
