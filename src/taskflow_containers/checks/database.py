@@ -21,10 +21,12 @@ from taskflow_containers.report.result import Result, judge, skip
 _CLOCKS = timedelta(days=1)  # by which two clocks may differ
 _FILES = {"db": "trivy.db", "java-db": "trivy-java.db"}  # by the folder in the cache
 # Packages with flaws that were published years ago: a database that has none of theirs has lost more.
-_FLAWED = {
-    "package-lock.json": '{"lockfileVersion": 3, "packages": '
-    '{"node_modules/lodash": {"version": "4.17.20"}}}',
-    "requirements.txt": "PyYAML==5.3\n",
+_FLAWED = {  # lock file → what it holds, in words and as it is written
+    "package-lock.json": (
+        "npm (lodash 4.17.20)",
+        '{"lockfileVersion": 3, "packages": {"node_modules/lodash": {"version": "4.17.20"}}}',
+    ),
+    "requirements.txt": ("PyPI (PyYAML 5.3)", "PyYAML==5.3\n"),
 }
 
 
@@ -109,7 +111,7 @@ def proved(database: Database) -> Database:
     if not database.present:
         return database
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in _FLAWED.items():
+        for name, (_, text) in _FLAWED.items():
             Path(folder, name).write_text(text, encoding="utf-8")
         words: list[str | Path] = ["filesystem", "--scanners=vuln", "--offline-scan", folder]
         answer, error = trivy(words, Path(folder, "answer.json"))
@@ -123,8 +125,7 @@ def proved(database: Database) -> Database:
     }
     if not (missing := sorted(_FLAWED.keys() - told)):
         return database
-    kinds = {"package-lock.json": "npm (lodash 4.17.20)", "requirements.txt": "PyPI (PyYAML 5.3)"}
-    named = " and of ".join(kinds[name] for name in missing)
+    named = " and of ".join(_FLAWED[name][0] for name in missing)
     error = f"the one in {cache()} is empty or incomplete: it knows no flaw in packages of {named}"
     return replace(database, error=error)
 

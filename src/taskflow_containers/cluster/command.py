@@ -42,15 +42,14 @@ def cluster(
         EnvironmentTrouble: there is no cluster, it does not answer, or images cannot get there.
         InputError: no such context, or one that looks like production and was not named.
     """
-    root, say = workspace.root, workspace.say
-    program, values = helm.kubectl(root), _values(options)
+    root, say, values = workspace.root, workspace.say, _values(options)
+    kubectl_program, helm_program = helm.kubectl(root), helm.find(root)
     results: list[Result] = []
-    helm_ = helm.find(root)
     with (
-        target(program, options.context, say) as kubectl,
-        helm.complete(helm_, root / helm.CHART) as chart,
+        target(kubectl_program, options.context, say) as kubectl,
+        helm.complete(helm_program, root / helm.CHART) as chart,
     ):
-        parts = (workspace.project, kubectl, helm_, chart, values, say)
+        parts = (workspace.project, kubectl, helm_program, chart, values, say)
         with Namespace(*parts, keep=options.keep) as site:
             site.prepare(workspace.engine, images, options.load)
             results += [

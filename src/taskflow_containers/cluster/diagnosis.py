@@ -12,7 +12,7 @@ from taskflow_containers.machine.process import last_line
 
 Fault = tuple[str, str]  # which object, and why
 _PATIENCE = 10.0  # seconds after which a pod that waits for something waits in vain
-_OPERATED = 60.0  # seconds that an operator may take until a pod's Secret is there
+_OPERATOR_PATIENCE = 60.0  # seconds that an operator may take until a pod's Secret is there
 _CRASHES = 2  # the first may be due to something that starts at the same time
 # The kubelet has not heard of the object yet, and asks again by itself.
 _LATE = re.compile(r"failed to sync \w+ cache")
@@ -41,7 +41,8 @@ def hopeless(
     for pod in _pods(kubectl, selector):
         if pod["metadata"]["uid"] in known or not _stuck(pod, patient):
             continue
-        if seconds >= _OPERATED or not any(_operated(kubectl, one[2]) for one in _containers(pod)):
+        awaited = (_external_secret(kubectl, said) for _, _, said, _, _ in _containers(pod))
+        if seconds >= _OPERATOR_PATIENCE or not any(awaited):
             return _fault(kubectl, pod)
     return None
 
@@ -90,7 +91,7 @@ def _containers(pod: Object) -> list[tuple[str, str, str, Object, int]]:
     return found
 
 
-def _operated(kubectl: Kubectl, said: str) -> Object:
+def _external_secret(kubectl: Kubectl, said: str) -> Object:
     """The ExternalSecret by which an operator makes the Secret that is missing; empty if none does."""
     if missing := _NO_SECRET.search(said):
         # Without the operator's definitions there is no such kind, and not everybody may look.
@@ -123,7 +124,7 @@ def _fault(kubectl: Kubectl, pod: Object) -> Fault | None:
             times = f", {restarts} restarts" if restarts else ""
             return f"{name}: {how}{times}", last_words(kubectl, name, container)
         if reason not in _STARTING:
-            if item := _operated(kubectl, said):
+            if item := _external_secret(kubectl, said):
                 ready = condition(item, "Ready")
                 why = ready.get("message") or "its operator has not looked at it: is it running?"
                 said += f"; ExternalSecret {item['metadata']['name']} has not made it: {why}"
