@@ -7,10 +7,9 @@
              stand-ins the vulnerability scan is left out, and the report says so
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Iterator
@@ -23,15 +22,18 @@ VENV = HERE / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "bootstrap-stamp"
 REQUIREMENTS = HERE / "template" / "tools" / "requirements-nox.txt"
-NEEDS = (3, 11)
+
+# Here, since an older Python stops at the annotations below; one of 3.6 still reads all of this file.
+if sys.version_info < (3, 11):  # noqa: UP036
+    print(
+        f"bootstrap.py needs Python 3.11 or newer, this is {platform.python_version()}",
+        file=sys.stderr,
+    )
+    sys.exit(4)
 
 
 def main(argv: list[str]) -> int:
     """Bring the machine to the point where nox can take over, then become nox."""
-    if sys.version_info < NEEDS:
-        wanted, have = ".".join(map(str, NEEDS)), sys.version.split()[0]
-        print(f"bootstrap: this needs Python {wanted} or newer, this is {have}", file=sys.stderr)
-        return 4
     try:
         provisioning, engine, options = read(argv)
     except ValueError as error:
@@ -81,9 +83,9 @@ def read(argv: list[str]) -> tuple[bool, str, list[str]]:
             if engine not in ("docker", "podman"):
                 wrong = f"is {engine!r}" if engine else "is missing"
                 raise ValueError(f"--engine takes docker or podman; it {wrong}")
-        elif meant := get_close_matches(name, ("--provision", "--engine"), 1, 0.8):
-            raise ValueError(f"there is no {name}; write {meant[0]}")
         else:
+            for meant in get_close_matches(name, ("--provision", "--engine"), 1, 0.8):
+                raise ValueError(f"there is no {name}; write {meant}")
             options.append(word)
     return provisioning, engine, options + argv[end:]
 

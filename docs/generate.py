@@ -14,14 +14,14 @@ from typing import Any
 import jinja2
 import yaml
 
-from docs import shutdown
+from docs import diagram, said, shutdown
 from taskflow_containers.checks import readme
 from taskflow_containers.checks.readme import table
 from taskflow_containers.cli import parser
-from taskflow_containers.commands import ACTIONS
+from taskflow_containers.commands import ACTIONS, ADOPT, Command
 from taskflow_containers.machine.errors import ExitCode
+from taskflow_containers.project.kinds import Kind
 from taskflow_containers.project.load import schema
-from taskflow_containers.project.model import Kind
 from taskflow_containers.smoke.catalogue import CHECKS, GROUPS
 
 ROOT = Path(__file__).parent.parent
@@ -40,11 +40,17 @@ def _questions() -> Iterator[str]:
             (
                 f"`{name}`",
                 str(question["help"]),
-                "from the answers above" if derived else f"`{default or 'empty'}`",
-                ", ".join(f"`{value}`" for value in choices.values()),
+                "from the answers above" if derived else _answer(question["default"]),
+                ", ".join(map(_answer, choices.values())),
             )
         )
     yield from table(*rows)
+
+
+def _answer(value: object) -> str:
+    """An answer as `--data` takes it."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return f"`{text}`" if text else "empty"
 
 
 def _kind(node: dict[str, Any]) -> str:
@@ -53,7 +59,8 @@ def _kind(node: dict[str, Any]) -> str:
     if "enum" in node:
         return ", ".join(f"`{value}`" for value in node["enum"])
     if "anyOf" in node:
-        return " or ".join(_kind(part) for part in node["anyOf"] if part.get("type") != "null")
+        kinds = [_kind(part) for part in node["anyOf"] if part.get("type") != "null"]
+        return " or ".join(dict.fromkeys(kinds))
     if node.get("type") == "array":
         return f"list of {_kind(node.get('items', {}))}"
     if node.get("type") == "object":
@@ -62,31 +69,50 @@ def _kind(node: dict[str, Any]) -> str:
     return str(node.get("type", "")) + (f" such as {examples}" if examples else "")
 
 
-def _model() -> Iterator[str]:
+def model_keys() -> Iterator[tuple[str, dict[str, Any], list[tuple[str, str, str, str]]]]:
+    """Each table of taskflow.toml and its keys: name, type, default and meaning."""
     whole = schema()
     definitions = whole["$defs"]
     for name, entry in [("The file itself", whole), *definitions.items()]:
         if "enum" in entry:
             continue
-        yield f"### {name}\n"
-        yield f"{entry.get('description', '').strip()}\n"
-        rows = [("key", "type", "needed", "meaning")]
+        rows = []
         for key, node in entry.get("properties", {}).items():
             kind = _kind(node)
             if kind in definitions and "enum" in definitions[kind]:
                 kind = _kind(definitions[kind])
-            needed = "yes" if key in entry.get("required", []) else "no"
-            rows.append((f"`{key}`", kind, needed, node.get("description", "")))
-        yield from table(*rows)
+            # A table says itself what it is for.
+            table_of = definitions.get((kind.split() or [""])[-1], {})
+            meaning = node.get("description") or table_of.get("description", "").partition("\n")[0]
+            default = "needed" if key in entry.get("required", []) else _default(node)
+            rows.append((f"`{key}`", kind, default, meaning))
+        yield name, entry, rows
+
+
+def _default(node: dict[str, Any]) -> str:
+    """What a key is when it is left out; nothing where that is nothing, or the defaults of its table."""
+    value = node.get("default")
+    if value in (None, "", [], {}) or isinstance(value, dict):
+        return ""
+    # Durations are the only floats; the file has them with their unit.
+    text = f"{value:g}s" if isinstance(value, float) else json.dumps(value)
+    return f"`{text}`" if len(text) < 60 else ", ".join(map(str, value))
+
+
+def _model() -> Iterator[str]:
+    for name, entry, rows in model_keys():
+        yield f"### {name}\n"
+        yield f"{entry.get('description', '').strip()}\n"
+        yield from table(("key", "type", "default", "meaning"), *rows)
         yield ""
 
 
-def _functions(path: Path, decorator: str) -> Iterator[ast.FunctionDef]:
-    for node in ast.parse(path.read_text("utf-8")).body:
-        if isinstance(node, ast.FunctionDef) and any(
-            decorator in ast.unparse(found) for found in node.decorator_list
-        ):
-            yield node
+# A project's sessions of nox, and what each does.
+SESSIONS = {
+    node.name: str(ast.get_docstring(node))
+    for node in ast.parse((ROOT / "template" / "noxfile.py").read_text("utf-8")).body
+    if isinstance(node, ast.FunctionDef) and "session" in map(ast.unparse, node.decorator_list)
+}
 
 
 def _sessions() -> Iterator[str]:
@@ -99,18 +125,20 @@ def _sessions() -> Iterator[str]:
             for a in options
         )
     rows = [("session", "what it does", "behind `--`")]
-    for node in _functions(ROOT / "template" / "noxfile.py", "nox.session"):
-        text = str(ast.get_docstring(node))
-        rows.append((f"`nox -s {node.name}`", text, described.get(node.name, "")))
+    for name, text in SESSIONS.items():
+        rows.append((f"`nox -s {name}`", text, described.get(name, "")))
     yield from table(*rows)
 
 
-def _tasks() -> Iterator[str]:
-    rows = [("task", "what it does", "options")]
-    for command in ACTIONS:
-        options = ", ".join(f"`--{option.name}`" for option in command.options)
-        word = f" {command.argument.name.upper()}" if command.argument else ""
-        rows.append((f"`invoke {command.task}{word}`", command.help, options))
+def _tasks(*commands: Command, program: str = "invoke") -> Iterator[str]:
+    rows = [("task" if program == "invoke" else "command", "what it does", "options")]
+    for command in commands:
+        options = ", ".join(f"`--{option.name}` {option.help}" for option in command.options)
+        word = command.argument.name.upper() if command.argument else ""
+        if command.argument and command.argument.default:
+            word = f"[{word}]"
+        line = f"{program} {command.task or command.name} {word}".strip()
+        rows.append((f"`{line}`", command.help, options))
     yield from table(*rows)
 
 
@@ -128,8 +156,11 @@ def reference() -> str:
         "\n## Sessions of nox (they verify)\n",
         *_sessions(),
         "\n## Tasks of invoke (they act)\n",
-        *_tasks(),
-        "\n`invoke --help TASK` explains each option.\n",
+        *_tasks(*ACTIONS),
+        "\n## Without a project\n",
+        *_tasks(ADOPT, program="taskflow-containers"),
+        "\n[Adopt an application](adopt.md) says how to have this program; it also does what the sessions do, "
+        "`taskflow-containers smoke --image` [for any image](smoke.md#any-image).\n",
         "## Exit codes\n",
         *_exit_codes(),
         "\nThe nox sessions pass codes other than 0 and 1 on and stop there: "
@@ -154,11 +185,19 @@ def reference() -> str:
                 "`TASKFLOW_IF_CHANGED`",
                 "`1` tells an earlier verdict of scan and smoke, as `--if-changed` does",
             ),
+            ("`TASKFLOW_VERBOSE`", "`1` prints every check, as `--verbose` does"),
             (
                 "`TASKFLOW_CLUSTER_LOAD`",
                 "a command that puts a tar of images, its last word, into the cluster, as `--load` does",
             ),
+            (
+                "`TASKFLOW_PACKAGE`",
+                "the tool that nox takes in place of the one that the project pins: a folder, a wheel or a requirement",
+            ),
         ),
+        "\nOthers are told where they count: [the backend's](backend.md#what-you-decide) and "
+        "[the frontend's](frontend.md#what-you-decide) in their containers, ports and addresses of compose in `.env.example`, "
+        "[signing and registries](release.md#what-it-needs), [requests that open themselves](tool.md#requests-that-open-themselves).\n",
         "\n## taskflow.toml\n",
         *_model(),
     ]
@@ -258,7 +297,7 @@ def smoke_checks() -> str:
         rows: list[tuple[str, ...]] = [("check", "expects", "when it fails", "of", "made")]
         for check in CHECKS:
             if check.group == group:
-                kinds = "both" if len(check.kinds) == len(Kind) else check.kinds[0].value
+                kinds = "all" if len(check.kinds) == len(Kind) else ", ".join(check.kinds)
                 run = "`--full`" if check.full else "always"
                 rows.append(
                     (f"`{check.id}`", f"{check.title}: {check.expects}", check.fix, kinds, run)
@@ -273,6 +312,9 @@ PAGES: dict[Path, Callable[[], str]] = {
     CHART / "README.md.jinja": chart_readme,
     ROOT / "docs" / "shutdown.svg": shutdown_picture,
     ROOT / "docs" / "smoke.md": smoke_checks,
+    ROOT / "docs" / "checks.md": said.checks,
+    ROOT / "docs" / "messages.md": said.messages,
+    ROOT / "docs" / "architecture.svg": diagram.draw,
 }
 
 

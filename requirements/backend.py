@@ -17,8 +17,10 @@ DATABASE = re.compile(r"\{%-? if database.*?\{%-? endif -?%\}\n?", re.DOTALL)
 
 
 def lock(folder: Path, name: str, *constraints: str) -> str:
-    """Compile NAME.in in the folder to NAME.txt, and return its text."""
-    words = [*OPTIONS, *(word for file in constraints for word in ("-c", file)), f"{name}.in"]
+    """Compile NAME.in of the folder, or the group that NAME ends in, to NAME.txt; its text."""
+    _, _, group = name.partition("-")
+    source = ["--group", group] if group else [f"{name}.in"]
+    words = [*OPTIONS, *(word for file in constraints for word in ("-c", file)), *source]
     done = subprocess.run(
         ["uv", "pip", "compile", "--quiet", "--no-header", *words], cwd=folder, check=True,
         capture_output=True, text=True,
@@ -38,8 +40,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = (BACKEND / "requirements.in.jinja").read_text("utf-8")
-        for file in BACKEND.glob("requirements-*.in"):
-            shutil.copy2(file, folder)
+        shutil.copy2(BACKEND / "pyproject.toml", folder)
         (folder / "requirements.in").write_text(re.sub(r"\{%.*?%\}\n?", "", source), "utf-8")
         (folder / "plain.in").write_text(DATABASE.sub("", source), "utf-8")
         whole = lock(folder, "requirements")

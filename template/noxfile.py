@@ -4,9 +4,9 @@
 """What verifies this project: `nox` runs it all, `nox -l` lists it. Nothing here changes anything.
 
 Options go behind `--`: nox -s smoke -- backend --engine podman
+Under another name it serves a noxfile.py of your own, which imports it: its sessions are then called
+taskflow-lint and so on, run only where they are named (or all: `nox -t taskflow`), and change nothing of yours.
 """
-
-from __future__ import annotations
 
 import hashlib
 import os
@@ -14,57 +14,74 @@ import platform
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Callable, NoReturn  # noqa: UP035 an older Python reads this file, too
 
 import nox
 from nox.command import CommandFailed
 
-if sys.version_info < (3, 11):  # noqa: UP036
-    sys.exit(f"Python 3.11 or newer is needed; nox runs on {platform.python_version()}")
-
 nox.needs_version = ">=2025.10.14"
-nox.options.default_venv_backend = "uv|virtualenv"
-nox.options.reuse_venv = "yes"
 
-HERE = Path(__file__).parent
-TOOLS = HERE / "tools"
-# A folder, a wheel or any requirement, to be used in place of tools/taskflow.txt.
+HERE = Path(__file__).resolve().parent
+# A folder, a wheel or any requirement, to be used in place of the tool that taskflow.txt names.
 PACKAGE = os.environ.get("TASKFLOW_PACKAGE", "")
+BACKEND = "uv|virtualenv"
+IMPORTED = __name__ not in {"user_nox_module", "__main__"}  # by a noxfile of your own
+TOO_OLD = ""
+if sys.version_info < (3, 11):  # noqa: UP036
+    TOO_OLD = (
+        f"{Path(__file__).name} needs Python 3.11 or newer, this is {platform.python_version()}"
+    )
+if not IMPORTED:
+    if TOO_OLD:
+        sys.exit(TOO_OLD)
+    nox.options.default_venv_backend = BACKEND
+    nox.options.reuse_venv = "yes"
 
 
-@nox.session
+def session(body: Callable[[nox.Session], None]) -> object:
+    """A session of nox under its function's name, or, imported, under one that is none of yours."""
+    name, default = body.__name__, body.__name__ != "cluster"
+    if not IMPORTED:
+        return nox.session(default=default)(body)
+    return nox.session(
+        name=f"taskflow-{name}", default=False, tags=["taskflow"] if default else [],
+        venv_backend=BACKEND, reuse_venv=True,
+    )(body)  # fmt: skip
+
+
+@session
 def lint(session: nox.Session) -> None:
     """Check Dockerfiles, compose file and code against taskflow.toml; runs no container."""
     taskflow(session, "lint")
 
 
-@nox.session
+@session
 def build(session: nox.Session) -> None:
     """Build the images and judge what came out: user, ports, labels, size."""
     taskflow(session, "build")
 
 
-@nox.session
+@session
 def scan(session: nox.Session) -> None:
     """Scan for misconfiguration, secrets, licences, vulnerabilities; write an SBOM (`-- --offline`)."""
     taskflow(session, "scan")
 
 
-@nox.session
+@session
 def smoke(session: nox.Session) -> None:
     """Run the images as the cluster will and inject faults (`-- --list`, `--only`, `--full`, `--keep`)."""
     taskflow(session, "smoke")
 
 
-@nox.session
+@session
 def chart(session: nox.Session) -> None:
     """Check the Helm chart over all its options: lint, schemas, security, taskflow.toml."""
-    if not (HERE / "chart").is_dir():
-        session.skip("there is no chart/ here")
+    if not (HERE / folder("chart")).is_dir():
+        session.skip(f"there is no {folder('chart')}/ here")
     taskflow(session, "chart")
 
 
-@nox.session(default=False)
+@session
 def cluster(session: nox.Session) -> None:
     """Install the chart on the current Kubernetes (or kind) and put it through its drills."""
     taskflow(session, "cluster")
@@ -72,6 +89,8 @@ def cluster(session: nox.Session) -> None:
 
 def taskflow(session: nox.Session, command: str) -> None:
     """Run one command of the tool in the session's own environment and pass its exit code on."""
+    if TOO_OLD:
+        refuse(session, 4, TOO_OLD, "Install nox with a newer Python.")
     # With --no-venv whoever calls has installed it.
     if session.virtualenv.is_sandboxed:
         install(session, command)
@@ -98,15 +117,16 @@ def taskflow(session: nox.Session, command: str) -> None:
 
 def install(session: nox.Session, command: str) -> None:
     """Install the tool and what the command needs, unless the environment has it already."""
-    pin = TOOLS / "taskflow.txt"
+    tools = folder("tools")
+    pin = HERE / tools / "taskflow.txt"
     lines = pin.read_text("utf-8").splitlines() if pin.is_file() else []
     if not PACKAGE and not any(line.strip() and line.strip()[0] not in "#-" for line in lines):
-        refuse(session, 2, "tools/taskflow.txt names no tool", "Set TASKFLOW_PACKAGE to the template's"
+        refuse(session, 2, f"{tools}/taskflow.txt names no tool", "Set TASKFLOW_PACKAGE to the template's"
                " folder or to a wheel, or bring the file back from git.")  # fmt: skip
     # What installs the chart needs nothing that its checks do not.
     needs = {"cluster": "chart"}.get(command, command)
     names = ("requirements.txt", f"requirements-{needs}.txt")
-    locks = [path for name in names if (path := TOOLS / name).is_file()]
+    locks = [path for path in (HERE / tools / name for name in names) if path.is_file()]
     wheel = Path(PACKAGE).read_bytes() if Path(PACKAGE).is_file() else b""
     parts = [
         *(path.read_bytes() for path in locks),
@@ -124,10 +144,10 @@ def install(session: nox.Session, command: str) -> None:
         what = ["--editable", PACKAGE] if Path(PACKAGE).is_dir() else [PACKAGE]
     try:
         session.install("--require-hashes", *(word for path in locks for word in ("-r", str(path))))
-        session.install("--no-deps", "--no-build-isolation", "--force-reinstall", *what)
-        session.run("python", "-c", "import taskflow_containers", silent=True)
+        session.install("--no-deps", "--no-build-isolation", "--force-reinstall", *what, log=False)
+        session.run("python", "-c", "import taskflow_containers", silent=True, log=False)
     except CommandFailed:
-        named = f"TASKFLOW_PACKAGE={PACKAGE}" if PACKAGE else "tools/"
+        named = f"TASKFLOW_PACKAGE={PACKAGE}" if PACKAGE else f"{tools}/"
         hint = "The words above say why: a network, a hash, or a name that leads nowhere."
         if not PACKAGE and "git+" in "".join(lines):
             hint += (
@@ -136,6 +156,17 @@ def install(session: nox.Session, command: str) -> None:
             )
         refuse(session, 4, f"the tool cannot be installed from {named}", hint)
     stamp.write_text(digest)
+
+
+def folder(name: str) -> str:
+    """The folder of the `chart` or the `tools`, where [files] of taskflow.toml says so under another name."""
+    import tomllib  # Python's own from 3.11 on
+
+    try:
+        text = (HERE / "taskflow.toml").read_text("utf-8-sig")
+        return str(tomllib.loads(text)["files"][name])
+    except (OSError, ValueError, LookupError, TypeError):
+        return name  # what is wrong with the file, the tool says
 
 
 def refuse(session: nox.Session, code: int, what: str, hint: str) -> NoReturn:

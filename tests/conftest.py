@@ -6,12 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import NoReturn
 
 import copier
 import pytest
+from _pytest.mark import ParameterSet
 
 from taskflow_containers.contract import composefile
 from taskflow_containers.contract.composefile import NoComposeError
@@ -54,6 +55,12 @@ def snapshot(target: Path) -> None:
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_copier_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Copier keeps a mirror of each address in the person's cache, which two workers would both renew."""
+    os.environ["COPIER_CACHE_DIR"] = str(tmp_path_factory.mktemp("copier"))
 
 
 @pytest.fixture(scope="session")
@@ -100,14 +107,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--each-engine", action="store_true", help="only what every engine has to pass"
     )
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="also the cases that an ordinary run has no time for",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the shorter set, which `-m` would do as well if it were not the caller's own."""
+    """Leave what is asked for, which `-m` would do as well if it were not the caller's own."""
+    chosen = items
     if config.getoption("--each-engine"):
-        chosen = [item for item in items if item.get_closest_marker("each_engine")]
-        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        chosen = [item for item in chosen if item.get_closest_marker("each_engine")]
+    if not config.getoption("--thorough"):
+        chosen = [item for item in chosen if not item.get_closest_marker("thorough")]
+    if left_out := {*items} - {*chosen}:
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
         items[:] = chosen
+
+
+def some_of(names: Iterable[str], *ordinary: str) -> list[ParameterSet]:
+    """The cases of a test of which an ordinary run has time for these only, a thorough one for all."""
+    found = [*names]
+    assert {*ordinary} <= {*found}, ordinary
+    return [
+        pytest.param(name, id=name) if name in ordinary else further(name, id=name)
+        for name in found
+    ]
+
+
+def further(*values: object, id: str | None = None) -> ParameterSet:
+    """One case of a test for which an ordinary run has no time, a thorough one has."""
+    return pytest.param(*values, marks=pytest.mark.thorough, id=id)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

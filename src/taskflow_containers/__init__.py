@@ -6,4 +6,4 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036
     import platform
 
-    sys.exit(f"Python 3.11 or newer is needed; {sys.executable} is {platform.python_version()}")
+    sys.exit(f"taskflow_containers needs Python 3.11 or newer, this is {platform.python_version()}")

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import sys
 
-if __name__ == "__main__":
+
+def run() -> int:
+    """Run the command of this process's command line; its exit code."""
     if not {"-h", "--help"} & set(sys.argv):
         from taskflow_containers.machine import signals
 
         signals.hold()  # the imports take a moment
     from taskflow_containers.cli import main
 
-    sys.exit(main())
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

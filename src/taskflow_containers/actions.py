@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from taskflow_containers.checks import build
-from taskflow_containers.cluster.helm import CHART
+from taskflow_containers.contract import composefile
 from taskflow_containers.contract.composefile import NoComposeError
 from taskflow_containers.engine import compose
 from taskflow_containers.engine.client import Engine
@@ -18,6 +19,7 @@ from taskflow_containers.engine.leftovers import remove_kept, sweep
 from taskflow_containers.machine.errors import ExitCode, InputError, NoEngineError, UsageError
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
+from taskflow_containers.project.markers import require_merged
 from taskflow_containers.project.model import Project
 from taskflow_containers.project.pin import require_own_tool
 from taskflow_containers.report import REPORTS
@@ -32,6 +34,7 @@ GATE = tuple(
 
 def _project(root: Path) -> Project:
     require_own_tool(root)
+    require_merged(root)
     return load(root / FILE_NAME)
 
 
@@ -90,6 +93,42 @@ def up(root: Path, options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def dev(root: Path, options: argparse.Namespace) -> int:
+    """`invoke dev`: in the foreground, until Ctrl-C."""
+    project, engine = _project(root), find(options.engine)
+    stated, over = project.files.compose, root / compose.DEVELOPMENT
+    if not over.is_file():
+        raise InputError(
+            f"there is no {compose.DEVELOPMENT}, which says how the containers run for development",
+            "write one over the compose file: sources mounted, and commands that heed their changes",
+        )
+    # By its own variable each compose program, and all that asks one, takes both.
+    paths = [*composefile.files(root, stated), over]
+    os.environ["COMPOSE_FILE"] = os.pathsep.join(map(str, paths))
+    os.environ.pop("COMPOSE_PATH_SEPARATOR", None)
+    compose.check_ports(root, project, engine)
+    services = composefile.read_here(root, {}, stated=stated).section("services")
+    theirs = [n for n in project.containers if n in services
+              and services[n].get("image") != f"{project.image(n)}:dev"]  # fmt: skip
+    if ours := [name for name in project.containers if name not in theirs]:
+        _, _, code = _build(root, options, ours)
+        if code:
+            return code
+    steps = [("build", *theirs)] if theirs else []
+    for name, container in project.containers.items():
+        if container.migrate and project.services:
+            steps += [("up", "--detach", "--no-build", *project.services)]
+            steps += [("run", "--rm", "--no-deps", name, *container.migrate)]
+    for words in steps:
+        if words[0] == "run":
+            compose.await_databases(root, project, engine)
+        if code := compose.compose(root, project, engine, words):
+            return code
+    for port in compose.published_ports(composefile.read_here(root, {}, stated=stated)):
+        print(f"{port.service}: http://localhost:{port.port}", flush=True)
+    return compose.compose(root, project, engine, ("up", "--no-build", "--remove-orphans"))
+
+
 def down(root: Path, options: argparse.Namespace) -> int:
     """`invoke down`."""
     return _compose(
@@ -102,7 +141,7 @@ def logs(root: Path, options: argparse.Namespace) -> int:
     words = ["logs", "--tail", compose.tail(options.tail, follow=options.follow)]
     words += ["--follow"] if options.follow else []
     if options.service:
-        compose.require_service(root, options.service)
+        compose.require_service(root, _project(root), options.service)
         words.append(options.service)
     return _compose(root, options, *words)
 
@@ -160,7 +199,7 @@ def deploy(root: Path, options: argparse.Namespace) -> int:
     from taskflow_containers.cluster import rollout
 
     project = _project(root)
-    files = [root / name for name in options.values or ["chart/values-dev.yaml"]]
+    files = [root / name for name in options.values or [f"{project.files.chart}/values-dev.yaml"]]
     kubectl = rollout.connect(root, options.context, options.namespace)
     engine, built, code = _build(root, options)
     if code:
@@ -174,9 +213,11 @@ def chart_readme(root: Path, _: argparse.Namespace) -> int:
     """`invoke chart-readme`."""
     from taskflow_containers.checks import readme
 
-    require_own_tool(root)
-    place = f"{CHART}/{readme.README}"
-    print(f"wrote {place}" if readme.update(root) else f"{place} lists the values as they are")
+    chart = _project(root).files.chart
+    place = f"{chart}/{readme.README}"
+    print(
+        f"wrote {place}" if readme.update(root / chart) else f"{place} lists the values as they are"
+    )
     return ExitCode.OK
 
 

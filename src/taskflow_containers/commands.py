@@ -36,7 +36,7 @@ class Command:
     """A command: the function that carries it out, or its place as module:name, and what it takes.
 
     `task` is its name in invoke, empty for what nox alone calls; names of `containers` may follow
-    it, an `argument` must.
+    it, an `argument` must unless it has a default.
     """
 
     def __init__(
@@ -69,6 +69,10 @@ IF_CHANGED = Option(
     "tell an earlier verdict while nothing that it depends on has changed (or set "
     "TASKFLOW_IF_CHANGED=1)",
 )
+VERBOSE = Option(
+    "verbose",
+    "every check in the terminal, with what was expected and measured (or set TASKFLOW_VERBOSE=1)",
+)
 LOAD = Option(
     "load",
     "a command that puts a tar of images, its last word, into the cluster (or set "
@@ -82,14 +86,31 @@ SIGNER = (
     Option("issuer", "who vouches for that identity", "", "URL"),
     Option("transparency-log", "the signature is in Sigstore's public log, too (default: yes)", True),
 )  # fmt: skip
+# How an image is judged outside any project. What is not said is taken from the image and from defaults.
+OUTSIDE = (
+    Option("port", "where it serves HTTP (default: what it exposes)", "", "PORT"),
+    Option("ready", "the path that answers 200 when it can serve (default: HEALTHCHECK's, or a usual one)",
+           "", "PATH"),
+    Option("live", "the path that answers 200 while it works (default: a usual one, or --ready)", "", "PATH"),
+    Option("memory", "its memory limit, such as 300MB", "", "SIZE"),
+    Option("start", "how long it may take until it is ready, such as 2s", "", "TIME"),
+    Option("stop", "how long it may take to stop, such as 10s", "", "TIME"),
+    Option("env", "a variable that it needs; without a value it is taken from here; may be repeated", (),
+           "NAME[=VALUE]"),
+    Option("env-file", "further variables, NAME=VALUE a line; may be repeated", (), "FILE"),
+    Option("volume", "a folder that it may write to; may be repeated", (), "FOLDER"),
+    Option("database", "the variable that takes a database's URL: it is given a PostgreSQL of its own", "",
+           "NAME"),
+    Option("reports", "where to write the reports (default: nowhere)", "", "FOLDER"),
+)  # fmt: skip
 SESSIONS = (
     Command(
         "lint", "check Dockerfiles, compose file and code against taskflow.toml; runs no container",
-        "sessions:lint", (ENGINE,), containers=True,
+        "sessions:lint", (ENGINE, VERBOSE), containers=True,
     ),
     Command(
         "build", "build the images and judge what came out: user, ports, labels, size",
-        "sessions:build", (ENGINE, PULL, NO_CACHE), containers=True,
+        "sessions:build", (ENGINE, PULL, NO_CACHE, VERBOSE), containers=True,
     ),
     Command(
         "scan", "scan sources and images, write an SBOM",
@@ -97,7 +118,7 @@ SESSIONS = (
         (
             ENGINE, NO_CACHE,
             Option("offline", "update no vulnerability database; where there is none, say so (or set TASKFLOW_OFFLINE=1)"),
-            IF_CHANGED,
+            IF_CHANGED, VERBOSE,
         ),
         containers=True,
     ),
@@ -111,33 +132,62 @@ SESSIONS = (
             Option("full", "the slow drills too"),
             Option("keep", "leave the stack up for looking around"),
             Option("repeat", "run N times and say which checks flake", 1, "N"),
-            IF_CHANGED,
+            IF_CHANGED, VERBOSE,
             Option(
-                "image", "judge this image in place of a build; may be repeated", (),
+                "image", "judge this image in place of a build; may be repeated. Outside a project, "
+                "in a folder without taskflow.toml: judge one image by the options below", (),
                 "[CONTAINER=]IMAGE",
             ),
+            *OUTSIDE,
         ),
         containers=True,
     ),
     Command(
-        "chart", "render the Helm chart in every way and check what comes out", "sessions:chart"
+        "chart", "render the Helm chart in every way and check what comes out", "sessions:chart",
+        (VERBOSE,),
     ),
     Command(
         "cluster", "install the chart on a Kubernetes cluster and put it through its drills",
         "sessions:cluster",
         (
-            ENGINE, NO_CACHE, CONTEXT, LOAD,
+            ENGINE, NO_CACHE, CONTEXT, LOAD, VERBOSE,
             Option("values", "a file of values over the chart's own; may be repeated", (), "FILE"),
             Option(
                 "drill", "only this drill after the installation; may be repeated", (), "DRILL",
                 ("test", "policy", "upgrade", "kill", "database", "drain", "memory", "autoscaling",
-                 "uninstall"),
+                 "cron", "uninstall"),
             ),
             Option("keep", "leave the namespace, and say its name"),
         ),
     ),
 )  # fmt: skip
 ACTIONS = (
+    Command(
+        "doctor",
+        "say what is missing or outdated on this machine and in this project, and what mends it",
+        "doctor.command:doctor", (Option("json", "print it as JSON, for programs"),), task="doctor",
+    ),
+    Command(
+        "update", "bring what a newer version of the template has, and keep what you changed",
+        "update.command:update",
+        (
+            Option("preview", "say what would change and what would conflict, and change nothing"),
+            Option("version", "a tag or commit of the template (default: the newest tag)", "", "VERSION"),
+            Option("answer", "another answer than the project's; may be repeated", (), "QUESTION=VALUE"),
+        ),
+        task="update",
+    ),
+    Command(
+        "propose-update",
+        "open a pull or merge request with the template's newest version, as a scheduled job does",
+        "update.request:propose",
+        (
+            Option("base", "the branch to merge into (default: CI's, or the one checked out)", "", "NAME"),
+            Option("remote", "the git remote (default: origin)", "origin", "NAME"),
+            Option("run", "a workflow of GitHub's to start on the new branch", "", "FILE"),
+        ),
+        task="propose-update",
+    ),
     Command(
         "images", "build the images (tag dev, and sha-… when the work tree is clean)",
         "actions:images",
@@ -153,6 +203,10 @@ ACTIONS = (
         task="up",
     ),
     Command(
+        "dev", "start everything for development: sources mounted, each change shows at once",
+        "actions:dev", (ENGINE,), task="dev",
+    ),
+    Command(
         "down", "stop what `invoke up` started; the data stays",
         "actions:down",
         (Option("volumes", "remove the data as well, the database's included"), ENGINE),
@@ -162,7 +216,7 @@ ACTIONS = (
         "logs", "show what the containers write",
         "actions:logs",
         (
-            Option("service", "a name from compose.yaml (default: all)", "", "NAME"),
+            Option("service", "a name from the compose file (default: all)", "", "NAME"),
             Option("follow", "go on until Ctrl-C"),
             Option("tail", "lines of each, or all (default: 100)", "100", "LINES"),
             ENGINE,
@@ -188,6 +242,7 @@ ACTIONS = (
             Option("push", "publish it; --no-push stops when everything here is done", True),
             Option("pull-request", "propose the release commit on a branch of its own; once it is "
                    "merged, `invoke release` publishes it"),
+            Option("tagged", "publish the version whose tag the checked-out commit has, as CI does when a tag is pushed"),
             Option("resume", "go on with an interrupted release"),
             Option("abort", "take an interrupted release back"),
             Option("branch", "release from this branch (default: the remote's default branch)", "",
@@ -224,14 +279,14 @@ ACTIONS = (
             CONTEXT,
             Option("namespace", "where to install (default: the context's)", "", "NAME"),
             Option("release", "the release's name (default: the project's)", "", "NAME"),
-            Option("values", "a file of values; may be repeated (default: chart/values-dev.yaml)", (),
+            Option("values", "a file of values; may be repeated (default: values-dev.yaml of the chart)", (),
                    "FILE"),
             LOAD, ENGINE,
         ),
         task="deploy",
     ),
     Command(
-        "chart-readme", "write the table of values in chart/README.md anew, from chart/values.yaml",
+        "chart-readme", "write the table of values in the chart's README.md anew, from its values.yaml",
         "actions:chart_readme", task="chart-readme",
     ),
     Command(
@@ -245,4 +300,18 @@ ACTIONS = (
         task="clean",
     ),
 )  # fmt: skip
-COMMANDS = {command.name: command for command in (*SESSIONS, *ACTIONS)}
+# For a folder that is no project yet.
+ADOPT = Command(
+    "adopt",
+    "add containers to an application that was there before; none of its files is changed",
+    "adopt.command:adopt",
+    (
+        Option("dry-run", "say what was found and what would be added, then end"),
+        Option("yes", "take the guesses, and do not ask"),
+        Option("data", "the answer to project_name, registry or ci; may be repeated", (), "QUESTION=ANSWER"),
+        Option("template", "the template's repository or folder (default: where this tool is from)", "",
+               "URL"),
+    ),
+    argument=Option("folder", "the repository (default: the current folder)", "."),
+)  # fmt: skip
+COMMANDS = {command.name: command for command in (*SESSIONS, *ACTIONS, ADOPT)}

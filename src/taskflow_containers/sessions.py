@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -20,12 +21,15 @@ from taskflow_containers.machine import switches, tools
 from taskflow_containers.machine.errors import ExitCode, TaskflowError, UsageError
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
+from taskflow_containers.project.markers import require_merged
 from taskflow_containers.project.model import Project
 from taskflow_containers.project.pin import require_own_tool
-from taskflow_containers.report import REPORTS, reporting, waivers
+from taskflow_containers.release import git
+from taskflow_containers.report import REPORTS, history, index, reporting, terminal, waivers
 from taskflow_containers.report.failures import in_plain_words
 from taskflow_containers.report.progress import Progress
 from taskflow_containers.report.result import Report, judge
+from taskflow_containers.report.writing import save
 from taskflow_containers.workspace import Workspace
 
 
@@ -38,14 +42,19 @@ class _Console(Console):
 
 
 class _Run:
-    """One command under way."""
+    """One command under way; `outside` any project there is no `project` and there are no `names`."""
 
     def __init__(
-        self, root: Path, options: argparse.Namespace, report: Report, progress: Progress
-    ) -> None:
+        self, root: Path, options: argparse.Namespace, report: Report, progress: Progress,
+        *, outside: bool = False,
+    ) -> None:  # fmt: skip
         self.root, self.options, self.report, self.progress = root, options, report, progress
         self.say = progress.say
+        if outside:
+            return
+        report.commit = commit.text if (commit := git.revision(root)) else ""
         require_own_tool(root)
+        require_merged(root)
         self.project: Project = load(root / FILE_NAME)
         tools.choose(root, self.project.tools.model_dump())
         self.names = list(self.project.select(getattr(options, "containers", [])))
@@ -111,7 +120,10 @@ def scan(root: Path, options: argparse.Namespace) -> int:
             if unchanged.recall(*kept, offline=offline):
                 return
         run.say("scanning")
-        run.report.notes += [tools.identity("trivy"), *trivy.unheeded(root)]
+        run.report.notes += [
+            tools.identity("trivy"),
+            *trivy.unheeded(root, run.project.files.chart),
+        ]
         run.report.add(check(workspace, images, root / REPORTS, offline=offline))
         run.report.inputs = unchanged.digest(known, run.project)
 
@@ -120,7 +132,7 @@ def scan(root: Path, options: argparse.Namespace) -> int:
 
 def smoke(root: Path, options: argparse.Namespace) -> int:
     """`nox -s smoke`."""
-    from taskflow_containers.smoke import command
+    from taskflow_containers.smoke import command, looking, outside
 
     def run_smoke(run: _Run) -> None:
         wanted = command.plan(run.project, run.names, options)
@@ -133,8 +145,27 @@ def smoke(root: Path, options: argparse.Namespace) -> int:
         if images:
             command.judge_images(workspace, images, wanted, run.report, run.progress)
 
+    def run_outside(run: _Run) -> None:
+        engine = find(options.engine)
+        run.report.notes.append(engine.description)
+        config = command.provide(engine, run.say, said.image)
+        workspace = looking.settle(root, engine, run.say, said, config, run.report)
+        [name] = workspace.project.containers
+        image = Image(name, str(config["Id"]), (said.image,))
+        run.report.images = {said.image: image.id}
+        # No report in this folder is of this image.
+        wanted = replace(command.plan(workspace.project, [name], options), if_changed=False)
+        command.judge_images(workspace, [image], wanted, run.report, run.progress)
+
     if options.list:
         return command.list_checks(options, _console())
+    if not (root / FILE_NAME).is_file():
+        if not options.image:
+            raise UsageError(f"{FILE_NAME} is not here ({root})", "run this in the project's top folder, "
+                             "or judge an image without a project: smoke --image IMAGE")  # fmt: skip
+        said = outside.read(options)
+        return _report(root, options, run_outside, outside=True, folder=said.reports)
+    outside.refuse_inside(options)
     return _report(root, options, run_smoke)
 
 
@@ -143,7 +174,10 @@ def chart(root: Path, options: argparse.Namespace) -> int:
     from taskflow_containers.checks.chart import check_chart
 
     def run_chart(run: _Run) -> None:
-        run.report.notes += [tools.identity("trivy"), *trivy.unheeded(root)]
+        run.report.notes += [
+            tools.identity("trivy"),
+            *trivy.unheeded(root, run.project.files.chart),
+        ]
         run.report.add(check_chart(root, run.project, run.say))
 
     return _report(root, options, run_chart)
@@ -173,28 +207,42 @@ def verify(root: Path, options: argparse.Namespace) -> int:
     return _report(root, options, run_verify)
 
 
-def _report(root: Path, options: argparse.Namespace, run: Callable[[_Run], object]) -> int:
-    """Carry out one command and report on it, whatever becomes of it; its exit code."""
+def _report(
+    root: Path, options: argparse.Namespace, run: Callable[[_Run], object],
+    *, outside: bool = False, folder: Path | None = None,
+) -> int:  # fmt: skip
+    """Carry out one command and report on it, whatever becomes of it; its exit code.
+
+    `outside` any project nothing is written but into the `folder` that a person names.
+    """
+    if (root / FILE_NAME).is_file():
+        folder = root / REPORTS
     started = time.monotonic()
     console = _console()
     report = Report(options.command)
+    # Only the sessions print so much that it needs a short form.
+    verbose = getattr(options, "verbose", True) or switches.switched_on(switches.VERBOSE)
     try:
-        with Progress(console, options.command) as progress:
-            under_way = _Run(root, options, report, progress)
+        with Progress(console, options.command, steps=verbose) as progress:
+            under_way = _Run(root, options, report, progress, outside=outside)
             run(under_way)
-        waivers.apply(
-            report, under_way.project, under_way.names, root / FILE_NAME, whole=_whole(options)
-        )
+        if not outside:
+            waivers.apply(
+                report, under_way.project, under_way.names, root / FILE_NAME, whole=_whole(options)
+            )
         report.close()
     except UsageError:
         raise
     except (Exception, KeyboardInterrupt) as error:
         said = in_plain_words(error, options.command, root / REPORTS)
-        if (root / FILE_NAME).is_file():
-            _write(_broken_off(options.command, said, seconds=time.monotonic() - started), root)
+        if folder:
+            seconds = time.monotonic() - started
+            broken_off = _broken_off(options.command, said, seconds=seconds)
+            broken_off.commit = report.commit
+            _write(broken_off, folder)
         raise said from None
     # Shown before it is written: a full disk must not take a verdict of minutes along.
-    done = [_show(report, console), _write(report, root)]
+    done = [_show(report, console, verbose=verbose), _write(report, folder)]
     return report.exit_code if all(done) else report.exit_code or ExitCode.ENVIRONMENT
 
 
@@ -210,13 +258,13 @@ def _console() -> Console:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 until the end
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    return _Console(width=reporting.width())
+    return _Console(width=terminal.width())
 
 
-def _show(report: Report, console: Console) -> bool:
+def _show(report: Report, console: Console, *, verbose: bool) -> bool:
     """Print the report; where that cannot be done, say so."""
     try:
-        reporting.show(report, console)
+        terminal.show(report, console, verbose=verbose)
         sys.stdout.flush()
     except OSError as error:
         print(f"{report.command}: the report cannot be shown: {error.strerror}", file=sys.stderr)
@@ -224,14 +272,18 @@ def _show(report: Report, console: Console) -> bool:
     return True
 
 
-def _write(report: Report, root: Path) -> bool:
-    """Write the report; where that cannot be done, say so."""
+def _write(report: Report, folder: Path | None) -> bool:
+    """Write the report where there is a folder for it; where that cannot be done, say so."""
     try:
-        reporting.write(report, root / REPORTS)
+        if folder:
+            reporting.write(report, folder)
+            if not report.earlier:
+                history.append(folder, report)
+            save(folder / index.FILE, index.page(folder))
     except OSError as error:
-        reason = f"{error.strerror}: {error.filename or REPORTS}"
+        reason = f"{error.strerror}: {error.filename or folder}"
         print(f"{report.command}: the report cannot be written: {reason}\n"
-              f"  make {REPORTS}/ a folder that you may write to, with room on its disk",
+              f"  make {folder and folder.name}/ a folder that you may write to, with room on its disk",
               file=sys.stderr)  # fmt: skip
         return False
     try:

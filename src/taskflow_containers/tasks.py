@@ -18,12 +18,15 @@ from taskflow_containers.commands import ACTIONS, Command
 Body = Callable[[argparse.Namespace], int]
 
 
-def tasks(root: Path) -> list[Task[Any]]:
-    """A task for each action on the project in `root`, for `invoke.Collection(*tasks(root))`."""
-    return [as_task(command, partial(carry_out, command, root)) for command in ACTIONS]
+def tasks(root: Path, prefix: str = "") -> list[Task[Any]]:
+    """A task for each action on the project in `root`, for `invoke.Collection(*tasks(root))`.
+
+    `prefix` begins their names, so that they are none of somebody else's.
+    """
+    return [as_task(command, partial(carry_out, command, root), prefix) for command in ACTIONS]
 
 
-def as_task(command: Command, body: Body) -> Task[Any]:
+def as_task(command: Command, body: Body, prefix: str = "") -> Task[Any]:
     """The task that gives a command's options to `body`, and ends invoke where that returns a fault."""
     given = {option.name.replace("-", "_"): option.default for option in command.options}
     argument = [command.argument] if command.argument else []
@@ -34,7 +37,7 @@ def as_task(command: Command, body: Body) -> Task[Any]:
         if code := body(argparse.Namespace(command=command.name, **every)):
             sys.exit(code)
 
-    run.__name__ = command.task
+    run.__name__ = f"{prefix}{command.task}"
     run.__doc__ = f"{command.help[0].upper()}{command.help[1:]}."
     # By the signature invoke tells which options there are, and what they take.
     run.__signature__ = Signature(  # type: ignore[attr-defined]

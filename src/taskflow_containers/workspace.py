@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskflow_containers.engine.client import Engine
@@ -38,6 +39,9 @@ class Workspace:
     engine: Engine
     say: Say = print  # what goes on
     note: Say = _unheard  # what belongs into the report
+    handed: Mapping[str, str] = field(
+        default_factory=dict
+    )  # variables for every container, with values
 
     def target(self, name: str, image: str = "") -> Target:
         """The container of this name, with the image that is to be judged."""

@@ -5,6 +5,9 @@ import type { NextConfig } from "next";
 // resized is then kept in /tmp, within this many bytes.
 const images = { unoptimized: true, maximumDiskCacheSize: 32 * 1024 * 1024 };
 
+// `npm run dev` asks the backend on this machine; in a container API_URL comes from outside.
+if (process.env.NODE_ENV === "development") process.env.API_URL ??= "http://127.0.0.1:8000";
+
 // Where on its host the application lies: "/shop", say, or at its root. The chart and taskflow.toml must know it, too.
 const basePath = "";
 

@@ -24,7 +24,7 @@ from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
 from taskflow_containers.report import waivers
 from taskflow_containers.report.result import Report, Result, Status
-from tests.conftest import Render
+from tests.conftest import Render, some_of
 
 # A small matrix is enough to show that a mistake is found, and where.
 MATRIX = """
@@ -113,17 +113,42 @@ def failures(results: Iterable[Result]) -> dict[str, Result]:
     "answers",
     [
         {},
-        {"containers": "backend", "database": False, "registry": "ghcr.io/acme"},
+        pytest.param(
+            {"containers": "backend", "database": False, "registry": "ghcr.io/acme"},
+            marks=pytest.mark.thorough,
+        ),
         {"containers": "frontend", "project_name": "Shop 24", "registry": "localhost:5000/a/b"},
-        {"registry": "europe-docker.pkg.dev/acme/shop"},
-        {"registry": "gcr.io/acme"},
-        {"registry": "123456789012.dkr.ecr.eu-central-1.amazonaws.com"},
-        {"registry": "acme.azurecr.io"},
     ],
-    ids=["both", "backend", "frontend", "google", "gcr", "amazon", "azure"],
+    ids=["both", "backend", "frontend"],
 )
 def test_the_chart_passes_whole(answers: dict[str, object], render: Render) -> None:
-    results = check(render(**answers))
+    _passes(render(**answers))
+
+
+@pytest.mark.parametrize(
+    "registry",
+    some_of(
+        [
+            "europe-docker.pkg.dev/acme/shop",
+            "gcr.io/acme",
+            "123456789012.dkr.ecr.eu-central-1.amazonaws.com",
+            "acme.azurecr.io",
+        ],
+        "europe-docker.pkg.dev/acme/shop",
+        "123456789012.dkr.ecr.eu-central-1.amazonaws.com",
+    ),
+)
+def test_it_passes_with_each_kind_of_registry(
+    registry: str, render: Render, tmp_path: Path
+) -> None:
+    """What a registry changes does not hang on the other choices: a small matrix has them all."""
+    project = render(tmp_path / "project", registry=registry)
+    (project / "chart" / "matrix.yaml").write_text(MATRIX)
+    _passes(project)
+
+
+def _passes(project: Path) -> None:
+    results = check(project)
     assert failures(results) == {}
     assert not [result for result in results if result.status is Status.SKIPPED]
     [schema] = [result for result in results if result.id == "chart.schema"]
@@ -148,7 +173,7 @@ def test_a_mistake_is_found_by_its_own_check(case: str, project: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     if fault.file == "values.yaml" and fault.check != "chart.render":
-        update(project)
+        update(project / "chart")
     failed = failures(check(project))
     assert set(failed) == {fault.check}, [(r.id, r.measured, r.detail) for r in failed.values()]
     result = failed[fault.check]
@@ -156,7 +181,10 @@ def test_a_mistake_is_found_by_its_own_check(case: str, project: Path) -> None:
     assert result.expected and result.measured and result.fix
 
 
-@pytest.mark.parametrize("command", ["[alembic, upgrade, head]", "[alembic, upgrade, next]"])
+@pytest.mark.parametrize(
+    "command",
+    some_of(["[alembic, upgrade, head]", "[alembic, upgrade, next]"], "[alembic, upgrade, next]"),
+)
 def test_a_migration_is_the_one_that_the_model_names(command: str, project: Path) -> None:
     (project / "chart/matrix.yaml").write_text(MATRIX)
     replace(
@@ -166,7 +194,7 @@ def test_a_migration_is_the_one_that_the_model_names(command: str, project: Path
     )
     migration = f"    migration: {{enabled: true, command: {command}}}\n"
     replace(project / "chart/values.yaml", "\n  backend:\n", f"\n  backend:\n{migration}")
-    update(project)
+    update(project / "chart")
     failed = failures(check(project))
     if "head" in command:
         assert failed == {}
@@ -219,7 +247,7 @@ def test_the_command_ends_with_a_report_and_its_code(project: Path) -> None:
     (project / "chart" / "templates" / "more.yaml").write_text(ROLE)
     done = subprocess.run(
         [sys.executable, "-m", "taskflow_containers", "chart"], cwd=project, capture_output=True, text=True,
-        env=os.environ, check=False, timeout=120,
+        env=os.environ, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert "Role/all" in done.stdout

@@ -60,6 +60,7 @@ def charts(common: Path, program: Path, tmp_path: Path) -> Iterator[str]:
 def depend(project: Path, repository: str) -> Path:
     """Make the project's chart depend on it."""
     chart = project / "chart"
+    (chart / "matrix.yaml").write_text("frontend: {both: {}}\n")  # it is what it is with any values
     with (chart / "Chart.yaml").open("a") as file:
         file.write(
             f'dependencies:\n  - {{name: common, version: ">=1.0.0", repository: "{repository}"}}\n'

@@ -114,7 +114,7 @@ def site(service: Path, engine: Engine, kubectl: Kubectl) -> Iterator[Namespace]
     """The small service, installed and in order."""
     model = load(service / "taskflow.toml")
     images = build.build(Workspace(service, model, engine), ["backend"])
-    parts = (model, kubectl, helm.find(ROOT), service / helm.CHART, [service / "values.yaml"])
+    parts = (model, kubectl, helm.find(ROOT), service / "chart", [service / "values.yaml"])
     with Namespace(*parts, print) as found:
         found.prepare(engine, images, "")
         found.upgrade()

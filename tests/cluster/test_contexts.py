@@ -135,7 +135,7 @@ def test_without_a_cluster_no_engine_is_asked(project: Path, program: Path, tmp_
 
 def test_values_that_leave_everything_out_are_refused(project: Path) -> None:
     model = load(project / "taskflow.toml")
-    parts = (model, Kubectl(Path("kubectl"), "lab"), helm.find(ROOT), project / helm.CHART)
+    parts = (model, Kubectl(Path("kubectl"), "lab"), helm.find(ROOT), project / "chart")
     site = Namespace(*parts, [], print)
     site.values.append({"defaults": {"enabled": False}})
     images: Any = [SimpleNamespace(container=name) for name in model.containers]

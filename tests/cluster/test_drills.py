@@ -61,7 +61,11 @@ VALUES: dict[str, tuple[dict[str, Any], list[str], set[str]]] = {
         ["upgrade"],
         {"cluster.upgrade", "cluster.rollback"},
     ),
-    "a single one, slow to start": (faulty("slow-start", replicas=1), ["kill"], {"cluster.kill"}),
+    "a single one, slow to start": (
+        faulty("slower-start", replicas=1),
+        ["kill"],
+        {"cluster.kill"},
+    ),
     "ready without its database": (
         faulty("constant-health"),
         ["database"],

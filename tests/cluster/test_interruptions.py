@@ -29,7 +29,7 @@ def start(project: Path) -> subprocess.Popen[str]:
     """`taskflow_containers cluster` in a process group of its own, as a terminal would start it."""
     words = ["cluster", "--values", "values.yaml", "--drill", "upgrade"]
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", "taskflow_containers", *words], cwd=project, text=True,
+        [sys.executable, "-u", "-m", "taskflow_containers", *words, "--verbose"], cwd=project, text=True,
         env=os.environ,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
@@ -44,7 +44,7 @@ def test_an_interrupted_run_removes_its_namespace(
     process = start(project)
     wait_for(process, moment)
     os.killpg(process.pid, number)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == ExitCode.INTERRUPTED, errors
     assert "Traceback" not in errors
     assert left_over(kubectl, "interrupted") == []

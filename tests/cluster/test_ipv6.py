@@ -35,7 +35,7 @@ def only_ipv6(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubectl]:
         lacking("needs root, IPv6 and scripts that make a cluster (TASKFLOW_CLUSTER_LOAD)")
     command = [*program, sys.executable, "-m", "tests.cluster.ipv6"]
     try:
-        subprocess.run([*command, "up", shared], cwd=ROOT, check=True, timeout=120)
+        subprocess.run([*command, "up", shared], cwd=ROOT, check=True, timeout=600)
         monkeypatch.setenv("KUBECONFIG", str(ipv6.PLACE / "kubeconfig"))
         monkeypatch.setenv(
             "TASKFLOW_CLUSTER_LOAD", " ".join([*program, str(ipv6.SCRIPTS / "load")])
@@ -46,13 +46,14 @@ def only_ipv6(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubectl]:
         subprocess.run([*command, "down", shared], cwd=ROOT, check=True, timeout=60)
 
 
+@pytest.mark.thorough
 def test_a_release_works_by_ipv6_alone(
     only_ipv6: Kubectl, render: Render, engine: Engine, tmp_path: Path
 ) -> None:
     project = small(render, tmp_path / "project", slug="only-ipv6")
     model = load(project / "taskflow.toml")
     images = build.build(Workspace(project, model, engine), ["backend"])
-    parts = (model, only_ipv6, helm.find(ROOT), project / helm.CHART, [project / "values.yaml"])
+    parts = (model, only_ipv6, helm.find(ROOT), project / "chart", [project / "values.yaml"])
     with Namespace(*parts, print) as site:
         site.prepare(engine, images, "")
         site.upgrade({"defaults": {"service": {"ipFamilies": ["IPv6"]}}})

@@ -50,7 +50,7 @@ def test_the_sample_passes_every_check(render: Render, tmp_path: Path, kubectl: 
     assert left_over(kubectl, "rehearsed") == []
 
 
-@pytest.mark.each_engine
+@pytest.mark.thorough
 def test_a_frontend_alone_is_asked_by_node(
     render: Render, tmp_path: Path, kubectl: Kubectl, engine: Engine
 ) -> None:
@@ -150,6 +150,7 @@ def test_what_cannot_be_removed_is_a_failed_check(
             kubectl.call("wait", "--for=delete", f"namespace/{name}", "--timeout=60s", timeout=70)
 
 
+@pytest.mark.thorough
 def test_what_is_kept_says_how_to_enter_and_remove_it(
     render: Render, tmp_path: Path, engine: Engine, kubectl: Kubectl
 ) -> None:

@@ -28,6 +28,7 @@ QUICK: dict[str, Any] = {
 }
 
 
+@pytest.mark.thorough
 def test_versions_get_scripts_of_each_other(
     render: Render, engine: Engine, kubectl: Kubectl, tmp_path: Path
 ) -> None:
@@ -36,7 +37,7 @@ def test_versions_get_scripts_of_each_other(
     first = build.build(Workspace(project, model, engine), ["frontend"])
     replace("frontend/src/components/backend-health.tsx", "15_000", "14_000")(project)
     second = build.build(Workspace(project, model, engine), ["frontend"])
-    parts = (model, kubectl, helm.find(ROOT), project / helm.CHART)
+    parts = (model, kubectl, helm.find(ROOT), project / "chart")
     with Namespace(*parts, [], print) as site:
         site.values.append(QUICK)
         site.prepare(engine, first, "")

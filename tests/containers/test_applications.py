@@ -15,6 +15,7 @@ from taskflow_containers.engine import builder
 from taskflow_containers.project.load import load
 from taskflow_containers.report.result import Result, Status
 from taskflow_containers.workspace import Workspace
+from tests.conftest import some_of
 from tests.containers.conftest import smoked
 from tests.containers.test_broken import Family, family  # noqa: F401
 
@@ -83,7 +84,15 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    some_of(
+        CASES,
+        "below a path that nobody named",
+        "an API behind a page",
+        "an API that leads to itself",
+    ),
+)
 def test_a_page_is_judged_where_it_is(judge: Judge, case: str) -> None:
     given = CASES[case]
     results = judge(*RELATIONS, page=given.page, frontend=given.stated)
@@ -104,6 +113,7 @@ def test_an_api_without_a_document_is_asked_by_the_routes_that_are_stated(judge:
     assert results["database.requests"].status is Status.PASSED
 
 
+@pytest.mark.thorough
 def test_an_answer_without_an_end_is_no_broken_one(judge: Judge) -> None:
     results = judge("load", service="FAULT=endless-lines")
     assert not [r for r in results.values() if r.failed], results
@@ -129,6 +139,7 @@ def test_what_knows_no_route_says_where_one_is_named(judge: Judge) -> None:
     assert "taskflow.toml names others: routes = " in result.detail
 
 
+@pytest.mark.thorough
 def test_the_load_is_on_the_page_that_the_home_page_leads_to(judge: Judge) -> None:
     result = judge("load", page="LOGIN=/en")["load"]
     assert not result.failed, result

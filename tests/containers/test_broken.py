@@ -21,6 +21,7 @@ from taskflow_containers.workspace import Workspace
 from tests.conftest import SERVICE
 from tests.containers.conftest import failed, left_over, replace, smoked
 from tests.containers.defects import DEFECTS, DEFECTS_OF_SAMPLE, found_by
+from tests.containers.test_background import FAULTS
 
 pytestmark = pytest.mark.engine
 
@@ -32,15 +33,7 @@ ENGINES_FAULT = {
     "swap": "--memory-swap=*)",
     "user": '--cap-drop=ALL) set -- "$@" "$word" --user=1001:0',
 }
-ON_EACH_ENGINE = {
-    "image.private",
-    "image.user",
-    "healthcheck",
-    "diff",
-    "database.back",
-    "memory",
-    "two-backends",
-}
+ON_EACH_ENGINE = {"image.user", "healthcheck", "diff", "memory"}
 
 
 class Family:
@@ -121,7 +114,13 @@ def assert_only(results: list[Result], *checks: str) -> None:
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case, marks=[pytest.mark.each_engine] if case in ON_EACH_ENGINE else [])
+        pytest.param(
+            case,
+            marks=[
+                *([pytest.mark.each_engine] if case in ON_EACH_ENGINE else []),
+                *([pytest.mark.thorough] if ":" in case else []),  # another way to break the same
+            ],
+        )
         for case in DEFECTS
     ],
 )
@@ -149,4 +148,5 @@ def test_an_engine_that_runs_it_otherwise_is_caught(
 
 def test_every_check_has_a_broken_image() -> None:
     broken = {check for case in (*DEFECTS, *DEFECTS_OF_SAMPLE) for check in found_by(case)}
-    assert {check.id for check in smoke.CHECKS} == {*broken, *ENGINES_FAULT}
+    background = {check for pair in FAULTS for _, checks in pair.values() for check in checks}
+    assert {check.id for check in smoke.CHECKS} == {*broken, *background, *ENGINES_FAULT}

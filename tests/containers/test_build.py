@@ -31,7 +31,6 @@ def test_an_image_in_order_passes(service: Service) -> None:
     assert image.id.startswith("sha256:")
 
 
-@pytest.mark.each_engine
 def test_the_same_sources_give_the_same_image(service: Service) -> None:
     first = service.build()
     second = service.build()
@@ -81,7 +80,6 @@ def test_a_source_that_the_build_does_not_get_is_named(
     assert named in image.results[0].measured + image.results[0].detail
 
 
-@pytest.mark.each_engine
 def test_a_steps_own_words_are_not_the_engines(service: Service) -> None:
     """A port that is taken within a step is no port of this machine; a disk that is full is."""
     words = "Error: address already in use"
@@ -166,7 +164,6 @@ def test_lint_knows_whether_the_image_is_of_these_sources(service: Service) -> N
     )
 
 
-@pytest.mark.each_engine
 def test_the_labels_carry_version_and_revision(service: Service) -> None:
     """Also those of a second commit, whose image comes from the cache in all but its labels."""
     git(service.folder, "init", "--quiet")
@@ -192,3 +189,39 @@ def test_the_legacy_builder_works_without_cache_mounts(service: Service) -> None
     image = service.build()
     assert image.usable, image.results
     assert failed(image.results) == set()
+
+
+def test_two_containers_of_one_folder(service: Service) -> None:
+    """Each build of the project's top folder sees what the ignore file beside its Dockerfile lets in."""
+    text = (service.sources / "Dockerfile").read_text("utf-8")
+    text = text.replace("COPY app.py healthcheck.py", "COPY backend/app.py backend/healthcheck.py")
+    model = service.folder / "taskflow.toml"
+    head, rest = model.read_text("utf-8").split("[containers.backend]")
+    entry, rest = rest.split("[services.")
+    (service.folder / "more").write_text("x")
+    tables = ""
+    for name, ignored, seen in (
+        ("backend", "*\n!backend/app.py\n!backend/healthcheck.py\n", "backend"),
+        ("second", "**/*Dockerfile*\n*.toml\nbackend/.*\n", "backend more"),
+    ):
+        looks = f'COPY . /seen\nRUN test "$(echo $(ls /seen))" = "{seen}"\nRUN mkdir data'
+        dockerfile = service.folder / f"{name}.Dockerfile"
+        dockerfile.write_text(text.replace("RUN mkdir data", looks), "utf-8")
+        dockerfile.with_name(f"{dockerfile.name}.dockerignore").write_text(ignored, "utf-8")
+        places = f'context = "."\ndockerfile = "{dockerfile.name}"'
+        tables += f"[containers.{name}]\n{places}{entry}"
+    model.write_text(f"{head}{tables}[services.{rest}", "utf-8")
+    (service.folder / ".dockerignore").write_text("**\n")
+    workspace = service.workspace
+    images = build.build(workspace, ["backend", "second"])
+    try:
+        assert [failed(image.results) for image in images] == [set(), set()], images
+        # What every check writes makes no image an older one, though it would be let in here.
+        (service.folder / "reports").mkdir()
+        (service.folder / "reports" / "build.json").write_text("{}")
+        for image in images:
+            assert build.current_image(workspace, image.container) == (image.id, "")
+    finally:
+        workspace.engine.call(
+            "image", "rm", "--force", "--no-prune", images[1].tags[0], check=False
+        )

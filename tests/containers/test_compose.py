@@ -5,10 +5,13 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -57,7 +60,7 @@ def invoke(
     env = {**os.environ, "TASKFLOW_ENGINE": engine.name, **variables}
     return subprocess.run(
         [sys.executable, "-m", "invoke", *words], cwd=folder, text=True, capture_output=True,
-        env={name: value for name, value in env.items() if value}, check=False, timeout=300,
+        env={name: value for name, value in env.items() if value}, check=False, timeout=1200,
     )  # fmt: skip
 
 
@@ -116,7 +119,6 @@ def a_port_that_cannot_be_had_is_refused(project: Path, engine: Engine, backend:
     assert "compose.yaml has: backend, database, frontend" in unknown.stderr
 
 
-@pytest.mark.each_engine
 def test_a_stack_comes_up_stays_up_and_goes(project: Path, engine: Engine) -> None:
     up = invoke(project, engine, "up")
     assert up.returncode == ExitCode.OK, up.stdout + up.stderr
@@ -153,6 +155,43 @@ def test_a_stack_comes_up_stays_up_and_goes(project: Path, engine: Engine) -> No
     down = invoke(project, engine, "down", "--volumes")
     assert down.returncode == ExitCode.OK, down.stdout + down.stderr
     assert containers(engine, project) == {}
+
+
+def test_development_serves_a_change_of_a_source(project: Path, engine: Engine) -> None:
+    env = {**os.environ, "TASKFLOW_ENGINE": engine.name}
+    settings = composefile.settings(project)
+    changes = {
+        "backend/src/app/routes.py": ('"/time"', '"/clock"', "BACKEND_PORT", "/api/clock", ""),
+        "frontend/src/app/page.tsx": ("<h1>", "<h1>changed ", "FRONTEND_PORT", "/", "changed"),
+    }
+    words = [sys.executable, "-m", "invoke", "dev"]
+    with subprocess.Popen(words, cwd=project, env=env, start_new_session=True) as running:
+        try:
+            for name, (old, new, variable, path, shown) in changes.items():
+                url = f"http://127.0.0.1:{settings[variable]}"
+                wait_for(f"{url}{'/api/time' if 'backend' in name else path}", "", 900)
+                text = (project / name).read_text("utf-8")
+                assert old in text
+                (project / name).write_text(text.replace(old, new), "utf-8")
+                wait_for(f"{url}{path}", shown, 600)
+        finally:
+            os.killpg(running.pid, signal.SIGINT)  # as Ctrl-C does
+            running.wait(300)
+    assert containers(engine, project) == {}, "the prompt is back while they still run"
+
+
+def wait_for(url: str, text: str, seconds: float) -> None:
+    """Until it answers 200, with this text in it."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with (
+            suppress(OSError, http.client.HTTPException),
+            urllib.request.urlopen(url, timeout=20) as answer,
+        ):
+            if text in answer.read().decode():
+                return
+        time.sleep(0.2)
+    pytest.fail(f"{url} did not answer with {text!r} in {seconds} s")
 
 
 @pytest.mark.each_engine

@@ -19,6 +19,7 @@ from taskflow_containers.project.load import load
 from taskflow_containers.smoke.running import Running
 from taskflow_containers.smoke.stack import Stack
 from taskflow_containers.workspace import Workspace
+from tests.conftest import some_of
 from tests.containers.conftest import NAME, failed, replace, smoked
 from tests.containers.test_inventory import places
 from tests.containers.test_scan import vulnerabilities  # noqa: F401
@@ -121,7 +122,7 @@ def stack(plain: Path, engine: Engine) -> Iterator[Stack]:
 ENVIRONMENT = {"API_URL": "http://127.0.0.1:9"}
 
 
-@pytest.mark.parametrize("manager", MANAGERS)
+@pytest.mark.parametrize("manager", some_of(MANAGERS))
 def test_each_lock_file_is_installed_by(
     manager: str, plain: Path, stack: Stack, engine: Engine
 ) -> None:
@@ -286,6 +287,7 @@ ENTRYPOINT ["/nodejs/bin/node"]
 """
 
 
+@pytest.mark.thorough
 def test_a_base_with_nothing_but_node_passes_the_smoke_test(
     own: Path, engine: Engine, tmp_path: Path
 ) -> None:

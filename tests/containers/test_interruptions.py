@@ -17,16 +17,18 @@ import pytest
 from taskflow_containers.engine.leftovers import sweep
 from taskflow_containers.machine.errors import ExitCode
 from taskflow_containers.smoke.stack import Stack
-from tests.conftest import ROOT
+from tests.conftest import ROOT, some_of
 from tests.containers.conftest import Service, failed, left_over, replace, smoked, with_database
 
 pytestmark = pytest.mark.engine
+
+AS_WELL = pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)  # which is handled as SIGINT is
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     """`taskflow_containers smoke`, or another command, in a session of its own, as a terminal would start it."""
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", "taskflow_containers", *(words or ["smoke"])], cwd=folder, text=True,
+        [sys.executable, "-u", "-m", "taskflow_containers", *(words or ["smoke"]), "--verbose"], cwd=folder, text=True,
         env=os.environ,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
@@ -41,8 +43,15 @@ def wait_for(process: subprocess.Popen[str], words: str) -> None:
     pytest.fail(f"the run ended before it said {words!r}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["starting database", "starting backend", "loading backend"])
+@pytest.mark.parametrize("number", [signal.SIGINT, AS_WELL])
+@pytest.mark.parametrize(
+    "moment",
+    some_of(
+        ["starting database", "starting backend", "loading backend"],
+        "starting database",
+        "loading backend",
+    ),
+)
 def test_an_interrupted_run_removes_what_it_started(
     service: Service, number: signal.Signals, moment: str
 ) -> None:
@@ -94,7 +103,7 @@ def test_an_interrupted_build_does_not_wait_for_its_step(
     assert service.project.image("backend") not in names
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, AS_WELL])
 def test_nox_alone_is_interrupted(service: Service, number: signal.Signals) -> None:
     """As by a CI runner; a terminal would tell the session too."""
     step = f"RUN echo {uuid.uuid4()} && sleep 600"
@@ -102,7 +111,7 @@ def test_nox_alone_is_interrupted(service: Service, number: signal.Signals) -> N
     shutil.copy(ROOT / "template/noxfile.py", service.folder)
     beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "nox", "--no-venv", "-s", "build"], cwd=service.folder, text=True,
+        [sys.executable, "-m", "nox", "--no-venv", "-s", "build", "--", "--verbose"], cwd=service.folder, text=True,
         env={**os.environ, "PATH": beside, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
@@ -156,13 +165,14 @@ def test_a_volume_without_a_label_is_removed_too(service: Service) -> None:
     assert left_over(service.engine, service.project) == ""
 
 
+@pytest.mark.thorough
 def test_two_runs_at_once_do_not_meet(service: Service) -> None:
     with_database(service.folder)
     first = start(service.folder)
     wait_for(first, "starting backend")
     image = service.build()
     results = smoked(service.workspace, [image])
-    output, errors = first.communicate(timeout=120)
+    output, errors = first.communicate(timeout=600)
     assert failed(results) == set(), [result for result in results if result.failed]
     assert first.returncode == ExitCode.OK, output + errors
     assert left_over(service.engine, service.project) == ""
@@ -172,7 +182,7 @@ def test_a_database_that_does_not_come_up_is_no_failed_check(service: Service) -
     with_database(service.folder)
     replace("taskflow.toml", '"postgres:17-alpine"', '"python:3.13-slim"')(service.folder)
     process = start(service.folder)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == ExitCode.ENVIRONMENT, errors
     assert "smoke: database did not come up: " in errors
     assert left_over(service.engine, service.project) == ""

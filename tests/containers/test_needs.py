@@ -71,7 +71,6 @@ def test_secrets_reach_a_step_and_nothing_else(
     assert "REGISTRY_TOKEN" in told.read_text()
 
 
-@pytest.mark.each_engine
 def test_a_step_that_prints_a_secret_is_not_quoted(
     service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,7 +83,6 @@ def test_a_step_that_prints_a_secret_is_not_quoted(
     assert TOKEN[::-1] not in said
 
 
-@pytest.mark.each_engine
 def test_another_secret_builds_nothing_anew(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +114,6 @@ def test_secrets_need_a_builder_that_has_them(
         service.build()
 
 
-@pytest.mark.each_engine
 def test_another_argument_makes_another_image(service: Service) -> None:
     replace(
         "Dockerfile", "RUN mkdir data", "ARG FLAVOUR\nRUN mkdir data && echo $FLAVOUR >flavour"
@@ -205,7 +202,7 @@ def test_a_registry_that_cannot_be_asked_is_said(
     service.build()
     registry.stop()
     said: list[str] = []
-    workspace = Workspace(service.folder, service.project, service.engine, said.append)
+    workspace = Workspace(service.folder, service.project, service.engine, note=said.append)
     (image,) = build.build(workspace, ["backend"], pull=True)
     assert image.usable
     assert any("stays as it is" in line for line in said), said
@@ -336,6 +333,7 @@ def test_the_platform_is_said_and_held_to(service: Service) -> None:
     assert "linux/s390x" in done.stdout
 
 
+@pytest.mark.thorough
 def test_what_is_emulated_is_not_judged_for_its_speed(service: Service) -> None:
     """An image that says it is another processor's runs here, as under emulation."""
     # Buildah 1.28 knows no BUILDPLATFORM.
@@ -383,7 +381,6 @@ def test_an_image_that_vanishes_while_buildah_looks_at_it_is_no_fault(
     assert (tmp_path / "once").exists()
 
 
-@pytest.mark.each_engine
 def test_names_given_and_taken_by_several_at_once_are_not_lost(service: Service) -> None:
     image, engine, name = service.build().id, service.engine, service.project.image("backend")
 

@@ -13,7 +13,7 @@ from taskflow_containers.checks import build, scan
 from taskflow_containers.engine import archive, builder
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.engine.layersizes import LayerSizes
-from tests.conftest import lacking
+from tests.conftest import lacking, some_of
 from tests.containers.conftest import Service, failed, smoked
 
 pytestmark = pytest.mark.engine
@@ -35,12 +35,14 @@ def packed_base(engine: Engine, tmp_path: Path, request: pytest.FixtureRequest) 
              f"{',force-compression=true' if compression != 'uncompressed' else ''}"]  # fmt: skip
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "Dockerfile").write_text(f"FROM {base}\nRUN echo {compression} >/note\n")
-    engine.call(*words, tmp_path / "base", timeout=300)
+    engine.call(*words, tmp_path / "base", timeout=1200)
     yield name
     engine.call("image", "rm", "--force", name, check=False)
 
 
-@pytest.mark.parametrize("packed_base", ["uncompressed", "gzip", "zstd"], indirect=True)
+@pytest.mark.parametrize(
+    "packed_base", some_of(["uncompressed", "gzip", "zstd"], "zstd"), indirect=True
+)
 def test_the_verdict_is_the_same_whatever_packs_the_layers(
     service: Service, packed_base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,7 +75,7 @@ def test_an_image_with_attestations_is_judged_by_what_runs(service: Service) -> 
     (service.folder / "attested").mkdir()
     (service.folder / "attested" / "Dockerfile").write_text(f"FROM {plain.tags[0]}\n")
     words = ["buildx", "build", "--quiet", "--provenance=mode=max", "--tag", tag]
-    engine.call(*words, service.folder / "attested", timeout=300)
+    engine.call(*words, service.folder / "attested", timeout=1200)
     try:
         config = engine.image_config(tag) or {}
         assert (
@@ -89,7 +91,6 @@ def test_an_image_with_attestations_is_judged_by_what_runs(service: Service) -> 
         engine.call("image", "rm", "--force", tag, check=False)
 
 
-@pytest.mark.each_engine
 def test_the_size_is_that_of_the_plain_layers(service: Service) -> None:
     """Twice the same 2,000,000 bytes, which gzip brings to next to nothing."""
     image = service.build()

@@ -204,6 +204,7 @@ def test_what_routes_read_import_and_declare_is_in_the_image(
     stack.discard(frontend)
 
 
+@pytest.mark.thorough
 def test_images_are_resized_by_one_switch(stack: Stack, application: Path, engine: Engine) -> None:
     replace("frontend/next.config.ts", "unoptimized: true", "unoptimized: false")(application)
     frontend = start(stack, application, engine, "resizing")

@@ -80,6 +80,7 @@ def test_a_broken_pool_or_probe_is_caught(
     assert failed(results) == {f"smoke.{case}"}, [r for r in results if r.failed]
 
 
+@pytest.mark.thorough
 def test_a_change_of_source_rebuilds_no_dependency(
     own: Path, engine: Engine, tmp_path: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_change_of_source_rebuilds_no_dependency(
     assert not [line for line in said if any(words in line for words in installs)], said
 
 
+@pytest.mark.thorough
 def test_it_lies_below_a_path(own: Path, engine: Engine, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(own, tmp_path / "below", ignore=shutil.ignore_patterns(".git")))
     replace("frontend/next.config.ts", 'basePath = ""', 'basePath = "/shop"')(folder)
@@ -239,6 +241,7 @@ def test_the_database_is_verified_by_the_systems_certificates(own: Path, engine:
     assert "trusted, by somebody" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.thorough
 def test_a_second_backend_is_an_entry_and_a_folder(
     render: Render, engine: Engine, tmp_path: Path
 ) -> None:

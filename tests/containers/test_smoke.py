@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -82,7 +83,6 @@ def test_a_required_variable_that_nobody_set_is_named(service: Service) -> None:
     assert result.fix.startswith("set SHOP_KEY where the smoke test is run")
 
 
-@pytest.mark.each_engine
 def test_a_program_that_is_not_there_is_the_images_fault(service: Service) -> None:
     replace("Dockerfile", 'CMD ["python", "-u"', 'CMD ["nosuchprogram", "-u"')(service.folder)
     (result,) = [result for result in service.smoke() if result.failed]
@@ -116,6 +116,7 @@ def busy_machine() -> Iterator[None]:
             other.wait()
 
 
+@pytest.mark.thorough
 def test_a_busy_machine_changes_no_verdict(service: Service) -> None:
     """These would: a probe's time limit, a signal that comes late, a start that takes long."""
     checks = ("start", "healthcheck", "stop.starting", "stop.busy")
@@ -151,13 +152,34 @@ def test_what_an_engine_cannot_limit_is_not_judged(service: Service, tmp_path: P
     assert "paused: not tried" in results["database.requests"].measured
 
 
+@pytest.mark.thorough
+def test_several_variables_may_lead_to_one_database(service: Service) -> None:
+    """As where it is given by its parts."""
+    with_database(service.folder)
+    replace(
+        "taskflow.toml", '{ DATABASE_URL = "database" }',
+        '{ DATABASE_URL = "database", DATABASE_HOST = "database" }\nconnects-as = { DATABASE_HOST = "host" }',
+    )(service.folder)  # fmt: skip
+    replace("taskflow.toml", '["DATABASE_URL"]', '["DATABASE_URL", "DATABASE_HOST"]')(
+        service.folder
+    )
+    results = service.smoke("neon", "stop.in-flight")
+    assert {(r.id, r.status) for r in results} == {
+        ("smoke.neon", Status.PASSED), ("smoke.stop.in-flight", Status.PASSED)
+    }  # fmt: skip
+
+
 def test_a_probe_that_is_slower_than_its_own_limit_is_caught(service: Service) -> None:
     replace("Dockerfile", "--timeout=3s", "--timeout=1s")(service.folder)
     with (service.sources / "healthcheck.py").open("a") as file:
         file.write("import time\ntime.sleep(8)\n")
-    (result,) = service.smoke("healthcheck")
+    for _ in range(3):  # while others have the CPU, the check is said to be not measurable
+        (result,) = service.smoke("healthcheck")
+        if result.status is not Status.UNMEASURABLE:
+            break
     assert result.failed, result
-    assert result.measured.startswith("healthy, after 8.") or result.measured == "starting"
+    took = re.fullmatch(r"healthy, after (\d+\.\d) s", result.measured)
+    assert float(took[1]) >= 8 if took else result.measured in {"starting", "unhealthy"}
 
 
 def client_that(folder: Path, engine: Engine, script: str) -> Engine:

@@ -22,8 +22,8 @@ def smoke(service: Service, *words: str, **variables: str) -> subprocess.Complet
     """A short smoke test from the command line."""
     environment = {**os.environ, "COLUMNS": "140"} | variables
     return subprocess.run(
-        [sys.executable, "-m", "taskflow_containers", "smoke", "--only", "user", *words], text=True,
-        cwd=service.folder, env=environment, capture_output=True, check=False, timeout=300,
+        [sys.executable, "-m", "taskflow_containers", "smoke", "--only", "user", "--verbose", *words], text=True,
+        cwd=service.folder, env=environment, capture_output=True, check=False, timeout=1200,
     )  # fmt: skip
 
 
@@ -76,6 +76,7 @@ def test_changed(service: Service) -> None:
     assert STANDS not in smoke(service, "--if-changed", "--only", "readiness").stdout
 
 
+@pytest.mark.thorough
 def test_a_failure_does_not_stand(service: Service) -> None:
     fault("live-not-json")(service.folder)
     for _ in range(2):
@@ -99,7 +100,7 @@ def test_an_unchanged_scan_does_not_start_the_scanner(service: Service, tmp_path
         done = subprocess.run(
             [sys.executable, "-m", "taskflow_containers", "scan", "--if-changed", "--offline"],
             cwd=service.folder, env=environment, text=True, capture_output=True, check=False,
-            timeout=300,
+            timeout=1200,
         )  # fmt: skip
         assert done.returncode == ExitCode.OK, done.stdout + done.stderr
         assert f"from {scanner}, named in taskflow.toml" in done.stdout

@@ -56,7 +56,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             one,
             *([fault] if fault else []),
             id=f"{one.name}-{fault.what}" if fault else one.name,
-            marks=pytest.mark.xdist_group(f"gallery-{one.name}"),
+            marks=[
+                pytest.mark.xdist_group(f"gallery-{one.name}"),
+                *([] if names else [pytest.mark.thorough]),
+            ],
         )
         for one in chosen
         # Each is two builds: an ordinary run has the time for one.

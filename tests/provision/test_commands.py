@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import signal
@@ -70,8 +71,10 @@ def test_an_old_python_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 10, 4))
-    assert bootstrap.main(["demo"]) == 4
-    assert "needs Python 3.11" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        importlib.reload(bootstrap)
+    assert ended.value.code == 4
+    assert "bootstrap.py needs Python 3.11 or newer, this is" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_named(

@@ -472,6 +472,12 @@ def shop(registry: Registry, engine: Engine, tmp_path: Path) -> Iterator[Shop]:
     remove_images(engine, found.name)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Have one worker alone pass all tests that share the release whose gate takes minutes."""
+    if "tested" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.xdist_group("release"))
+
+
 @pytest.fixture(scope="session")
 def tested(
     _programs: None, engine: Engine, tmp_path_factory: pytest.TempPathFactory

@@ -64,7 +64,7 @@ class Project:
     def python(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, *words], cwd=self.folder, capture_output=True, text=True, check=False,
-            stdin=subprocess.DEVNULL, timeout=300,
+            stdin=subprocess.DEVNULL, timeout=1200,
             env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "300", "PATH": str(self.path),
                  "GIT_CONFIG_GLOBAL": os.devnull, **environment},
         )  # fmt: skip

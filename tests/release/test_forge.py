@@ -14,7 +14,7 @@ import pytest
 from taskflow_containers.machine.errors import EnvironmentTrouble, Refused
 from taskflow_containers.release import forge
 from taskflow_containers.release.git import Repository
-from tests.conftest import git
+from tests.conftest import further, git
 from tests.release.plain import Plain
 
 NAMES = ("GITHUB_TOKEN", "GH_TOKEN", "GITHUB_REPOSITORY", "GITHUB_API_URL", "GITLAB_TOKEN",
@@ -159,18 +159,18 @@ def classic(may: bool | None) -> dict[str, object]:
     ("gitlab", "answers", "protected"),
     [
         (False, ruled("pull_request", "never"), True),
-        (False, ruled("update", "pull_requests_only"), True),
+        further(False, ruled("update", "pull_requests_only"), True),
         (False, ruled("pull_request", "always"), False),
-        (False, ruled("required_signatures", "never"), False),
+        further(False, ruled("required_signatures", "never"), False),
         (False, classic(False), True),
-        (False, classic(True), False),
-        (False, classic(None), False),
-        (False, {"/graphql": []}, False),
+        further(False, classic(True), False),
+        further(False, classic(None), False),
+        further(False, {"/graphql": []}, False),
         (False, {"/rules/branches/main": b"<html>", "/graphql": b"<html>"}, False),
-        (False, {}, False),
+        further(False, {}, False),
         (True, {"/repository/branches/main": {"protected": True, "can_push": False}}, True),
         (True, {"/repository/branches/main": {"protected": True, "can_push": True}}, False),
-        (True, {}, False),
+        further(True, {}, False),
     ],
 )
 def test_a_protected_branch_is_found_by_the_plan(

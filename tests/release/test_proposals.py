@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import git
+from tests.conftest import git, some_of
 from tests.release.plain import Plain
 from tests.release.test_push_refusals import FORGES
 from tests.release.test_refusals import colleague
@@ -98,7 +98,7 @@ def test_proposed_merged_and_published(way: str, plain: Plain) -> None:
     published(plain, merged)
 
 
-@pytest.mark.parametrize("way", ["merge", "squash", "rebase"])
+@pytest.mark.parametrize("way", some_of(["merge", "squash", "rebase"], "squash"))
 def test_others_commits_between(way: str, plain: Plain) -> None:
     """What users do not notice may come before; the merge is released where more came after it."""
     proposed(plain)
@@ -112,7 +112,7 @@ def test_more_of_no_account_came_after(plain: Plain) -> None:
     published(plain, plain.git("rev-parse", "HEAD"))
 
 
-@pytest.mark.parametrize("way", ["merge", "squash", "rebase"])
+@pytest.mark.parametrize("way", some_of(["merge", "squash", "rebase"], "squash"))
 def test_a_change_that_the_proposal_does_not_tell(way: str, plain: Plain) -> None:
     """It is refused, and a second proposal tells it; or it is published as it is."""
     proposed(plain)
@@ -228,3 +228,28 @@ def test_a_publication_that_is_killed(plain: Plain, tmp_path: Path) -> None:
     done = plain.invoke("--resume", "--yes")
     assert done.returncode == 0, done.stderr
     assert git(plain.remote, "rev-parse", "v1.3.0^{commit}").strip() == merged
+
+
+def test_a_pushed_tag_is_published(plain: Plain) -> None:
+    """As CI has it: the merged proposal's commit checked out and tagged, no branch, nothing pushed."""
+    proposed(plain)
+    merged = merge(plain, "squash")
+    plain.git("checkout", "--quiet", "--detach", merged)
+    done = plain.invoke("--yes", "--tagged")
+    assert done.returncode == 1
+    assert "has no tag v1.3.0" in done.stderr
+    plain.git("tag", "v1.3.0")
+    done = plain.invoke("--yes", "--tagged")
+    assert "the remote has no v1.3.0" in done.stderr
+    plain.git("push", "--quiet", "origin", "v1.3.0")
+    before = plain.there
+    for key in ("user.name", "user.email"):  # a CI's git knows nobody
+        plain.git("config", "--unset", key)
+    done = plain.invoke("--yes", "--tagged")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "v1.3.0"), done.stderr
+    assert list(plain.journal["steps"]) == ["prepare", "gate"]
+    assert (plain.journal["commit"], plain.journal["plan"]["previous"]) == (merged, "1.2.3")
+    assert plain.there == before
+    plain.git("checkout", "--quiet", "v1.2.3")
+    assert plain.invoke("--yes", "--tagged").returncode == 0, "an older one, as it was tagged"
+    assert "leave the other options out" in plain.invoke("--tagged", "--bump=minor").stderr

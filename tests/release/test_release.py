@@ -132,6 +132,7 @@ def test_a_release_and_what_it_leaves(shop: Shop, engine: Engine) -> None:
     assert "release 1.3.1 after 1.3.0" in shop.invoke("--dry-run").stdout
 
 
+@pytest.mark.thorough
 def test_not_pushed_and_then_pushed(ready: Shop, engine: Engine) -> None:
     """Nobody outside sees --no-push; --resume then does the rest."""
     assert ready.invoke("--yes", "--abort").returncode == 0

@@ -22,7 +22,9 @@ Pair = tuple[tuple[str, object], tuple[str, object]]
 def questions() -> dict[str, dict[str, Any]]:
     """Every question, asked or computed, in order."""
     config = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
-    return {name: value for name, value in config.items() if not name.startswith("_")}
+    found = {name: value for name, value in config.items() if not name.startswith("_")}
+    found["adopted"]["when"] = False  # the command `adopt` answers it
+    return found
 
 
 def asked(answers: Mapping[str, object]) -> set[str]:
@@ -51,7 +53,7 @@ def offered() -> dict[str, tuple[object, ...]]:
 
 def alone() -> Iterator[Answers]:
     """Each question changed while the others keep their defaults."""
-    yield {"slug": "my-shop"}
+    yield {"slug": "my-shop", "code_owners": "@acme/platform ada@example.com"}
     yield {"description": "Says “hello” & goes; it's 100 % (really)."}
     yield {"description": "🚀 Grüße, 𠮷野家: it's C#-free [x] | y * z & more – 100 %"}
     for name, values in offered().items():

@@ -20,7 +20,19 @@ from taskflow_containers.engine import compose
 from tests.conftest import ROOT
 
 SESSIONS = ("lint", "build", "scan", "smoke", "chart")
-TASKS = ("build", "up", "down", "logs", "ps", "tag", "release", "verify", "policy", "clean")
+TASKS = (
+    "build",
+    "up",
+    "down",
+    "logs",
+    "ps",
+    "tag",
+    "release",
+    "verify",
+    "policy",
+    "clean",
+    "doctor",
+)
 INSTALL = (
     "python3 -m venv .venv && .venv/bin/pip install --require-hashes -r tools/requirements.txt"
     " && .venv/bin/pip install --no-deps --no-build-isolation --force-reinstall -r tools/taskflow.txt"
@@ -44,7 +56,7 @@ def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment.pop("FORCE_COLOR", None)
     return subprocess.run(
         [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True,
-        check=False, timeout=120,
+        check=False, timeout=600,
     )  # fmt: skip
 
 
@@ -211,11 +223,27 @@ def test_no_option_is_parsed_by_invoke_itself(sample: Path) -> None:
             assert argument.kind in {str, bool, list}, f"{task} --{argument.name}"
 
 
-@pytest.mark.parametrize("words", [(), ("deplo",), ("lint", "--nosuch"), ("lint", "--offline")])
-def test_unknown_option(words: tuple[str, ...], sample: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), ("taskflow_containers: the following arguments are required: COMMAND", "--help")),
+        (("deplo",), ("taskflow_containers: unknown: deplo", "write deploy")),
+        (("lint", "--nosuch"), ("lint: unknown: --nosuch", "lint --help")),
+        (("lint", "--offline"), ("lint: unknown: --offline", "lint --help")),
+    ],
+)
+def test_unknown_option(
+    words: tuple[str, ...], said: tuple[str, str], sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOX_CURRENT_SESSION", "theirs")
     done = python(sample, "-m", "taskflow_containers", *words)
     assert done.returncode == 2
-    assert done.stderr.startswith("usage: ")
+    what, now = done.stderr.splitlines()
+    assert what == said[0]
+    assert said[1] in now
+    monkeypatch.setenv("NOX_CURRENT_SESSION", "lint")
+    asked = python(sample, "-m", "taskflow_containers", *words).stderr
+    assert ("`nox -s lint -- --help`" in asked) == (words[:1] == ("lint",))
 
 
 @pytest.mark.parametrize(
@@ -275,11 +303,113 @@ def test_an_older_python_is_told_in_one_line(words: tuple[str, ...], sample: Pat
     done = python(sample, "-W", "ignore", "-c", OLD, *words)
     assert done.returncode != 0
     (line,) = done.stderr.splitlines()
-    assert line.startswith("Python 3.11 or newer is needed; ")
-    assert line.endswith(" 3.10.12")
+    assert line.endswith(" needs Python 3.11 or newer, this is 3.10.12")
+
+
+def test_an_older_python_reads_as_far_as_that_line(sample: Path) -> None:
     package = Path(str(taskflow_containers.__file__))
-    for file in (sample / "tasks.py", sample / "noxfile.py", package):
-        ast.parse(file.read_text("utf-8"), feature_version=(3, 10))
+    for file in (sample / "tasks.py", sample / "noxfile.py", package, ROOT / "bootstrap.py"):
+        text = file.read_text("utf-8")
+        ast.parse(text, feature_version=(3, 6))
+        assert "from __future__ import annotations" not in text  # 3.6 does not know it
+
+
+@pytest.fixture
+def adopted(project: Path) -> Path:
+    """A project whose owner has a noxfile.py and a chart; ours have other names."""
+    (project / "noxfile.py").rename(project / "taskflow_sessions.py")
+    (project / "tasks.py").rename(project / "taskflow_tasks.py")
+    (project / "tools").rename(project / "tools-taskflow")
+    with (project / "taskflow.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[files]\nchart = "own-chart"\ntools = "tools-taskflow"\n')
+    (project / "noxfile.py").write_text(OWN_NOXFILE, encoding="utf-8")
+    return project
+
+
+OWN_NOXFILE = """
+import nox
+
+@nox.session
+def lint(session):
+    \"\"\"Their own check.\"\"\"
+
+@nox.session(default=False)
+def docs(session):
+    \"\"\"Their own pages.\"\"\"
+
+import sys; sys.path.append("."); import taskflow_sessions
+print("options:", nox.options.reuse_venv, nox.options.default_venv_backend)
+"""
+
+
+def test_sessions_beside_a_noxfile_of_ones_own(
+    adopted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a session of theirs nor what `nox` alone runs is another than before."""
+    programs = str(Path(sys.executable).parent)
+    monkeypatch.setenv("PATH", os.pathsep.join([programs, os.environ["PATH"]]))
+    done = python(adopted, "-P", "-m", "nox", "-l")
+    assert done.returncode == 0, done.stderr
+    menu = dict(re.findall(r"^[*-] (\S+).* -> (.+)$", done.stdout, re.MULTILINE))
+    ours = [f"taskflow-{name}" for name in (*SESSIONS, "cluster")]
+    assert sorted(menu) == sorted(["lint", "docs", *ours])
+    assert menu["lint"] == "Their own check."
+    assert re.findall(r"^\* (\S+)", done.stdout, re.MULTILINE) == ["lint"]
+    assert "options: no virtualenv" in done.stdout  # nox's own
+    tagged = python(adopted, "-P", "-m", "nox", "-l", "-t", "taskflow").stdout
+    assert re.findall(r"^\* taskflow-(\S+)", tagged, re.MULTILINE) == list(SESSIONS)
+    assert load(adopted / "taskflow_sessions.py").folder("tools") == "tools-taskflow"
+    # It runs the tool, whose exit code ends nox, as in a noxfile of the template's own.
+    done = python(adopted, "-P", "-m", "nox", "--no-venv", "-s", "taskflow-lint", "--", "nosuch")
+    assert done.returncode == 2
+    assert "unknown container: nosuch" in done.stdout + done.stderr
+    done = python(adopted, "-P", "-m", "nox", "--no-venv", "-s", "taskflow-chart")
+    assert done.returncode == 0 and "there is no own-chart/ here" in done.stderr
+    done = python(adopted, "-P", "-W", "ignore", "-c", OLD, "nox", "-l")
+    assert done.returncode == 0, done.stderr
+    done = python(
+        adopted, "-P", "-W", "ignore", "-c", OLD, "nox", "-s", "taskflow-lint", "--no-venv"
+    )
+    assert done.returncode == 4
+    assert "taskflow_sessions.py needs Python 3.11 or newer, this is 3.10.12" in done.stderr
+
+
+OWN_TASK = """
+from invoke import Collection, task
+
+@task
+def build(_):
+    \"\"\"Their own build.\"\"\"
+    print("theirs")
+"""
+OWN_TASKS = {
+    "without a namespace": (f"{OWN_TASK}\nfrom taskflow_tasks import *\n", "taskflow-build"),
+    "the import first": (f"from taskflow_tasks import *\n{OWN_TASK}", "taskflow-build"),
+    "with a namespace": (
+        f"{OWN_TASK}\nns = Collection(build)\n"
+        'import taskflow_tasks; ns.add_collection(taskflow_tasks, "taskflow")\n',
+        "taskflow.build",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OWN_TASKS)
+def test_tasks_beside_a_file_of_ones_own(case: str, adopted: Path) -> None:
+    text, ours = OWN_TASKS[case]
+    (adopted / "tasks.py").write_text(text, encoding="utf-8")
+    done = python(adopted, "-P", "-m", "invoke", "--list")
+    assert done.returncode == 0, done.stderr
+    menu = dict(re.findall(r"^  (\S+) {2,}(\S.+)$", done.stdout, re.MULTILINE))
+    assert menu["build"] == "Their own build."
+    assert {name.replace("taskflow.", "taskflow-") for name in menu} - {"build"} >= {
+        f"taskflow-{name}" for name in TASKS
+    }
+    done = python(adopted, "-P", "-m", "invoke", ours, "--container", "nosuch")
+    one_message(done, 2, "build: unknown container: nosuch")
+    # Where the tool is not installed, their own tasks work all the same.
+    done = python(adopted, "-P", "-c", WITHOUT, "taskflow_containers", "build")
+    assert (done.returncode, done.stdout) == (0, "theirs\n")
+    assert "taskflow_containers is not installed here" in done.stderr
 
 
 def test_nox_leaves_the_chart_out_where_there_is_none(project: Path) -> None:
@@ -305,7 +435,7 @@ def test_nox_passes_exit_codes_on(
 
     session = SimpleNamespace(
         virtualenv=SimpleNamespace(location=str(tmp_path), is_sandboxed=True),
-        install=lambda *words: installed.extend(words),
+        install=lambda *words, **_: installed.extend(words),
         posargs=["backend"],
         run=run,
     )

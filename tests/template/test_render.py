@@ -10,6 +10,7 @@ import tomllib
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 import yaml
@@ -22,13 +23,21 @@ from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
 from taskflow_containers.release.state import Product
 from taskflow_containers.report.result import Status
-from tests.conftest import Render
+from tests.conftest import Render, git
 from tests.template import choices
 
 ALWAYS = {
-    ".copier-answers.yml", ".env.example", ".gitignore", "README.md", "chart",
-    "compose.yaml", "noxfile.py", "taskflow.toml", "tasks.py", "tools",
+    ".copier-answers.yml", ".devcontainer", ".editorconfig", ".env.example", ".gitattributes", ".gitignore",
+    ".pre-commit-config.yaml", "README.md", "chart", "compose.yaml", "noxfile.py", ".renovaterc.json", "taskflow.toml", "tasks.py", "tools",
 }  # fmt: skip
+# No file may be called so there, with any ending.
+WINDOWS = {
+    "CON",
+    "PRN",
+    "AUX",
+    "NUL",
+    *(f"{name}{n}" for name in ("COM", "LPT") for n in range(10)),
+}
 CI = {"github": {".github"}, "gitlab": {".gitlab-ci.yml"}, "none": set[str]()}
 # Locked files must not name the registry they were made from; put together so as not to match.
 REGISTRIES = [
@@ -88,6 +97,8 @@ def rendered(request: pytest.FixtureRequest, render: Render) -> Rendered:
 
 def test_top_of_the_project(rendered: Rendered) -> None:
     wanted = ALWAYS | rendered.containers | CI[str(rendered.answer("ci"))]
+    wanted |= {"LICENSE"} if rendered.answer("licence") != "none" else set()
+    wanted |= {"CODEOWNERS"} if rendered.answer("code_owners") else set()
     assert {path.name for path in rendered.folder.iterdir()} == wanted
 
 
@@ -111,14 +122,35 @@ def test_files_are_portable(rendered: Rendered) -> None:
     for path in rendered.files():
         full = rendered.folder / path
         assert not full.is_symlink(), path
-        assert not re.search(r"[\"'<>:|?*\\{}]|[ .]$", path.as_posix()), path
         assert full.stat().st_mode & 0o777 in {0o644, 0o755}, path
-    folded = [path.as_posix().casefold() for path in rendered.files()]
+        # Windows takes 260 characters with the folder that the project lies in.
+        assert len(path.as_posix()) <= 200, path
+        for part in path.parts:
+            assert not re.search(r"[\"'<>:|?*\\{}\0-\x1f]|[ .]$", part), path
+            assert part.split(".")[0].upper() not in WINDOWS, path
+    # macOS and Windows do not tell names apart by case, and macOS not by how an accent is written.
+    folded = [normalize("NFD", path.as_posix()).casefold() for path in rendered.files()]
     assert len(set(folded)) == len(folded)
     for name, text in rendered.texts().items():
         assert "\r" not in text, name
         assert not text or text.endswith("\n"), name
         assert not text.endswith("\n\n"), name
+
+
+def test_a_checkout_on_windows_has_the_same_bytes(render: Render, tmp_path: Path) -> None:
+    project, clone = render(tmp_path / "project"), tmp_path / "clone"
+    git(project, "init", "--quiet")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "start")
+    settings = ("-c", "core.autocrlf=true", "-c", "core.eol=crlf")
+    git(tmp_path, *settings, "clone", "--quiet", str(project), str(clone), *settings)
+    for name in git(project, "ls-files", "-z").rstrip("\0").split("\0"):
+        assert (clone / name).read_bytes() == (project / name).read_bytes(), name
+    model = load(clone / FILE_NAME)
+    assert [
+        result for result in check_text(clone, model, list(model.containers)) if result.failed
+    ] == []
+    assert git(clone, "status", "--porcelain") == ""
 
 
 def test_files_parse(rendered: Rendered, template: Path) -> None:
@@ -164,6 +196,26 @@ def test_model_and_contract(rendered: Rendered) -> None:
     results = check_text(rendered.folder, project, list(project.containers))
     assert results
     assert [result for result in results if result.failed] == []
+
+
+def test_renovate_finds_the_images_of_the_model_and_leaves_its_own_alone(
+    rendered: Rendered,
+) -> None:
+    settings = json.loads((rendered.folder / ".renovaterc.json").read_text(encoding="utf-8"))
+    assert settings["copier"]["enabled"] is (rendered.answer("ci") == "none")
+    (pattern,) = settings["customManagers"][0]["matchStrings"]
+    text = (rendered.folder / FILE_NAME).read_text(encoding="utf-8")
+    found = {
+        f"{one['depName']}:{one['currentValue']}"
+        for one in re.finditer(pattern.replace("(?<", "(?P<"), text)
+    }
+    project = load(rendered.folder / FILE_NAME)
+    services = {service.image for service in project.services.values()}
+    assert found == {container.base for container in project.containers.values()} | services
+    own = settings["packageRules"][0]["matchPackageNames"][0].strip("/")
+    for name in project.containers:
+        assert re.search(own, project.image(name))
+    assert not [image for image in found if re.search(own, image.partition(":")[0])]
 
 
 def test_the_readme_of_the_chart_is_its_own(rendered: Rendered) -> None:
@@ -268,7 +320,7 @@ def test_no_secret_is_committed(sample: Path, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     (tmp_path / ".gitignore").write_bytes((sample / ".gitignore").read_bytes())
     names = [".env", ".env.local", ".venv/x", ".nox/x", "reports/x", "backend/__pycache__/x.pyc"]
-    kept = [".env.example", "frontend/.env.development", "frontend/package-lock.json"]
+    kept = [".env.example", "frontend/package-lock.json"]
     done = subprocess.run(
         ["git", "-C", str(tmp_path), "check-ignore", *names, *kept],
         capture_output=True, text=True, check=False,

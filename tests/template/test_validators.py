@@ -22,6 +22,8 @@ ALLOWED = {
     "containers": r"not in \['both', 'backend', 'frontend'\]",
     "node_version": r"not in \['24', '22', '26'\]",
     "ci": r"not in \['github', 'gitlab', 'none'\]",
+    "licence": r"not in \['none', 'Apache-2.0', 'MIT'\]",
+    "code_owners": r"Use names with @, or e-mail addresses, one space between them",
 }
 
 BAD: dict[str, list[object]] = {
@@ -64,6 +66,11 @@ BAD: dict[str, list[object]] = {
     "containers": ["", "none", "Backend", "both\n", "backend,frontend", "{{ 7*7 }}", 1, True],
     "node_version": ["", "20", "23", "24.1", "v24", "lts", "24\n", " 24", 22.0, True],
     "ci": ["", "jenkins", "GitHub", "github\n", "../x", True, False],
+    "licence": ["", "mit", "GPL-3.0-only", "MIT\n", "../x", True],
+    "code_owners": [
+        " ", "@", "ada", "@ada ", " @ada", "@ada  @eve", "@ada,@eve", "@ada\n", "@ada\n* @eve", "@ada\t@eve", "@-a", "@a/", "@a//b",
+        "@a #x", "{{ 7*7 }}", "@{{x}}", "@\u0430da", "ada@", "ada@example", "ada@example.com\x00", "@" + "a" * 200,
+    ],
 }  # fmt: skip
 
 GOOD: dict[str, list[object]] = {
@@ -79,6 +86,7 @@ GOOD: dict[str, list[object]] = {
         "a" * 63 + ".io/" + "b" * 60, "a-b.example.com/c_d/e.f/g-h", "xn--bcher-kva.example/shop",
         "123456789012.dkr.ecr.eu-central-1.amazonaws.com/team", "europe-docker.pkg.dev/p-1/r",
     ],
+    "code_owners": ["", "@ada", "@acme/platform @ada", "@acme/a/b-c @e.v_e ada+x@mail.example.com", "@" + "a" * 199],
     **{name: list(values) for name, values in offered().items() if "choices" in questions()[name]},
     "database": [True, False],
 }  # fmt: skip

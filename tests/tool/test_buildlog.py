@@ -7,6 +7,7 @@ import pytest
 from taskflow_containers.engine import buildlog
 
 DISK, NETWORK, PORT = "the disk is full", "the network, or a package", "a port is already taken"
+CERTIFICATE = "a certificate is not trusted"
 IMAGE, GONE = "a base image can be had neither", "the container engine stopped"
 RUN = "RUN ./check && ./serve"
 
@@ -110,6 +111,13 @@ SAID = {
     "[Errno -3] Temporary failure in name resolution": NETWORK,
     "E: Failed to fetch http://deb.example.org/x.deb  Could not connect to deb.example.org:80": NETWORK,
     "curl: (6) Could not resolve host: example.org": NETWORK,
+    "  cause: dns error: failed to lookup address information": NETWORK,
+    "  cause: invalid peer certificate: UnknownIssuer": CERTIFICATE,
+    "npm error code SELF_SIGNED_CERT_IN_CHAIN": CERTIFICATE,
+    "GET https://npm.example/left-pad error (SELF_SIGNED). reason: self-signed certificate in certificate chain": CERTIFICATE,
+    "WARNING: Retrying (Retry(total=4)) after connection broken by 'SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]": CERTIFICATE,
+    "curl: (60) SSL certificate problem: unable to get local issuer certificate": CERTIFICATE,
+    "ssl.SSLCertVerificationError: certificate verify failed": "",
     "Failed to fetch data: 404": "",
     "connect ECONNREFUSED 127.0.0.1:5432: connection refused": "",
     "dial unix /var/run/docker.sock: connect: no such file or directory": "",
@@ -155,7 +163,7 @@ def test_next_says_why_before_it_quotes_the_source(first: str) -> None:
     reason = "Error: Module not found: Can't resolve 'left-pad'"
     source = [f"  {number} |" for number in range(20)]
     step = log("buildx", "  Creating a build ...", first, "./src/app/page.tsx:1:1", reason, *source)
-    _, said = step.failure("")
+    _, said, _ = step.failure("")
     assert said.startswith(first)
     assert reason in said
 
@@ -263,3 +271,11 @@ TWO = ["linux/amd64", "linux/arm64"]
 def test_what_is_not_emulated(output: str, platforms: list[str], named: str) -> None:
     found = buildlog.not_run_here(output, platforms, "linux/amd64")
     assert (named in found.message and "qemu-user-static" in found.hint) if found else not named
+
+
+def test_a_long_line_keeps_the_step_and_the_exit_code() -> None:
+    line = f"ERROR: process {'x' * 900} did not complete successfully: exit code: 7"
+    failed, _, _ = buildlog.Log([], []).failure(line)
+    assert failed.startswith("ERROR: process x")
+    assert failed.endswith("exit code: 7")
+    assert len(failed) <= 401

@@ -58,7 +58,13 @@ def test_an_older_verdict_is_not_taken_for_a_run_that_broke_off(project: Path) -
     ("words", "said"),
     [
         (["lint", "nobody"], "lint: unknown container: nobody"),
-        (["lint", "--ofline"], "usage: python -m taskflow_containers lint"),
+        (["lint", "--verbse"], "lint: unknown: --verbse\n  write --verbose\n"),
+        (
+            ["lint", "--port=80"],
+            "lint: unknown: --port=80\n  `python -m taskflow_containers lint --help` lists",
+        ),
+        (["smoke", "--repeat", "x"], "smoke: --repeat: invalid int value: 'x'\n  `python -m "),
+        (["smok"], "taskflow_containers: unknown: smok\n  write smoke\n"),
         (["smoke", "--only", "nothing"], "smoke: "),
     ],
 )
@@ -186,7 +192,7 @@ def test_a_step_summary_that_cannot_be_written_takes_no_verdict_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "none" / "x"))
-    assert _write(passed(), tmp_path)
+    assert _write(passed(), tmp_path / "reports")
     assert "lint: GITHUB_STEP_SUMMARY cannot be written: No such file" in capsys.readouterr().err
 
 
@@ -194,6 +200,20 @@ def test_nothing_is_written_where_there_is_no_project(tmp_path: Path) -> None:
     done = taskflow(tmp_path, "lint")
     assert done.returncode == ExitCode.WRONG_INPUT
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there no folder that is in use can be removed")
+def test_a_folder_that_has_gone_is_said(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    script = 'rmdir "$PWD" && exec "$1" -P -m taskflow_containers lint'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", sys.executable], cwd=tmp_path / "gone", capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == ExitCode.WRONG_INPUT
+    assert done.stderr.endswith(
+        "lint: this folder has been removed\n  cd into the project and run this again\n"
+    )
 
 
 @pytest.mark.parametrize("columns", ["", "abc", "0", "80²"])
@@ -207,7 +227,7 @@ def test_a_report_that_cannot_be_written_says_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "reports").touch()
-    assert _write(passed(), tmp_path) is False
+    assert _write(passed(), tmp_path / "reports") is False
     said = capsys.readouterr().err
     assert "lint: the report cannot be written: " in said
     assert len(said.strip().splitlines()) == 2
@@ -218,7 +238,30 @@ def test_a_page_that_is_no_text_does_not_stand_in_the_way(tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "build.md").write_bytes(b"\xff\xfe")
     (folder / "notes.md").write_bytes(b"\xff")
-    assert _write(passed(), tmp_path)
+    assert _write(passed(), tmp_path / "reports")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_action_whose_output_nobody_reads_is_stopped_in_words(
+    unbuffered: str, tmp_path: Path
+) -> None:
+    script = (
+        "import sys, argparse, pathlib\n"
+        "from taskflow_containers.cli import carry_out\n"
+        "from taskflow_containers.commands import Command\n"
+        "def body(root, options):\n    for line in range(9999):\n        print(line)\n    return 0\n"
+        "sys.exit(carry_out(Command('x', 'x', body, task='x'), pathlib.Path.cwd(), argparse.Namespace()))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read().startswith(
+            "x: stopped, as nobody reads what it prints any more\n  run it"
+        )
+    assert process.returncode == ExitCode.ENVIRONMENT
 
 
 def test_a_list_that_is_not_read_to_its_end(project: Path) -> None:
@@ -242,7 +285,7 @@ def test_a_verdict_that_cannot_be_shown_is_said(
         Path("/dev/full").open("w", encoding="utf-8") as full,
     ):
         monkeypatch.setattr(sys, "stdout", full)
-        assert not _show(passed(), _console())
+        assert not _show(passed(), _console(), verbose=False)
     assert "the report cannot be shown: No space left" in capsys.readouterr().err
 
 
@@ -250,13 +293,13 @@ def test_an_output_without_our_marks(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     path = tmp_path / "out"
     with path.open("w", encoding="ascii") as narrow:
         monkeypatch.setattr(sys, "stdout", narrow)
-        assert _show(passed(), _console())
+        assert _show(passed(), _console(), verbose=False)
     assert "lint: 1 passed" in path.read_text()
 
 
 def test_no_output_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
-    assert _show(passed(), _console())
+    assert _show(passed(), _console(), verbose=False)
 
 
 @pytest.mark.parametrize("words", [["backend"], ["--only", "stop"], ["--image", "x"]])

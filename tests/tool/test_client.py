@@ -50,8 +50,15 @@ def no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def on_path(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
-    system = [folder for folder in ("/bin", "/usr/bin") if not (Path(folder) / "docker").exists()]
-    monkeypatch.setenv("PATH", os.pathsep.join([*map(str, folders), *system]))
+    """These folders, and the machine's programs but for its engines."""
+    system = folders[0] / "system"
+    if not system.exists():
+        system.mkdir()
+        programs = {path.name: path for one in ("/usr/bin", "/bin") for path in Path(one).iterdir()}
+        for name, path in programs.items():
+            if name not in {"docker", "podman"}:
+                (system / name).symlink_to(path)
+    monkeypatch.setenv("PATH", os.pathsep.join(map(str, [*folders, system])))
 
 
 def test_the_client_whose_builder_can_do_most_is_chosen(

@@ -431,6 +431,36 @@ def test_a_project_without_compose_is_said_to_have_none(project: Path) -> None:
     assert found["present"].status is Status.SKIPPED
 
 
+def test_a_file_of_another_name_is_read_alone(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a compose.yaml that is the owner's, whatever COMPOSE_FILE says."""
+    entry = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))
+    entry["services"]["backend"]["build"] = {
+        "context": "backend",
+        "dockerfile": "../api.Dockerfile",
+    }
+    (project / "ours.yaml").write_text(yaml.safe_dump(entry), encoding="utf-8")
+    (project / "compose.yaml").write_text("services: {x: {image: x, privileged: true}}")
+    monkeypatch.setenv("COMPOSE_FILE", "compose.yaml")
+    model = project / "taskflow.toml"
+    text = model.read_text("utf-8") + '\n[files]\ncompose = "ours.yaml"\n'
+    model.write_text(text, "utf-8")
+    found = failures(checked(project))
+    assert set(found) == {"build"}
+    assert found["build"].location == "ours.yaml: services.backend.build"
+    own = '[containers.backend]\ndockerfile = "api.Dockerfile"'
+    model.write_text(text.replace("[containers.backend]", own), "utf-8")
+    assert failures(checked(project)) == {}
+    require_service(project, load(model), "database")
+    with pytest.raises(InputError, match=r"unknown service: x.*") as caught:
+        require_service(project, load(model), "x")
+    assert caught.value.hint.startswith("ours.yaml has: ")
+    (project / "ours.yaml").unlink()
+    (absent,) = checked(project)
+    assert (absent.status, absent.detail) == (Status.SKIPPED, "there is no ours.yaml")
+
+
 def test_where_nobody_reads_compose_files_nothing_has_passed(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,7 +468,9 @@ def test_where_nobody_reads_compose_files_nothing_has_passed(
     monkeypatch.setenv("PATH", os.devnull)
     try:
         (found,) = checked(project)
-        require_service(project, "left to the program that runs it")
+        require_service(
+            project, load(project / "taskflow.toml"), "left to the program that runs it"
+        )
     finally:
         composefile.program.cache_clear()
     assert found.status is Status.UNMEASURABLE

@@ -141,12 +141,13 @@ DOCKERFILE = {
 BACKEND_IGNORE, FRONTEND_IGNORE = "backend/.dockerignore", "frontend/.dockerignore"
 DOCKERIGNORE = {
     ".env let in": Fault("excludes", [Edit(END, "\n!.env\n")], "let in: .env", BACKEND_IGNORE),
+    "everything of a file of its own": Fault("excludes", [], "let in: .git/config, .git/HEAD, .env", "backend/Dockerfile.dockerignore"),
     "everything let in": Fault("excludes", [Edit(r"(?s).*", "# nothing\n")], ".git/config, .git/HEAD, .env, .env.local, .env.production, src/.env, src/app/.env.local, src/app/key.pem, .venv/bin/python, src/__pycache__/a.pyc", BACKEND_IGNORE),
     "only the bytecode let in": Fault("excludes", [Edit(r"(?s).*", "*\n!src\n!container\n!pyproject.toml\n!requirements*.txt\n**.pyc\n**/.env*\n**/*.pem\n")], "let in: src/__pycache__/a.pyc", BACKEND_IGNORE),
     "local packages let in": Fault("excludes", [Edit(END, "\n!node_modules\n")], "let in: node_modules/next/a.js", FRONTEND_IGNORE),
     "production's variables let in": Fault("excludes", [Edit(END, "\n!.env.production\n")], "let in: .env.production", FRONTEND_IGNORE),
     "history let in": Fault("excludes", [Edit(END, "\n!.git/HEAD\n")], "let in: .git/HEAD", BACKEND_IGNORE),
-    "another file that is read instead": Fault("alone", [Edit(START, "# as it was\n")], ".dockerignore, Dockerfile.dockerignore", BACKEND_IGNORE),
+    "another file that is read instead": Fault("alone", [Edit(START, "# as it was\n")], ".dockerignore, .containerignore", BACKEND_IGNORE),
 }  # fmt: skip
 
 GOOD_CONFIG: dict[str, Any] = {
@@ -265,11 +266,49 @@ def test_a_fault_in_a_dockerignore(case: str, project: Path) -> None:
     for edit in fault.edits:
         edit.apply(project / fault.file)
     if fault.check == "alone":
-        (project / fault.file).with_name("Dockerfile.dockerignore").touch()
+        (project / fault.file).with_name(".containerignore").touch()
+    if not fault.edits:
+        (project / fault.file).touch()
     found = assert_found(
         failures(checked(project)), f"dockerignore.{fault.check}", "", fault.measured
     )
     assert found.location.split(":")[0] == fault.file
+
+
+TOP_IGNORE = (
+    "reports", ".nox", "**/.git", "**/.env*", "**/*.pem", "**/.venv", "**/node_modules", "**/.next",
+    "**/__pycache__",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("without", "let_in"),
+    [
+        ("", ""),
+        ("reports", "reports/smoke.json"),
+        (".nox", ".nox/lint/a"),
+        ("**/.git", ".git/config, .git/HEAD"),
+        ("**/.venv", ".venv/bin/python, frontend/.venv/bin/python, backend/.venv/bin/python"),
+        ("**/node_modules", "node_modules/next/a.js, frontend/node_modules/next/a.js, "),
+    ],
+)
+def test_a_build_of_the_top_folder(without: str, let_in: str, project: Path) -> None:
+    """Below it are reports, installations and secrets, those of other containers as well."""
+    model = project / "taskflow.toml"
+    text = model.read_text("utf-8").replace(
+        "[containers.backend]",
+        '[containers.backend]\ncontext = "."\ndockerfile = "backend/Dockerfile"',
+    )
+    model.write_text(text, "utf-8")
+    ignore = project / "backend" / "Dockerfile.dockerignore"
+    ignore.write_text("\n".join(line for line in TOP_IGNORE if line != without), "utf-8")
+    found = failures(checked(project))
+    if let_in:
+        result = assert_found(found, "dockerignore.excludes", "", f"let in: {let_in}")
+        assert result.location == "backend/Dockerfile.dockerignore"
+        assert len(result.detail.splitlines()) == 1
+    else:
+        assert found == {}
 
 
 @pytest.mark.parametrize(

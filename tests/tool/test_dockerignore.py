@@ -69,7 +69,9 @@ def plant(folder: Path, *names: str) -> None:
 
 
 def seen(folder: Path) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in dockerignore.context_files(folder)]
+    ignore = dockerignore.ignore_file(folder / "Dockerfile", folder)
+    files = dockerignore.context_files(folder, ignore, ("reports",))
+    return [path.relative_to(folder).as_posix() for path in files]
 
 
 def test_context_files(tmp_path: Path) -> None:
@@ -81,6 +83,21 @@ def test_context_files(tmp_path: Path) -> None:
     assert seen(tmp_path) == ["src/m.py"]
     (tmp_path / ".dockerignore").write_text("a\n.*\nnode_modules\n", encoding="utf-8")
     assert seen(tmp_path) == ["b", "src/m.py", "src/m.pyc"]
+
+
+def test_the_ignore_file_of_a_dockerfile_of_its_own(tmp_path: Path) -> None:
+    """It is read in place of the context's, and lies beside the Dockerfile, wherever that is."""
+    plant(tmp_path, "apps/api/a", "apps/api/b", "apps/reports/c", "reports/of/every/run", "z")
+    (tmp_path / ".dockerignore").write_text("*\n!z\n", encoding="utf-8")
+    dockerfile = tmp_path / "apps" / "api" / "own.Dockerfile"
+    assert dockerignore.ignore_file(dockerfile, tmp_path) == tmp_path / ".dockerignore"
+    ignore = dockerfile.with_name("own.Dockerfile.dockerignore")
+    ignore.write_text(".*\napps/api/b\napps/api/*e\n", encoding="utf-8")
+    assert dockerignore.ignore_file(dockerfile, tmp_path) == ignore
+    found = dockerignore.context_files(tmp_path, ignore, ("reports",))
+    names = [path.relative_to(tmp_path).as_posix() for path in found]
+    assert names == ["z", "apps/api/a", "apps/reports/c"]
+    assert seen(tmp_path) == ["z"]
 
 
 def test_the_default_project_sends_its_sources_only(project: Path) -> None:

@@ -27,7 +27,7 @@ def lab(said: object = None) -> Lab:
         environment=SimpleNamespace(required=[]),
     )
     stub: Any = SimpleNamespace(
-        running=running, container=container, stack=SimpleNamespace(url=str),
+        running=running, container=container, stack=SimpleNamespace(url=str, environment=lambda _: {}),
         verdict=lambda id, passed, **more: verdict(id, "backend", passed, **more),
         unmeasurable=lambda id, why: unmeasurable(id, "backend", why),
     )  # fmt: skip

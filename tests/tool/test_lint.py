@@ -37,6 +37,7 @@ FAULTS = {
     "lint.npm-typecheck": Fault(
         "frontend/src/lib/extra.ts", 'export const count: number = "one";\n', "TS2322"
     ),
+    "lint.locks": Fault("backend/requirements.in", "flask\n", "flask is not in it"),
     "lint.hadolint": Fault("backend/Dockerfile", "RUN cd /tmp\n", "DL3003"),
 }
 Change = Callable[[str, "str | None"], None]
@@ -212,5 +213,5 @@ def test_a_container_called_gate_has_an_environment_of_its_own(
     for part in ("", "-lint", "-scan", "-chart"):
         (tmp_path / "tools" / f"requirements{part}.txt").touch()
     tools.python_environment(tmp_path, "gate", tmp_path / "requirements-dev.txt")
-    tools.gate_python(tmp_path)
+    tools.gate_python(tmp_path, "tools")
     assert len(set(made)) == 2

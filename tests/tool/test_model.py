@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from taskflow_containers.machine.errors import ExitCode, InputError
+from taskflow_containers.project.files import tools_folder
+from taskflow_containers.project.kinds import Kind
 from taskflow_containers.project.load import load
 from taskflow_containers.project.model import Access, Project
 from taskflow_containers.project.values import megabytes, parse_bytes, parse_seconds
+from taskflow_containers.release.state import Product
 from tests.conftest import Render
 
 GOOD = """\
@@ -132,7 +135,7 @@ BAD = {
     "base from a port too high": ('"python:3.13-slim"', '"localhost:70000/python:3"', 8, "containers.backend.base", "port 70000 is none"),
     "base from a host too long": ('"python:3.13-slim"', f'"{"a" * 64}.io/python"', 8, "containers.backend.base", "each part of the host"),
     "container in capitals": ("[containers.backend]", "[containers.Backend]", 6, "containers.Backend", "is not a DNS label"),
-    "unknown kind": ('kind = "backend"', 'kind = "worker"', 7, "containers.backend.kind", 'must be "backend" or "frontend"; it is "worker"'),
+    "unknown kind": ('kind = "backend"', 'kind = "job"', 7, "containers.backend.kind", 'must be "backend", "frontend", "worker" or "cron"; it is "job"'),
     "base in capitals": ('"python:3.13-slim"', '"Python:3.13-slim"', 8, "containers.backend.base", "is not an image reference"),
     "base without tag": ('"python:3.13-slim"', '"python:"', 8, "containers.backend.base", "is not an image reference"),
     "base with scheme": ('"python:3.13-slim"', '"docker://python"', 8, "containers.backend.base", "is not an image reference"),
@@ -153,8 +156,12 @@ BAD = {
     "context from the root": ('base = "', 'context = "/srv"\nbase = "', 8, "containers.backend.context", "is not a folder inside"),
     "context of the reports": ('base = "', 'context = "reports/api"\nbase = "', 8, "containers.backend.context", "'reports/api' is none for sources"),
     "name of the chart's folder": ("[containers.backend]", "[containers.chart]\nkind = 'backend'\nbase = 'x:1'\nuser = '1:1'\nport = 1\nmemory = '20MB'\nhealth = { ready = '/', live = '/' }\nbudgets = { size-above-base = '1MB', start = '1s', stop = '1s' }\n[containers.backend]", 6, "containers.chart", "the folder 'chart' is none for sources"),
-    "context of everything": ('base = "', 'context = "."\nbase = "', 8, "containers.backend.context", "top folder is none for one container"),
-    "context of everything, odd": ('base = "', 'context = "././"\nbase = "', 8, "containers.backend.context", "top folder is none for one container"),
+    "Dockerfile outside": ('base = "', 'dockerfile = "../Dockerfile"\nbase = "', 8, "containers.backend.dockerfile", "'../Dockerfile' is not a file or folder inside the project"),
+    "Dockerfile of nothing": ('base = "', 'dockerfile = "./"\nbase = "', 8, "containers.backend.dockerfile", "is not a file or folder inside the project"),
+    "Dockerfile that trivy does not know": ('base = "', 'dockerfile = "api/build"\nbase = "', 8, "containers.backend.dockerfile", "is not called \"Dockerfile\""),
+    "chart outside": ("[services.database]", '[files]\nchart = "/srv"\n[services.database]', 23, "files.chart", "is not a file or folder inside the project"),
+    "no name of a chart": ("[services.database]", '[files]\nchart = ""\n[services.database]', 23, "files.chart", "is not a file or folder inside the project"),
+    "context of a chart of another name": ("[services.database]", '[files]\nchart = "backend"\n[services.database]', 6, "containers.backend", "'backend' is none for sources"),
     "context of the tools": ('base = "', 'context = "./tools"\nbase = "', 8, "containers.backend.context", "'tools' is none for sources"),
     "context of the chart": ('base = "', 'context = ".//Chart/./x/"\nbase = "', 8, "containers.backend.context", "'Chart/x' is none for sources"),
     "context of git": ('base = "', 'context = "backend/.git"\nbase = "', 8, "containers.backend.context", "'backend/.git' is none for sources"),
@@ -197,7 +204,12 @@ BAD = {
     "volumes as a table": ('[{ path = "/app/data", access = "read-write" }]', '{ path = "/app/data", access = "read-write" }', 14, "containers.backend.volumes", "must be a list, e.g. [{ path = …, access = … }]; it is a table"),
     "volume as text": ('[{ path = "/app/data", access = "read-write" }]', '["/app/data"]', 14, "containers.backend.volumes.0", "must be a table, e.g. { path = …, access = … }"),
     "entry in double brackets": ("[services.database]", "[[services.database]]", 22, "services.database", "must be a table, e.g. { kind = …, image = …, port = … }; it is a list"),
-    "kind as a number": ('kind = "backend"', "kind = 1", 7, "containers.backend.kind", 'must be "backend" or "frontend"; it is 1'),
+    "kind as a number": ('kind = "backend"', "kind = 1", 7, "containers.backend.kind", 'must be "backend", "frontend", "worker" or "cron"; it is 1'),
+    "a worker with a port": ('kind = "backend"', 'kind = "worker"\nruntime = "python"', 11, "containers.backend.port", 'is for the kind "backend" or "frontend"; this is a "worker"'),
+    "a backend with a schedule": ("port = 8000\n", 'port = 8000\nschedule = "@daily"\n', 11, "containers.backend.schedule", 'is for the kind "cron"; this is a "backend"'),
+    "a backend with a runtime": ("port = 8000\n", 'port = 8000\nruntime = "node"\n', 11, "containers.backend.runtime", 'is for the kind "worker" or "cron"'),
+    "a backend with a health command": ('live = "/api/health/live"', 'live = "/a", command = ["true"]', 12, "containers.backend.health.command", 'is for the kind "worker"'),
+    "a backend with a time to run": ('start = "2s"', 'start = "2s", run = "9s"', 15, "containers.backend.budgets.run", 'is for the kind "cron"'),
     "severities as text": ('["HIGH"]', '"HIGH"', 28, "scan.severities", 'must be a list, e.g. ["HIGH"]'),
     "unknown severity": ('["HIGH"]', '["HIGH", "SEVERE"]', 28, "scan.severities.1", 'must be "LOW", "MEDIUM", "HIGH" or "CRITICAL"'),
     "no severity": ('["HIGH"]', "[]", 28, "scan.severities", "must not be empty"),
@@ -393,6 +405,66 @@ def test_a_byte_order_mark_and_windows_lines(tmp_path: Path) -> None:
     assert load(path).name == "taskflow"
 
 
+WORKER = """
+[containers.mail]
+kind = "worker"
+runtime = "python"
+base = "python:3.13-slim"
+user = "1001:1001"
+memory = "300MB"
+health = { command = ["python", "well.py"] }
+budgets = { size-above-base = "60MB", start = "2s", stop = "10s" }
+"""
+CRON = WORKER.replace('"worker"', '"cron"').replace("health", "command").replace(
+    '{ command = ["python", "well.py"] }', '["python", "tidy.py"]\nschedule = "*/5 0,8-18 ? jan-MAR mon"'
+).replace("start =", "run =")  # fmt: skip
+# What is written instead of a line of WORKER or CRON; line below [containers.mail], key, message.
+BAD_JOBS = {
+    "no interpreter": (WORKER, 'runtime = "python"\n', "", 1, "runtime", "is missing"),
+    "health by HTTP": (WORKER, 'command = ["python", "well.py"]', 'ready = "/a"', 7, "health.ready", 'is for the kind "backend" or "frontend"'),
+    "health without a command": (WORKER, ' command = ["python", "well.py"] ', "", 7, "health.command", "is missing"),
+    "health in one word": (WORKER, '"python", "well.py"', '"python well.py"', 7, "health.command", "names no program"),
+    "a worker's schedule": (WORKER, "memory", 'schedule = "@daily"\nmemory', 6, "schedule", 'is for the kind "cron"'),
+    "no start": (WORKER, 'start = "2s", ', "", 8, "budgets.start", "is missing"),
+    "no schedule": (CRON, "schedule", "x = 1 #", 8, "x", "no such key"),
+    "no run": (CRON, 'run = "2s", ', "", 9, "budgets.run", "is missing"),
+    "health of a cron job": (CRON, "memory", 'health = { command = ["true"] }\nmemory', 6, "health", 'is for the kind'),
+    "four fields": (CRON, "*/5 0", "0", 8, "schedule", "is no schedule of cron, five fields such as"),
+    "a step of nothing": (CRON, "*/5", "*/0", 8, "schedule", "is no schedule of cron"),
+    "a minute too many": (CRON, "*/5", "60", 8, "schedule", "is no schedule of cron"),
+    "a range that goes down": (CRON, "8-18", "18-8", 8, "schedule", "is no schedule of cron"),
+    "an unknown month": (CRON, "jan", "month", 8, "schedule", "is no schedule of cron"),
+    "a day that Kubernetes has not": (CRON, " mon", " 7", 8, "schedule", "is no schedule of cron"),
+    "a base path": (WORKER, "memory", 'base-path = "/x"\nmemory', 6, "base-path", "is a frontend's alone"),
+}  # fmt: skip
+
+
+def test_a_worker_and_a_cron_job(tmp_path: Path) -> None:
+    project = read(tmp_path, GOOD + WORKER + CRON.replace("mail", "tidy").replace("python", "node"))
+    mail, tidy = project.containers["mail"], project.containers["tidy"]
+    assert (mail.kind, tidy.kind) == (Kind.WORKER, Kind.CRON)
+    assert (mail.interpreter[0], tidy.interpreter[0]) == ("python", "node")
+    assert mail.health.command == ("python", "well.py") and not (mail.port or tidy.port)
+    assert not mail.kind.serves and project.containers["backend"].kind.serves
+    entry = WORKER.replace(
+        "budgets", 'connects = { A = "backend" }\nenvironment = { required = ["A"] }\nbudgets'
+    )
+    assert read(tmp_path, GOOD + entry).containers["mail"].connects == {"A": "backend"}
+    said = refusal(
+        tmp_path, GOOD + WORKER + entry.replace("mail", "post").replace('"backend"', '"mail"')
+    )
+    assert "containers.post.connects.A: 'mail' has no port to connect to: it is a worker" in said
+
+
+@pytest.mark.parametrize("case", BAD_JOBS)
+def test_a_worker_or_a_cron_job_is_refused_with_its_line(case: str, tmp_path: Path) -> None:
+    text, old, new, line, key, message = BAD_JOBS[case]
+    said = refusal(tmp_path, GOOD + text.replace(old, new, 1)).splitlines()
+    place = f"taskflow.toml:{GOOD.count(chr(10)) + 1 + line}: containers.mail.{key}: "
+    start = place if new else place.partition(": ")[0].rpartition(":")[0]
+    assert any(part.startswith(start) and key in part and message in part for part in said), said
+
+
 def test_a_second_backend_is_an_entry(tmp_path: Path) -> None:
     entry = GOOD[GOOD.index("[containers.backend]") : GOOD.index("[services")]
     project = read(tmp_path, GOOD + "\n" + entry.replace("backend]", "billing]").replace(
@@ -401,6 +473,41 @@ def test_a_second_backend_is_an_entry(tmp_path: Path) -> None:
     assert list(project.containers) == ["backend", "billing"]
     assert project.image("billing") == "ghcr.io/acme/taskflow-billing"
     assert project.context("billing") == "services/billing"
+    assert project.dockerfile("billing") == "services/billing/Dockerfile"
+
+
+@pytest.mark.parametrize(
+    ("more", "context", "dockerfile"),
+    [
+        ("", "backend", "backend/Dockerfile"),
+        ('context = "././"', ".", "Dockerfile"),
+        ('context = "."\ndockerfile = "./apps/api/own.Dockerfile"', ".", "apps/api/own.Dockerfile"),
+        ('dockerfile = "deploy/Dockerfile.api"', "backend", "deploy/Dockerfile.api"),
+    ],
+)
+def test_where_a_build_is(more: str, context: str, dockerfile: str, tmp_path: Path) -> None:
+    project = read(tmp_path, GOOD.replace("port = 8000", f"port = 8000\n{more}"))
+    assert (project.context("backend"), project.dockerfile("backend")) == (context, dockerfile)
+
+
+def test_names_of_the_templates_files(tmp_path: Path) -> None:
+    """A folder called tools is the project's own where ours has another name."""
+    ours = '[files]\ncompose = "ours.yaml"\nchart = "deploy/chart"\ntools = "own"\n'
+    text = GOOD.replace("port = 8000", 'port = 8000\ncontext = "tools"')
+    project = read(tmp_path, f"{text}\n{ours}")
+    assert project.files.model_dump() == {
+        "compose": "ours.yaml", "chart": "deploy/chart", "tools": "own"
+    }  # fmt: skip
+    assert tools_folder(tmp_path) == "own"
+    (tmp_path / "deploy" / "chart").mkdir(parents=True)
+    (tmp_path / "deploy" / "chart" / "Chart.yaml").touch()
+    product = Product.of(tmp_path, project, ())
+    assert product.chart == "ghcr.io/acme/charts/taskflow"
+    assert product.folders == ("tools", "deploy/chart")
+    assert Product.model_validate(product.model_dump(mode="json")) == product
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, f"{text}\n{ours}chrat = 1\n")
+    assert caught.value.hint.startswith("own/")
 
 
 def test_select(tmp_path: Path) -> None:

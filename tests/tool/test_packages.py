@@ -10,8 +10,10 @@ import pytest
 
 from taskflow_containers.checks import inventory, packages
 from taskflow_containers.checks.database import Database
+from taskflow_containers.project.load import load
 from taskflow_containers.project.scanning import Licences
 from taskflow_containers.report.result import Result, Status
+from tests.release.conftest import FILES
 
 NONE = Database(present=False, offline=True)
 UV = """
@@ -151,6 +153,29 @@ def test_a_lock_file_tells_what_is_needed_and_what_development_alone_needs(
     assert result.status is Status.PASSED
     # Of another container's folder it tells nothing.
     assert inventory.below(answer, "con") == {"Results": []}
+
+
+def test_a_container_of_the_top_folder_has_neither_the_tools_nor_what_other_containers_need(
+    tmp_path: Path,
+) -> None:
+    contexts = {"api": "services/api", "web": "."}
+    top, _, rest = FILES["taskflow.toml"].replace("NAME", "shop").partition("[containers.orders]")
+    parts = [
+        f'[containers.{name}]\ncontext = "{folder}"{rest}' for name, folder in contexts.items()
+    ]
+    (tmp_path / "taskflow.toml").write_text("".join([top, *parts]))
+    for name in ("services/api", "tools", "toolshed"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "requirements.txt").write_text("needed==1.0\n")
+    project = load(tmp_path / "taskflow.toml")
+    answer, _ = inventory.locked(tmp_path, tmp_path / "answer.json", NONE)
+    told = {}
+    for name, folder in contexts.items():
+        others = inventory.others_within(project, name)
+        told[name] = [one["Target"] for one in inventory.below(answer, folder, others)["Results"]]
+        unread = inventory.judge_locks(name, tmp_path, folder, {}, others)
+        assert [*told[name]] == [line.split()[1].rstrip(":") for line in unread.detail.splitlines()]
+    assert told == {"api": ["services/api/requirements.txt"], "web": ["toolshed/requirements.txt"]}
 
 
 def judged(folder: Path, files: dict[str, str]) -> Result:

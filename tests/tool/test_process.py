@@ -278,6 +278,53 @@ def test_what_had_begun_may_finish(patience: float | None, finished: bool, tmp_p
     assert ended.exists() == finished
 
 
+# Stops in a second, as compose stops containers; told once more, or by SIGTERM, at once.
+STOPS = """
+import pathlib, signal, sys, time
+told = []
+signal.signal(signal.SIGINT, lambda *_: told.append(1))
+pathlib.Path(sys.argv[1]).touch()
+while not told: time.sleep(0.01)
+until = time.monotonic() + 1
+while time.monotonic() < until and len(told) < 2: time.sleep(0.01)
+pathlib.Path(sys.argv[2]).write_text(str(len(told)))
+"""
+WAITS = """
+import os, sys, pathlib
+from taskflow_containers.machine import signals
+from taskflow_containers.machine.process import foreground
+signals.listen()
+sys.exit(foreground([sys.executable, "-c", *sys.argv[1:]], pathlib.Path.cwd(), os.environ, patience=20))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no process groups there")
+@pytest.mark.parametrize(
+    ("sent", "ends"),
+    [((signal.SIGINT,), "1"), ((signal.SIGINT, signal.SIGINT), "2"), ((signal.SIGTERM,), None)],
+)
+def test_a_program_at_the_terminal_ends_before_we_do(
+    sent: tuple[signal.Signals, ...], ends: str | None, tmp_path: Path
+) -> None:
+    """Ctrl-C, Ctrl-C twice, and a SIGTERM that the program itself does not get."""
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    words = [sys.executable, "-c", WAITS, STOPS, str(begun), str(ended)]
+    process = subprocess.Popen(words, start_new_session=True)
+    while not begun.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    for number in sent:
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        time.sleep(0.2)
+    assert process.wait(10) == 130
+    assert (ended.read_text() if ended.exists() else None) == ends
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
 def test_stream_hands_over_lines_as_they_come() -> None:
     code = (
         "import sys, time\nprint('one', flush=True)\nprint('two', file=sys.stderr, flush=True)\n"

@@ -67,11 +67,11 @@ def test_a_row_for_each_value(case: str, chart: Path) -> None:
     values, rows = ROWS[case]
     (chart / "values.yaml").write_text(values, "utf-8", newline="")
     (chart / "values.schema.json").write_text(json.dumps(SCHEMA), "utf-8")
-    assert readme.update(chart.parent)
+    assert readme.update(chart)
     text = (chart / "README.md").read_text("utf-8")
     found = [line[2:-2] for line in text.splitlines() if line.startswith("| `")]
     assert [row[: len(wanted)] for row, wanted in zip(found, rows, strict=True)] == rows
-    assert not readme.update(chart.parent)
+    assert not readme.update(chart)
 
 
 def test_sections_have_the_remark_above_them(chart: Path) -> None:
@@ -87,7 +87,7 @@ def test_sections_have_the_remark_above_them(chart: Path) -> None:
             c: 1
         """
     (chart / "values.yaml").write_text(dedent(values), "utf-8")
-    readme.update(chart.parent)
+    readme.update(chart)
     text = (chart / "README.md").read_text("utf-8")
     assert "\n### limits\n\nHow much. Of it.\n\n| key |" in text
     assert "\n### containers.web\n\nThe &lt;web>.\n\n| key |" in text
@@ -97,7 +97,7 @@ def test_what_a_user_wrote_stays(chart: Path) -> None:
     (chart / "values.yaml").write_text("a: 1\n", "utf-8")
     (chart / "README.md").write_text("# Mine\n\nWords.\n", "utf-8")
     assert readme.check_readme(chart).status is Status.SKIPPED
-    readme.update(chart.parent)
+    readme.update(chart)
     text = (chart / "README.md").read_text("utf-8")
     assert text.startswith("# Mine\n\nWords.\n\n## Values\n\n<!-- values: begin -->\n")
     (chart / "README.md").write_text(f"{text}\nMore words.\n", "utf-8")
@@ -105,27 +105,27 @@ def test_what_a_user_wrote_stays(chart: Path) -> None:
     result = readme.check_readme(chart)
     assert (result.status, result.measured) == (Status.FAILED, "2 lines differ")
     assert "`2`" in result.detail and readme.COMMAND in result.fix
-    readme.update(chart.parent)
+    readme.update(chart)
     assert readme.check_readme(chart).status is Status.PASSED
     text = (chart / "README.md").read_text("utf-8")
     assert text.startswith("# Mine\n\nWords.\n") and text.endswith("\n\nMore words.\n")
     # What an update of the template leaves in the table where both sides changed it.
     (chart / "README.md").write_text(text.replace("| key", "<<<<<<< before\n| key"), "utf-8")
     assert readme.check_readme(chart).failed
-    assert readme.update(chart.parent)
+    assert readme.update(chart)
     assert (chart / "README.md").read_text("utf-8") == text
 
 
 @pytest.mark.parametrize("end", ["begin", "end"])
 def test_half_of_the_markers_is_refused(end: str, chart: Path) -> None:
     (chart / "values.yaml").write_text("a: 1\n", "utf-8")
-    readme.update(chart.parent)
+    readme.update(chart)
     path = chart / "README.md"
     path.write_text(path.read_text("utf-8").replace(readme.marker("values", end), ""), "utf-8")
     result = readme.check_readme(chart)
     assert result.failed and readme.marker("values", end) in result.measured and result.fix
     with pytest.raises(InputError, match=f"values: {end}"):
-        readme.update(chart.parent)
+        readme.update(chart)
 
 
 @pytest.mark.parametrize(
@@ -148,5 +148,5 @@ def test_what_cannot_be_read_is_one_message(
     else:
         (chart / file).write_text(text, "utf-8")
     with pytest.raises(InputError, match=message):
-        readme.update(chart.parent)
+        readme.update(chart)
     assert not (chart / "README.md").exists()

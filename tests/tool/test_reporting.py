@@ -19,7 +19,7 @@ from taskflow_containers.machine.errors import (
 )
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.project.load import load
-from taskflow_containers.report import earlier, reporting
+from taskflow_containers.report import earlier, progress, reporting, terminal
 from taskflow_containers.report.result import Report, Result, Status, judge, skip
 from taskflow_containers.smoke import page
 from taskflow_containers.smoke.timeline import Timeline
@@ -60,9 +60,10 @@ def report(*results: Result, command: str = "lint") -> Report:
     return made
 
 
-def shown(made: Report, width: int = 120) -> str:
+def shown(made: Report, width: int = 120, *, verbose: bool = True) -> str:
     stream = io.StringIO()
-    reporting.show(made, Console(file=stream, width=width, force_terminal=False))
+    console = Console(file=stream, width=width, force_terminal=False)
+    terminal.show(made, console, verbose=verbose)
     return stream.getvalue()
 
 
@@ -105,7 +106,7 @@ def test_fix_and_location_are_for_what_failed() -> None:
 def test_three_files_and_the_summary(tmp_path: Path) -> None:
     reporting.write(report(PASSED, FAILED), tmp_path / "reports")
     names = sorted(path.name for path in (tmp_path / "reports").iterdir())
-    assert names == ["lint.json", "lint.md", "lint.sarif", "lint.xml", "summary.md"]
+    assert names == ["gl-code-quality-report.json", "lint.json", "lint.md", "lint.sarif", "lint.xml", "summary.md"]  # fmt: skip
 
 
 def test_json(tmp_path: Path) -> None:
@@ -146,8 +147,9 @@ def test_a_failure_says_expected_measured_and_to_do(name: str, tmp_path: Path) -
         assert value in text
 
 
-def test_the_terminal_says_so_too() -> None:
-    text = shown(report(PASSED, FAILED, SKIPPED))
+@pytest.mark.parametrize("verbose", [True, False])
+def test_the_terminal_says_so_too(verbose: bool) -> None:
+    text = shown(report(PASSED, FAILED, SKIPPED), verbose=verbose)
     for part in ("✗ three", "where: f:3", "expected: 8000", "measured: 8080", "to do: mend it"):
         assert part in text
     assert "engine: none" in text
@@ -182,11 +184,12 @@ def test_nasty_values_in_markdown(tmp_path: Path) -> None:
     assert "[bold]m[/bold]" in rows[1]
 
 
+@pytest.mark.parametrize("verbose", [True, False])
 @pytest.mark.parametrize("width", [1, 10, 20, 40, 80, 400])
-def test_nasty_values_on_terminals_of_any_width(width: int) -> None:
+def test_nasty_values_on_terminals_of_any_width(width: int, verbose: bool) -> None:
     made = report(failed(NASTY), PASSED, skip("x", NASTY, NASTY))
     made.notes.append(NASTY)
-    text = shown(made, width)
+    text = shown(made, width, verbose=verbose)
     assert "\x1b" not in text and "\x00" not in text and "\x07" not in text
     if width >= 80:
         assert "[bold]m[/bold] [/]" in text
@@ -283,6 +286,8 @@ def test_the_step_summary_is_added_to(tmp_path: Path, monkeypatch: pytest.Monkey
     text = step.read_text(encoding="utf-8")
     assert text.startswith("before\n## ✗ lint")
     assert "\n## ✓ build" in text
+    assert f"| {reporting.MARK[Status.FAILED]} |" in text
+    assert f"| {reporting.MARK[Status.PASSED]} |" not in text, "as short as a comment"
 
 
 @pytest.mark.parametrize("failing", ["write_text", "replace"])
@@ -303,9 +308,31 @@ def test_an_interrupted_write_leaves_the_old_report(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_statuses_each_have_a_mark() -> None:
-    text = shown(report(PASSED, FAILED, WAIVED, SKIPPED, UNMEASURABLE))
+@pytest.mark.parametrize("verbose", [True, False])
+def test_statuses_each_have_a_mark(verbose: bool) -> None:
+    made = report(PASSED, FAILED, WAIVED, SKIPPED, UNMEASURABLE)
+    made.results[0] = replace(PASSED, group="image")
+    text = shown(made, verbose=verbose)
     assert [mark in text for mark in "✓✗!–○"] == [True] * len(Status)
+
+
+def test_a_line_for_a_group_and_each_reason_once() -> None:
+    made = report(
+        *(replace(PASSED, group=group) for group in ("image", "image", "health")),
+        *(replace(SKIPPED, container=name) for name in ("backend", "frontend")),
+        *(replace(UNMEASURABLE, title=f"check {number}") for number in range(9)),
+        WAIVED,
+    )
+    lines = shown(made, 60, verbose=False).splitlines()
+    assert lines[:-1] == [
+        "engine: none",
+        "✓ image: 2 passed in 3.0 s",
+        "✓ health: 1 passed in 1.5 s",
+        "– two (backend, frontend): no engine answers",
+        "○ 9 checks (backend): not measurable here because no swap accounting",
+        "! five (container): waived: DL3003 Dockerfile:3 until 2027-01-31",
+    ]
+    assert lines[-1].startswith("lint: 3 passed, 1 waived, 2 skipped, 9 not measurable in ")
 
 
 def test_what_cannot_be_measured_is_no_pass(tmp_path: Path) -> None:
@@ -341,3 +368,17 @@ def test_what_is_waived_is_told_everywhere_and_fails_nothing(tmp_path: Path) -> 
     skipped = suite.find("testcase/skipped")
     assert skipped is not None
     assert words in str(skipped.get("message"))
+
+
+@pytest.mark.parametrize(
+    ("quiet", "steps", "told"), [(0.0, False, 2), (3600.0, False, 0), (3600.0, True, 2)]
+)
+def test_a_log_has_a_step_after_a_while_or_each_one(
+    quiet: float, steps: bool, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "QUIET", quiet)
+    log = io.StringIO()
+    with progress.Progress(Console(file=log), "build", steps=steps) as shown:
+        for line in ("pull", "build", "build"):
+            shown.say(line)
+    assert len(log.getvalue().split()) == told

@@ -96,3 +96,19 @@ def test_every_location_is_in_the_project(place: str, root: Path) -> None:
 
 def test_nothing_that_fails_is_no_result(root: Path) -> None:
     assert written(root, *QUIET)["results"] == []
+
+
+def test_gitlab_shows_the_same_findings(root: Path) -> None:
+    """One file for all sessions, with the keys that GitLab documents as needed and fingerprints that differ."""
+    written(root, LINT, WHOLE)
+    (root / "reports" / "scan.sarif").rename(root / "reports" / "lint.sarif")
+    written(root, *QUIET, FLAWS)
+    found = json.loads((root / "reports" / "gl-code-quality-report.json").read_text("utf-8"))
+    assert [(one["check_name"], one["location"], one["severity"]) for one in found] == [
+        ("lint.hadolint/DL3018", {"path": "backend/Dockerfile", "lines": {"begin": 3}}, "major"),
+        ("lint.hadolint/DL3018", {"path": "backend/Dockerfile", "lines": {"begin": 9}}, "major"),
+        ("smoke.stop", {"path": "ä b/file.py", "lines": {"begin": 7}}, "major"),
+        ("scan.vulnerabilities/CVE-2026-1001", {"path": FILE_NAME, "lines": {"begin": 3}}, "major"),
+    ]
+    assert all(one["description"] for one in found)
+    assert len({one["fingerprint"] for one in found}) == len(found)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from taskflow_containers.checks import trivy
+from taskflow_containers.checks import scan, trivy
+from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
+from taskflow_containers.project import FILE_NAME
+from taskflow_containers.project.load import load
+from taskflow_containers.report.result import Status
+from taskflow_containers.workspace import Workspace
 from tests.tool.images import layout
 
 # Assembled here, so that this file holds no secret that a scanner would find.
@@ -77,14 +83,14 @@ def test_no_variable_changes_what_is_found(
 ) -> None:
     monkeypatch.setenv(variable, VARIABLES[variable])
     assert found(sources, sources / "answer.json") == all_of_it
-    assert [line.split()[0] for line in trivy.unheeded(sources)] == [variable]
+    assert [line.split()[0] for line in trivy.unheeded(sources, "chart")] == [variable]
 
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_no_configuration_file_does(config: str, sources: Path, all_of_it: set[str]) -> None:
     (sources / "trivy.yaml").write_text(config)
     assert found(sources, sources / "answer.json") == all_of_it
-    assert [line.split()[0] for line in trivy.unheeded(sources)] == ["trivy.yaml"]
+    assert [line.split()[0] for line in trivy.unheeded(sources, "chart")] == ["trivy.yaml"]
 
 
 @pytest.mark.parametrize("file", [".trivyignore", ".trivyignore.yaml"])
@@ -94,7 +100,7 @@ def test_no_file_of_waivers_does(file: str, sources: Path, all_of_it: set[str]) 
         lines = "misconfigurations: [{id: DS-0002}]\nsecrets: [{id: github-pat}]\n"
     (sources / file).write_text(lines)
     assert found(sources, sources / "answer.json") == all_of_it
-    assert [line.split()[0] for line in trivy.unheeded(sources)] == [file]
+    assert [line.split()[0] for line in trivy.unheeded(sources, "chart")] == [file]
 
 
 def test_where_its_databases_come_from_is_heeded(
@@ -103,7 +109,7 @@ def test_where_its_databases_come_from_is_heeded(
     monkeypatch.setenv("TRIVY_CACHE_DIR", str(sources / "cache"))
     monkeypatch.setenv("TRIVY_DB_REPOSITORY", "127.0.0.1:1/nowhere:2")
     assert "127.0.0.1:1" in trivy.download({})
-    assert trivy.unheeded(sources) == []
+    assert trivy.unheeded(sources, "chart") == []
 
 
 def test_no_checks_that_lie_in_the_cache_do(
@@ -128,7 +134,7 @@ def test_no_module_of_the_user_s_home_does(
     for variable in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(variable, str(sources))
     assert found(sources, sources / "answer.json") == all_of_it
-    assert [line.split()[0] for line in trivy.unheeded(sources)] == ["~/.trivy/modules"]
+    assert [line.split()[0] for line in trivy.unheeded(sources, "chart")] == ["~/.trivy/modules"]
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", "3", "<html>", '{"@context": '])
@@ -209,3 +215,33 @@ def test_a_cache_that_another_run_has_locked_delays_nothing(
         answer, error = trivy.trivy(asked, tmp_path / "answer.json")
     assert not error
     assert answer["ArtifactType"] == "container_image"
+
+
+def test_only_what_the_model_names_is_judged(project: Path) -> None:
+    """An owner's own Dockerfile or chart is named in one row; a declared one fails as it is."""
+    root = 'FROM python:3.13-slim\nCMD ["python"]\n'
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec:\n  containers:\n"
+    pod += "  - {name: x, image: x:1, securityContext: {privileged: true}}\n"
+    for name, text in {
+        "old/Dockerfile": f"# trivy:ignore:DS-0002\n{root}",
+        "frontend/Dockerfile.dev": root,
+        "charts/theirs/Chart.yaml": "apiVersion: v2\nname: theirs\nversion: 1.0.0\n",
+        "charts/theirs/templates/pod.yaml": pod,
+    }.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    (project / "backend/Dockerfile").write_text(root)
+    (project / "chart/templates/pod.yaml").write_text(pod)
+    workspace = Workspace(project, load(project / FILE_NAME), cast(Engine, None))
+    judged = {one.id: one for one in scan._sources(workspace)}
+    found, aside = judged["scan.misconfiguration"], judged["scan.undeclared"]
+    assert (found.status, aside.status) == (Status.FAILED, Status.SKIPPED)
+    assert {line.split()[1].partition(":")[0] for line in found.detail.splitlines()} == {
+        "backend/Dockerfile",
+        "chart/templates/pod.yaml",
+    }
+    assert aside.detail.partition(": ")[2].splitlines() == [
+        "charts/theirs/templates/pod.yaml",
+        "frontend/Dockerfile.dev",
+        "old/Dockerfile",
+    ]

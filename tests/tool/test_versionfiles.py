@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from taskflow_containers.checks import locks
 from taskflow_containers.cluster import helm
 from taskflow_containers.machine.errors import InputError
+from taskflow_containers.machine.process import run
+from taskflow_containers.machine.tools import node_path, npm, tool
 from taskflow_containers.release import changelog, versionfiles
+from taskflow_containers.release.onevalue import replaced
 from taskflow_containers.release.versions import Commit, Version
+from taskflow_containers.report.result import Status
 from tests.conftest import ROOT
 
 TOML, YAML, JSON = "x.toml", "x.yaml", "x.json"
@@ -29,6 +37,9 @@ TOML, YAML, JSON = "x.toml", "x.yaml", "x.json"
         (TOML, "version", "version = 1\n", None),
         (TOML, "project.version", '[project]\ndynamic = ["version"]\n', None),
         (TOML, "version", 'a = """\nversion = "1"\n"""\n', None),
+        ("uv.lock", "package...version",
+         '[[package]]\nname = "a"\nversion = "1"\nsource = { registry = "x" }\n\n[[package]]\nname = "b"\nversion = "1"\nsource = { virtual = "." }\n',
+         '[[package]]\nname = "a"\nversion = "1"\nsource = { registry = "x" }\n\n[[package]]\nname = "b"\nversion = "9"\nsource = { virtual = "." }\n'),
         (YAML, "version", "a: b\nversion: 1.2.3 # c\n", "a: b\nversion: 9 # c\n"),
         (YAML, "version", "version: '1'\nx:\n  version: 1\n", "version: '9'\nx:\n  version: 1\n"),
         (YAML, "c.a.image.digest", 'c:\n  b:\n    image:\n      digest: ""\n  a:\n    image:\n      digest: "" # x\n',
@@ -66,34 +77,34 @@ TOML, YAML, JSON = "x.toml", "x.yaml", "x.json"
     ],
 )  # fmt: skip
 def test_one_value_changes(name: str, place: str, before: str, after: str | None) -> None:
-    keys = [place.split(".")]
+    keys = [place.replace("...", "/./").split("/" if "..." in place else ".")]
     if after is None:
         with pytest.raises(InputError, match=name):
-            versionfiles.replaced(name, before, keys, "9.0.0")
+            replaced(name, before, keys, "9.0.0")
     else:
-        assert versionfiles.replaced(name, before, keys, "9.0.0") == after.replace("9", "9.0.0")
+        assert replaced(name, before, keys, "9.0.0") == after.replace("9", "9.0.0")
 
 
 def test_yaml_that_would_read_as_a_number_is_quoted() -> None:
-    assert versionfiles.replaced(YAML, "a: 1.2.3\n", [["a"]], "9") == 'a: "9"\n'
+    assert replaced(YAML, "a: 1.2.3\n", [["a"]], "9") == 'a: "9"\n'
 
 
 def test_a_version_that_another_line_refers_to() -> None:
     text = "version: &v 1.2.3  # both\nappVersion: *v\n"
     both = [["version"], ["appVersion"]]
-    assert versionfiles.replaced(YAML, text, both, "2.0.0") == text.replace("1.2.3", "2.0.0")
+    assert replaced(YAML, text, both, "2.0.0") == text.replace("1.2.3", "2.0.0")
     with pytest.raises(InputError, match="touching more"):
-        versionfiles.replaced(YAML, f"{text}other: *v\n", both, "2.0.0")
+        replaced(YAML, f"{text}other: *v\n", both, "2.0.0")
 
 
 def test_the_projects_own_files_can_be_set(project: Path) -> None:
-    files = versionfiles.find(project, ["backend", "frontend", "chart"])
+    files = found(project, "0.1.0", ["backend", "frontend", "chart"]).files
     assert files == [
         "taskflow.toml",
         "backend/pyproject.toml",
         "frontend/package.json",
-        "frontend/package-lock.json",
         "chart/Chart.yaml",
+        "frontend/package-lock.json",
     ]
     old = {name: (project / name).read_bytes() for name in files}
     versionfiles.write(project, files, Version.parse("1.2.3"))
@@ -107,11 +118,119 @@ def test_the_projects_own_files_can_be_set(project: Path) -> None:
     assert changed == [1, 1, 1, 2, 2]
 
 
+def found(root: Path, own: str, folders: Sequence[str] = ()) -> versionfiles.Found:
+    tracked = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    return versionfiles.find(root, tracked, folders, {own})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),  # @ is where the version stands
+    [
+        ("pyproject.toml", "# é\r\n[tool.poetry]\r\nname = 'x'\r\nversion = '@' # c\r\n"),
+        ("pyproject.toml", '[project]\nversion = "@"\n[tool.x]\nversion = "1.2"\n'),
+        ("pyproject.toml", '[project]\ndynamic = ["version"]\n[tool.hatch.version]\nsource = "vcs"\n'),
+        ("pyproject.toml", '[tool.poetry]\nversion = "1.2"\n[tool.poetry-dynamic-versioning]\nenable = true\n'),
+        ("setup.cfg", "[metadata]\r\nname = x\r\nVersion: @  \r\nurl = y\r\n[x]\r\nversion = 1.2\r\n"),
+        ("setup.cfg", "[x]\nversion = 1.2\n[metadata]\nversion_of = 1.2\nversion=@"),
+        ("setup.cfg", "[metadata]\nversion = attr: x.__version__\n"),
+        ("setup.cfg", "[metadata]\nname = x\n"),
+        ("setup.py", "from setuptools import setup\r\nsetup(name='é', version='@',  # é 1.2\r\n)\r\n"),
+        ("setup.py", 'import setuptools as s\ns.setup(\n\tdescription="""é\n1.2""", version="@")'),
+        ("setup.py", "setup(version=open('VERSION').read())\n"),
+        ("setup.py", "setup(**options)\n"),
+        ("package.json", '{\r\n  "name": "x", "version":"@"\r\n}'),
+        ("package.json", '{"private": true}'),
+    ],
+)  # fmt: skip
+def test_a_manifest_is_set_where_it_states_the_projects_own_version(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    file, before = tmp_path / name, text.replace("@", "1.2").encode()
+    file.write_bytes(before)
+    assert versionfiles.highest(tmp_path, []) == ("1.2.0" if "@" in text else "")
+    told = found(tmp_path, "4.0.0")
+    stated = "1.2" if "@" in text else "computed" if "attr:" in text or "open" in text else ""
+    assert (told.files, told.others) == ([], [f"{name} ({stated})"] * bool(stated))
+    files = found(tmp_path, "1.2.0").files
+    assert files == [name] * ("@" in text)
+    versionfiles.write(tmp_path, files, Version.parse("9.8.7-rc.1"))
+    assert file.read_bytes() == text.replace("@", "9.8.7-rc.1").encode()
+
+
+def test_what_cannot_be_set_alone_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "setup.cfg").write_text("[metadata]\nversion =\n  1.2.3\n")
+    files = found(tmp_path, "1.2.3").files
+    with pytest.raises(InputError, match=r"setup\.cfg: .*touching more"):
+        versionfiles.require_settable(tmp_path, files, Version.parse("2.0.0"))
+    (tmp_path / "setup.py").write_text("setup(version=\n")
+    with pytest.raises(InputError, match=r"setup\.py cannot be read"):
+        found(tmp_path, "1.2.3")
+
+
+def test_members_of_a_workspace_and_their_locks_follow(tmp_path: Path) -> None:
+    """What states another version is named and stays; lint takes what was set, uv's and npm's locks too."""
+    texts = {
+        "taskflow.toml": 'version = "1.2.3"\n',
+        "pyproject.toml": '[project]\nname = "top"\nversion = "1.2.3"\nrequires-python = ">=3.11"\n'
+        'dependencies = ["core", "own"]\n[tool.uv.sources]\ncore.workspace = true\nown.workspace = true\n'
+        '[tool.uv.workspace]\nmembers = ["libs/*"]\nexclude = ["libs/out"]\n',
+        "package.json": '{"name": "top", "version": "1.2.3", "workspaces": ["web/*", "!web/out"]}',
+        "js/package.json": '{"name": "js", "version": "1.2.3"}',
+        "js/pnpm-workspace.yaml": "packages: ['**', '!**/out']\n",
+        "poetry/pyproject.toml": '[tool.poetry]\nname = "p"\nversion = "1.2.3"\n'
+        '[tool.poetry.dependencies]\nshared = {path = "../shared", develop = true}\n',
+        "shared/pyproject.toml": '[tool.poetry]\nname = "shared"\nversion = "1.2.3"\n',
+    }
+    for name, stated in {"core": "1.2.3", "own": "7.0.0", "out": "1.2.3"}.items():
+        project = f'[project]\nname = "{name}"\nversion = "{stated}"\nrequires-python = ">=3.11"\n'
+        texts[f"libs/{name}/pyproject.toml"] = project
+        for folder in ("web", "js/a/b"):
+            package = f'{{"name": "{name}-{folder[0]}", "version": "{stated}"}}'
+            texts[f"{folder}/{name}/package.json"] = package
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    npm_lock = [*npm(), "install", "--package-lock-only", "--offline", "--no-audit"]
+    for words in ([str(tool("uv")), "lock", "--offline", "--quiet"], map(str, npm_lock)):
+        done = run([*words], cwd=tmp_path, env=node_path(), timeout=120)
+        assert done.returncode == 0, done.stderr
+    told = found(tmp_path, "1.2.3", ["js", "poetry"])
+    assert sorted(told.others) == [
+        "js/a/b/own/package.json (7.0.0)",
+        "libs/own/pyproject.toml (7.0.0)",
+        "web/own/package.json (7.0.0)",
+    ]
+    assert not [name for name in told.files if "/out/" in name]
+    version = Version.parse("2.0.0-rc.1")
+    versionfiles.write(tmp_path, told.files, version)
+    for name in told.files:
+        text = (tmp_path / name).read_text()
+        assert "1.2.3" not in text or name == "uv.lock", name
+        assert versionfiles.states(name, text, version, told.files), name
+    locked = tomllib.loads((tmp_path / "uv.lock").read_text())["package"]
+    assert {one["name"]: one["version"] for one in locked} == {
+        "top": "2.0.0-rc.1",
+        "core": "2.0.0-rc.1",
+        "own": "7.0.0",
+    }
+    packages = json.loads((tmp_path / "package-lock.json").read_text())["packages"]
+    assert {
+        name: one.get("version") for name, one in packages.items() if "modules" not in name
+    } == {
+        "": "2.0.0-rc.1",
+        "web/core": "2.0.0-rc.1",
+        "web/own": "7.0.0",
+    }
+    judged = locks.check(tmp_path, "api", tmp_path)
+    assert judged.status is Status.PASSED, judged.detail
+
+
 def test_the_chart_deploys_the_digests_written_into_its_values(project: Path) -> None:
     values = project / "chart" / "values.yaml"
     for name in ("backend", "frontend"):
         digest = "sha256:" + name[0] * 64
-        versionfiles.edit(values, [("containers", name, "image", "digest")], digest)
+        place = ("containers", name, "image", "digest")
+        values.write_text(replaced("values.yaml", values.read_text(), [place], digest))
     objects = helm.render(helm.find(ROOT), project / "chart")
     images = [
         container["image"]
@@ -146,7 +265,8 @@ def test_an_error_names_the_file(tmp_path: Path) -> None:
     ],
 )
 def test_whether_a_file_states_a_version(name: str, text: str, fine: bool) -> None:
-    assert versionfiles.states(name, text, Version.parse("1.2.3")) is fine
+    files = {"package.json", name}
+    assert versionfiles.states(name, text, Version.parse("1.2.3"), files) is fine
 
 
 COMMITS = [

@@ -18,9 +18,10 @@ from taskflow_containers.report import earlier, reporting, waivers
 from taskflow_containers.report.result import Report, Result, Status, finds_nothing, judge, skip
 
 REASON = "the network of this test has no other"
-LATER = (waivers.today() + timedelta(days=100)).isoformat()
-YESTERDAY = (waivers.today() - timedelta(days=1)).isoformat()
-TODAY = waivers.today().isoformat()
+DAY = waivers.today()
+LATER = (DAY + timedelta(days=100)).isoformat()
+YESTERDAY = (DAY - timedelta(days=1)).isoformat()
+TODAY = DAY.isoformat()
 LISTED = finds_nothing(
     "lint.hadolint",
     "hadolint",
@@ -33,6 +34,12 @@ WHOLE = judge(
     measured="0", location="backend/Dockerfile:12", fix="mend it",
 )  # fmt: skip
 PASSED = judge("lint.mypy", "mypy", True, container="backend")
+
+
+@pytest.fixture(autouse=True)
+def _the_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of all tests may go on beyond midnight."""
+    monkeypatch.setattr(waivers, "today", lambda: DAY)
 
 
 def entry(
@@ -206,7 +213,7 @@ def test_an_earlier_verdict_ends_with_its_waivers(
     assert again.results[1] == stop, "as it failed, for today's waivers to judge"
     waivers.apply(again, model, model.containers, project / FILE_NAME, whole=False)
     assert again.results == report.results
-    after = waivers.today() + timedelta(days=101)
+    after = DAY + timedelta(days=101)
     monkeypatch.setattr(waivers, "today", lambda: after)
     assert not earlier.recall(Report("smoke"), reports, model, ["smoke.html"])
 
@@ -215,7 +222,7 @@ def lint(project: Path) -> tuple[int, dict[str, dict[str, object]], str]:
     """The real command: its exit code, what it says of hadolint and of waivers, and its output."""
     (project / "backend/requirements-dev.txt").unlink()  # other linters are not asked here
     done = subprocess.run(
-        [sys.executable, "-m", "taskflow_containers", "lint", "backend"], cwd=project, check=False,
+        [sys.executable, "-m", "taskflow_containers", "lint", "backend", "--verbose"], cwd=project, check=False,
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     report = json.loads((project / "reports/lint.json").read_text("utf-8"))

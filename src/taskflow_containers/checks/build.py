@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from taskflow_containers.contract.dockerignore import context_files
+from taskflow_containers.checks.buildadvice import advice
+from taskflow_containers.contract.dockerignore import context_files, ignore_file
 from taskflow_containers.contract.image import check_image
 from taskflow_containers.engine import builder
 from taskflow_containers.engine.builder import BuildFailed, Needs
@@ -18,10 +19,11 @@ from taskflow_containers.engine.client import SUBSTITUTES_VARIABLE, Engine, subs
 from taskflow_containers.engine.layersizes import LayerSizes
 from taskflow_containers.machine import interruption
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
-from taskflow_containers.machine.process import Say, last_line
+from taskflow_containers.machine.process import last_line
 from taskflow_containers.project.model import Project
 from taskflow_containers.project.values import megabytes
 from taskflow_containers.release import git
+from taskflow_containers.report import REPORTS
 from taskflow_containers.report.result import Result, judge, of_platform
 from taskflow_containers.workspace import Target, Workspace
 
@@ -46,15 +48,23 @@ class Image:
 def inputs_digest(root: Path, project: Project, name: str) -> str:
     """A digest of everything the build of a container can see, to tell whether an image is old."""
     folder = root / project.context(name)
+    files = [(path.relative_to(folder).as_posix(), path) for path in _sources(root, project, name)]
     digest = hashlib.sha256()
-    for path in [folder / "Dockerfile", *context_files(folder)]:
-        digest.update(path.relative_to(folder).as_posix().encode())
+    for place, path in [("Dockerfile", root / project.dockerfile(name)), *files]:
+        digest.update(place.encode())
         digest.update(b"%o" % (path.lstat().st_mode & 0o111))
         digest.update(hashlib.sha256(_content(path)).digest())
     given = {**_bases(project, name), **project.containers[name].build.arguments}
     for value in (*given.values(), *project.build.platforms):
         digest.update(value.encode() + b"\0")
     return digest.hexdigest()
+
+
+def _sources(root: Path, project: Project, name: str) -> Iterator[Path]:
+    """The files that the build of a container can see, but for what every check writes anew."""
+    folder = root / project.context(name)
+    beside = (REPORTS, ".nox") if folder == root else ()
+    return context_files(folder, ignore_file(root / project.dockerfile(name), folder), beside)
 
 
 def _content(path: Path) -> bytes:
@@ -141,7 +151,7 @@ def age(engine: Engine, image: str) -> str:
     return f"{image} was made {old} ({made:%Y-%m-%d})"
 
 
-def refresh(engine: Engine, image: str, platform: str, say: Say) -> None:
+def refresh(workspace: Workspace, image: str, platform: str) -> None:
     """Ask the registry for a newer one of this name.
 
     What somebody put in the place of another image may be this machine's alone.
@@ -149,7 +159,8 @@ def refresh(engine: Engine, image: str, platform: str, say: Say) -> None:
     Raises:
         EnvironmentTrouble: the registry cannot be asked.
     """
-    say(f"asking for a newer {image}" + f" for {platform}" * bool(platform))
+    engine = workspace.engine
+    workspace.say(f"asking for a newer {image}" + f" for {platform}" * bool(platform))
     words = ["pull", "--quiet", *([f"--platform={platform}"] if platform else []), image]
     done = engine.call(*words, check=False, timeout=600, patience=0)
     if done.returncode:
@@ -159,7 +170,7 @@ def refresh(engine: Engine, image: str, platform: str, say: Say) -> None:
                 f"no registry can be asked for a newer {image}: {reason}",
                 "check the network, or leave --pull out",
             )
-        say(f"{image} stays as it is: {reason}")
+        workspace.note(f"{image} stays as it is: {reason}")
 
 
 def substitution_notes(images: Iterable[str]) -> list[str]:
@@ -172,12 +183,14 @@ def substitution_notes(images: Iterable[str]) -> list[str]:
     ]
 
 
-def _arguments(project: Project, target: Target, commit: git.Revision | None) -> dict[str, str]:
+def _arguments(
+    root: Path, project: Project, target: Target, commit: git.Revision | None
+) -> dict[str, str]:
     # A fixed time keeps the image's ID when nothing changed: the commit's, else the newest file's.
     if commit and not commit.dirty:
         created = commit.time
     else:
-        files = context_files(target.folder)
+        files = _sources(root, project, target.name)
         newest = max((path.lstat().st_mtime for path in files), default=0)
         created = datetime.fromtimestamp(int(newest), UTC)
     return {
@@ -213,7 +226,7 @@ def build(
     builder.require_place_for(engine, platforms)
     for image in sorted({image for each in needed.values() for image in each.bases}):
         for platform in (platforms or ("",)) if pull else ():
-            refresh(engine, image, platform, say)
+            refresh(workspace, image, platform)
         engine.provide(image, say, platforms)
 
     def one(name: str) -> Image:
@@ -230,7 +243,7 @@ def _build_one(workspace: Workspace, target: Target, needed: Needs, no_cache: bo
     tags = [f"{project.image(name)}:dev"]
     if commit and not commit.dirty:
         tags.append(f"{project.image(name)}:{commit.tag}")
-    dockerfile = f"{project.context(name)}/Dockerfile"
+    dockerfile = project.dockerfile(name)
     if not (root / dockerfile).is_file():
         result = judge(
             "build.image",
@@ -239,7 +252,7 @@ def _build_one(workspace: Workspace, target: Target, needed: Needs, no_cache: bo
             container=name,
             expected=dockerfile,
             measured="no such file",
-            fix=f"write it, or correct containers.{name}.context",
+            fix=f"write it, or correct containers.{name}.dockerfile or its context",
         )
         return Image(name, results=[result])
     started = time.monotonic()
@@ -247,8 +260,9 @@ def _build_one(workspace: Workspace, target: Target, needed: Needs, no_cache: bo
         built = builder.build(
             engine,
             target.folder,
+            root / dockerfile,
             tags=tags,
-            arguments=_arguments(project, target, commit),
+            arguments=_arguments(root, project, target, commit),
             labels={INPUTS_LABEL: inputs_digest(root, project, name)},
             on_step=lambda step: workspace.say(f"{name}: {step}"),
             no_cache=no_cache,
@@ -264,7 +278,7 @@ def _build_one(workspace: Workspace, target: Target, needed: Needs, no_cache: bo
             expected="every step succeeds",
             measured=error.message,
             detail=error.hint,
-            fix="mend the step named above; its last lines are under detail",
+            fix=advice(f"{error.message}\n{error.hint}", error.said),
             seconds=time.monotonic() - started,
         )
         return Image(name, results=[result])
@@ -319,6 +333,7 @@ def _size(workspace: Workspace, target: Target, size: int, sizes: LayerSizes, pa
         container=target.name,
         expected=f"at most {megabytes(budget)}",
         measured=megabytes(above),
+        figure=above,
         fix="`docker history` shows which layer grew; leave out what the service does not read",
     )
 

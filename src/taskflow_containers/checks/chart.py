@@ -19,7 +19,7 @@ from taskflow_containers.checks.readme import check_readme
 from taskflow_containers.checks.schemas import Schema, newest
 from taskflow_containers.checks.trivy import trivy
 from taskflow_containers.cluster import helm
-from taskflow_containers.cluster.helm import CHART, read
+from taskflow_containers.cluster.helm import read
 from taskflow_containers.contract.chart import check_manifests, check_metadata
 from taskflow_containers.contract.manifests import Object
 from taskflow_containers.machine import interruption
@@ -57,9 +57,9 @@ def check_chart(root: Path, project: Project, say: Say) -> list[Result]:
         InputError: Chart.yaml, the matrix or an example cannot be read.
         EnvironmentTrouble: no helm, or trivy failed.
     """
-    folder = root / CHART
+    folder = root / project.files.chart
     if not folder.is_dir():
-        return [skip("chart.present", "Helm chart", f"there is no {CHART}/ here")]
+        return [skip("chart.present", "Helm chart", f"there is no {project.files.chart}/ here")]
     metadata, program = read(folder / "Chart.yaml"), helm.find(root)
     with helm.complete(program, folder) as whole:
         return _check(whole, metadata, program, project, say)
@@ -167,7 +167,7 @@ def _rendered(found: list[Case], render: Render, distinct: int, started: float) 
         "chart.render",
         "renders with every choice of the matrix",
         errors,
-        f"mend the template, {CHART}/values.yaml, or the choice in brackets in {CHART}/{MATRIX}",
+        f"mend the template, the chart's values.yaml, or the choice in brackets in its {MATRIX}",
         expected="every set of values renders",
         passed=f"{len(found)} sets of values, {distinct} distinct objects",
         started=started,
@@ -255,11 +255,14 @@ def _scan(objects: list[Distinct]) -> list[Result]:
         )  # fmt: skip
     if error:
         raise EnvironmentTrouble(
-            f"trivy failed: {last_line(error)}", f"`trivy config {CHART}` shows more"
+            f"trivy failed: {last_line(error)}", "`trivy config` of the chart's folder shows more"
         )
     targets = answer.get("Results") or []
     if len(targets) != len(objects):
-        raise EnvironmentTrouble(f"trivy looked at {len(targets)} of {len(objects)} manifests")
+        raise EnvironmentTrouble(
+            f"trivy looked at {len(targets)} of {len(objects)} manifests",
+            "run the command again; a trivy of your own has to be one that this tool knows",
+        )
     grave: dict[str, list[str]] = {}
     lesser: dict[str, list[str]] = {}
     # By number, so that what is told first of a rule is the simplest case of it.

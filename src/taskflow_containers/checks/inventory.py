@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from taskflow_containers.checks.trivy import trivy
 from taskflow_containers.engine.archive import SavedImage
 from taskflow_containers.machine.errors import EnvironmentTrouble
 from taskflow_containers.machine.process import last_line
+from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Result, finds_nothing, judge, skip
 
 SKIPPED = ("**/node_modules", "**/.next", "**/.venv", ".nox", ".git", "reports")
@@ -28,6 +29,7 @@ _LOCKS = {
     "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb",
     "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml",
 }  # fmt: skip
+_AGAIN = "run nox -s scan again; where a disk is full, free some of it"
 _HEADS = {"lockfileVersion", "__metadata"}  # of pnpm's and of Yarn's lock files
 _REQUIREMENTS = r"(^|/)requirements[^/]*(/[^/]+)?\.txt$"
 _SHRINKWRAP = r"(^|/)npm-shrinkwrap\.json$"
@@ -59,13 +61,13 @@ def ask(
             jars = any(part.get("Type") == "jar" for part in answer.get("Results") or ())
             return answer, missing or (flaws.java_error() if jars else "")
         if not _DATABASE_ERROR.search(error):
-            raise EnvironmentTrouble(f"trivy failed on {subject}: {last_line(error)}")
+            raise EnvironmentTrouble(f"trivy failed on {subject}: {last_line(error)}", _AGAIN)
         java = "Java DB" in error
         missing = ".jar files need trivy's Java database: " * java + last_line(error)
     # The rest still says what it finds.
     answer, error = once("license", "--offline-scan")
     if error:
-        raise EnvironmentTrouble(f"trivy failed on {subject}: {last_line(error)}")
+        raise EnvironmentTrouble(f"trivy failed on {subject}: {last_line(error)}", _AGAIN)
     return answer, missing
 
 
@@ -118,17 +120,32 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def below(answer: Mapping[str, Any], context: str) -> dict[str, Any]:
-    """What an answer says of files in a container's folder."""
+def others_within(project: Project, name: str) -> list[str]:
+    """The folders in a container's own that hold what is not its: other containers, and the project's tools."""
+    context = project.context(name)
+    folders = [project.context(other) for other in project.containers] + [project.files.tools]
+    return [folder for folder in folders if folder != context and _is_in(folder, context)]
+
+
+def _is_in(file: str, context: str, others: Sequence[str] = ()) -> bool:
+    within = context == "." or file.startswith(f"{context}/")
+    return within and not any(file.startswith(f"{other}/") for other in others)
+
+
+def below(answer: Mapping[str, Any], context: str, others: Sequence[str] = ()) -> dict[str, Any]:
+    """What an answer says of files in a container's folder, and in none of these others."""
     results = answer.get("Results") or []
-    return {"Results": [part for part in results if f"{part['Target']}".startswith(f"{context}/")]}
+    return {"Results": [part for part in results if _is_in(str(part["Target"]), context, others)]}
 
 
-def judge_locks(name: str, root: Path, context: str, answer: Mapping[str, Any]) -> Result:
+def judge_locks(
+    name: str, root: Path, context: str, answer: Mapping[str, Any], others: Sequence[str] = ()
+) -> Result:
     """Whether each lock file was read; trivy passes over one that it cannot."""
     id, title = "scan.lock-files", "lock files"
     read = {part["Target"] for part in answer.get("Results") or [] if part.get("Packages")}
-    found = [file for file in _lock_files(root, context) if file not in read]
+    there = [file for file in _lock_files(root, context) if _is_in(file, context, others)]
+    found = [file for file in there if file not in read]
     files = [file for file in found if not _locks_nothing(root / file)]
     if not found and not read:
         return skip(id, title, f"there is none in {context}/", container=name)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from taskflow_containers.checks import build
+from taskflow_containers.checks import build, locks
 from taskflow_containers.contract.instructions import with_plain_heredocs
 from taskflow_containers.contract.text import check_text
 from taskflow_containers.engine.find import find
@@ -25,14 +25,14 @@ from taskflow_containers.machine.tools import (
     python_environment,
     tool,
 )
-from taskflow_containers.project.model import Kind, Project
+from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Result, judge, skip
 from taskflow_containers.workspace import Target, Workspace
 
 _SHOWN_LINES = 20
 _MAKE_IT = (
-    "name ruff and mypy in requirements-dev.in, then "
-    "`uv pip compile --generate-hashes requirements-dev.in -o requirements-dev.txt`"
+    "name ruff and mypy in pyproject.toml under [dependency-groups] dev, then "
+    "`uv pip compile --generate-hashes --group dev -o requirements-dev.txt`"
 )
 
 
@@ -45,24 +45,32 @@ def lint(root: Path, project: Project, names: Iterable[str], engine: str = "") -
         partial(check_text, root, project, names),
     ]
     for name in names:
-        jobs += _tool_jobs(root, Target.of(root, project, name))
+        jobs.append(partial(_linters, root, Target.of(root, project, name)))
+        jobs.append(partial(_hadolint, root, name, project.dockerfile(name)))
     with interruption.pool(4) as pool:
         return [result for results in pool.map(lambda job: job(), jobs) for result in results]
 
 
-def _tool_jobs(root: Path, target: Target) -> list[Callable[[], list[Result]]]:
-    own = {Kind.BACKEND: _backend, Kind.FRONTEND: _frontend}[target.container.kind]
-    return [partial(check, root, target) for check in (own, _hadolint)]
+def _linters(root: Path, target: Target) -> list[Result]:
+    if not target.container.lint:
+        return []
+    if target.container.interpreter[0] == "node":
+        return _node(root, target)
+    held = locks.check(root, target.name, target.folder)
+    # Locks that contradict each other cannot be installed.
+    return [held] if held.failed else [held, *_python(root, target)]
 
 
-def _backend(root: Path, target: Target) -> list[Result]:
+def _python(root: Path, target: Target) -> list[Result]:
     name, folder = target.name, target.folder
     requirements = folder / "requirements-dev.txt"
     place = requirements.relative_to(root).as_posix()
     if not requirements.is_file():
         reason = f"{place} is not there: {_MAKE_IT}"
         return [skip("lint.python", "Python linters", reason, container=name)]
-    scripts = python_environment(root, name, requirements)
+    # Its header's command leaves out the line `-r requirements.txt`, which the linters need.
+    runs_on = [path for path in locks.beside(requirements) if locks.made_from(path)]
+    scripts = python_environment(root, name, requirements, *runs_on)
     absent = [word for word in ("ruff", "mypy") if not shutil.which(word, path=scripts)]
     if absent:
         # A finding like the others, so that those are told too.
@@ -80,22 +88,26 @@ def _backend(root: Path, target: Target) -> list[Result]:
     ]  # fmt: skip
 
 
-def _frontend(root: Path, target: Target) -> list[Result]:
+def _node(root: Path, target: Target) -> list[Result]:
     name, folder = target.name, target.folder
-    locks = [lock for lock in NODE_LOCKS if (folder / lock).is_file()]
-    if len(locks) != 1:
+    found = [lock for lock in NODE_LOCKS if (folder / lock).is_file()]
+    if len(found) != 1:
         # A finding like the others, so that those are told too.
         return [judge("lint.npm-lock", "the packages' lock file", False, container=name,
                       expected=f"one of {', '.join(NODE_LOCKS)}",
-                      measured=" and ".join(locks) or "no such file",
+                      measured=" and ".join(found) or "no such file",
                       location=(folder / NODE_LOCKS[0]).relative_to(root).as_posix(),
                       fix="commit your package manager's (`npm install` makes npm's), and no other's")]  # fmt: skip
-    node_modules(root, folder, folder / locks[0])
-    return [
+    held = locks.check(root, name, folder)
+    if held.failed:
+        return [held]  # the package manager would install nothing
+    node_modules(root, folder, folder / found[0], target.container.ours)
+    scripts = [
         _program(f"lint.npm-{script}", f"npm run {script}", name, root, folder,
                  ["node", "--run", script], f"`npm run {script}` shows it", node_path())
         for script in ("lint", "typecheck")
     ]  # fmt: skip
+    return [held, *scripts]
 
 
 def _program(
@@ -126,11 +138,10 @@ def _program(
     )
 
 
-def _hadolint(root: Path, target: Target) -> list[Result]:
-    path = target.folder / "Dockerfile"
+def _hadolint(root: Path, name: str, dockerfile: str) -> list[Result]:
+    path = root / dockerfile
     if not path.is_file():
         return []  # the contract says so
-    relative = path.relative_to(root).as_posix()
     started = time.monotonic()
     text, numbers = with_plain_heredocs(path.read_text("utf-8", errors="replace"))
     # Where it runs is where it looks for .hadolint.yaml.
@@ -145,7 +156,7 @@ def _hadolint(root: Path, target: Target) -> list[Result]:
             {"code": "hadolint", "line": 1, "message": done.stderr.strip().partition("\n")[0]}
         ]
     lines = [
-        f"{f['code']} {relative}:{numbers[min(f['line'], len(numbers)) - 1]}: {f['message']}"
+        f"{f['code']} {dockerfile}:{numbers[min(f['line'], len(numbers)) - 1]}: {f['message']}"
         for f in findings
     ]
     minor = " below the failure threshold" if passed else ""
@@ -154,7 +165,7 @@ def _hadolint(root: Path, target: Target) -> list[Result]:
             "lint.hadolint",
             "hadolint",
             passed,
-            container=target.name,
+            container=name,
             expected="no finding",
             measured=f"{len(lines)} findings{minor}" if lines else "no finding",
             detail="\n".join(lines[:_SHOWN_LINES]),
@@ -175,7 +186,7 @@ def _built(root: Path, project: Project, names: list[str], choice: str) -> list[
         return [skip("contract.image", title, error.message)]
     results = []
     for name in names:
-        if not (workspace.target(name).folder / "Dockerfile").is_file():
+        if not (root / project.dockerfile(name)).is_file():
             continue
         image, reason = build.current_image(workspace, name)
         if image:

@@ -111,7 +111,7 @@ def cases(folder: Path) -> list[Case]:
         fragments = list(choices.values()) if isinstance(choices, dict) else []
         if not fragments or not all(isinstance(values, dict) for values in fragments):
             raise InputError(
-                f"{helm.CHART}/{MATRIX}: {option} is not a mapping of choices to values",
+                f"{folder.name}/{MATRIX}: {option} is not a mapping of choices to values",
                 "write: option: {choice: {values}}",
             )
     options = [

@@ -1,4 +1,4 @@
-"""The table of values in chart/README.md: made from values.yaml and its schema, and held to them."""
+"""The table of values in the chart's README.md: made from values.yaml and its schema, and held to them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from taskflow_containers.cluster.helm import CHART, LOADER, read
+from taskflow_containers.cluster.helm import LOADER, read
 from taskflow_containers.machine.errors import InputError
 from taskflow_containers.report.result import Result, judge, skip
 
@@ -24,16 +24,15 @@ _Path = tuple[str, ...]
 _Schema = Mapping[str, Any]
 
 
-def update(root: Path) -> bool:
-    """Write the table into chart/README.md, which is made where there is none; whether it changed.
+def update(folder: Path) -> bool:
+    """Write the table into the README of the chart in `folder`, which is made where there is none; whether it changed.
 
     Raises:
         InputError: there is no chart, one of its files cannot be read, or a marker is missing.
     """
-    folder = root / CHART
     if not folder.is_dir():
-        raise InputError(f"there is no {CHART}/ here", "run it in the project's top folder")
-    name = read(folder / "Chart.yaml").get("name", CHART)
+        raise InputError(f"there is no {folder.name}/ here", "run it in the project's top folder")
+    name = read(folder / "Chart.yaml").get("name", folder.name)
     old = _text(folder / README)
     text = old or f"# {name}\n"
     if not _marked(text, "values"):
@@ -52,7 +51,9 @@ def check_readme(folder: Path) -> Result:
     """
     id, title, old = "chart.readme", "the README lists the values", _text(folder / README)
     if not _marked(old, "values"):
-        return skip(id, title, f"{CHART}/{README} has no table of values; `{COMMAND}` adds one")
+        return skip(
+            id, title, f"{folder.name}/{README} has no table of values; `{COMMAND}` adds one"
+        )
     try:
         new = _filled(folder, old)
     except InputError as error:
@@ -67,7 +68,7 @@ def check_readme(folder: Path) -> Result:
         expected="the table that values.yaml and values.schema.json make",
         measured="it is" if new == old else f"{len(changed) or 'some'} lines differ",
         detail="" if new == old else "\n".join(changed[:3]),
-        fix=f"run `{COMMAND}` and commit {CHART}/{README}",
+        fix=f"run `{COMMAND}` and commit {folder.name}/{README}",
     )  # fmt: skip
 
 
@@ -84,7 +85,7 @@ def _filled(folder: Path, text: str) -> str:
         rules = json.loads(_text(schema) or "{}")
     except ValueError as error:
         raise InputError(
-            f"{CHART}/{schema.name}: no JSON: {error}", "mend it and run again"
+            f"{folder.name}/{schema.name}: no JSON: {error}", "mend it and run again"
         ) from None
     lines = "\n".join([HEAD, *tables(_text(values), rules, heading="###")])
     return filled(text, "values", lines)
@@ -106,7 +107,7 @@ def filled(text: str, name: str, lines: str) -> str:
     if not (begin and end):
         missing = marker(name, "end") if begin else marker(name, "begin")
         raise InputError(
-            f"{CHART}/{README} has lost the line {missing}",
+            f"the chart's {README} has lost the line {missing}",
             "put it back where the table of values begins or ends",
         )
     return f"{head}{begin}\n\n{lines.strip()}\n\n{end}{tail}"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from taskflow_containers.checks import database, inventory, packages, secrets
@@ -24,9 +24,9 @@ from taskflow_containers.engine.client import substitutes
 from taskflow_containers.machine import interruption
 from taskflow_containers.machine.errors import EnvironmentTrouble
 from taskflow_containers.machine.process import last_line
-from taskflow_containers.project.model import Kind
+from taskflow_containers.project.kinds import Kind
 from taskflow_containers.report import sbom_file
-from taskflow_containers.report.result import Result, finds_nothing, judge, of_platform
+from taskflow_containers.report.result import Result, finds_nothing, judge, of_platform, skip
 from taskflow_containers.workspace import Target, Workspace
 
 # Comments by which trivy leaves out what it finds in the next line.
@@ -105,15 +105,19 @@ def _sources(workspace: Workspace) -> list[Result]:
             f"trivy failed: {last_line(error)}", "run nox -s scan again; `trivy fs .` shows more"
         )
     seconds = time.monotonic() - started
-    looked = [str(t["Target"]) for t in answer.get("Results") or () if t.get("Class") == "config"]
+    results = answer.get("Results") or []
+    looked = [str(t["Target"]) for t in results if t.get("Class") == "config"]
     for name in workspace.project.containers:
-        dockerfile = f"{workspace.project.context(name)}/Dockerfile"
+        dockerfile = workspace.project.dockerfile(name)
         if (root / dockerfile).is_file() and dockerfile not in looked:
             raise EnvironmentTrouble(
                 f"trivy says nothing of {dockerfile}, which it was to look at",
                 "run the command again; a trivy of your own has to be one that this tool knows",
             )
-    misconfigured = [*_findings(answer, "Misconfigurations", gate), *_inline(root, looked)]
+    aside = sorted({str(t["Target"]) for t in results if _undeclared(workspace, t)})
+    judged = {"Results": [t for t in results if t["Target"] not in aside]}
+    looked = [file for file in looked if file not in aside]
+    misconfigured = [*_findings(judged, "Misconfigurations", gate), *_inline(root, looked)]
     leaked = _findings(answer, "Secrets", gate)
     return [
         finds_nothing(
@@ -125,7 +129,21 @@ def _sources(workspace: Workspace) -> list[Result]:
             "scan.secrets", "secrets in the sources", leaked,
             "take it out, and replace it where it is valid: whoever has the history has it",
         ),
+        *([skip("scan.undeclared", "Dockerfiles and charts that taskflow.toml does not name",
+                "not judged, for no image or release is made from it: " + "\n".join(aside))]
+          if aside else []),
     ]  # fmt: skip
+
+
+def _undeclared(workspace: Workspace, target: Mapping[str, Any]) -> bool:
+    """Whether this is a Dockerfile, or of a chart, that is the owner's own and no part of the model."""
+    project, path = workspace.project, PurePosixPath(target["Target"])
+    if target.get("Class") != "config":
+        return False
+    if target.get("Type") == "dockerfile":
+        return str(path) not in map(project.dockerfile, project.containers)
+    charts = [one for one in path.parents if (workspace.root / one / "Chart.yaml").is_file()]
+    return bool(charts) and PurePosixPath(project.files.chart) not in charts
 
 
 def _inline(root: Path, files: Iterable[str]) -> list[str]:
@@ -186,7 +204,10 @@ def _image(run: _Run, target: Target, tag: str, part: str) -> list[Result]:
         secrets.unpack(saved, layers, known)
         files, error = secrets.search(layers, Path(folder, "layers.json"))
         if error:
-            raise EnvironmentTrouble(f"trivy failed on {tag}{about}: {last_line(error)}")
+            raise EnvironmentTrouble(
+                f"trivy failed on {tag}{about}: {last_line(error)}",
+                "run nox -s scan again; where a disk is full, free some of it",
+            )
         aside = unscanned(name, saved.layers, layout, saved.config.get("config") or {}, answer)
         for line in suppressed(answer):
             workspace.note(f"not counted in {name}{about}, by a VEX document: {line}")
@@ -198,14 +219,15 @@ def _image(run: _Run, target: Target, tag: str, part: str) -> list[Result]:
             found.add_deleted(examine(number - 1, Path(folder, "hidden.json")), number)
         locked, error = run.locks.result()
         context = workspace.project.context(name)
-        locked = inventory.below(locked, context)
+        others = inventory.others_within(workspace.project, name)
+        locked = inventory.below(locked, context, others)
         found.add_locks(locked)
         error = next(filter(None, [*errors, error]), "")
         leaked = _findings(files, "Secrets", run.gate)
         seconds = time.monotonic() - started
         bundles = target.container.kind is Kind.FRONTEND and not locked["Results"]
         output.write_text(json.dumps(packages.once(answer)), encoding="utf-8")
-        lock_files = inventory.judge_locks(name, workspace.root, context, locked)
+        lock_files = inventory.judge_locks(name, workspace.root, context, locked, others)
         judged = [
             aside,
             *_judge_image(name, answer, leaked, run.gate, seconds),

@@ -27,7 +27,7 @@ HEEDED = {
 }  # fmt: skip
 # Files that would decide what it finds, or what of it counts: waivers are in taskflow.toml.
 _FILES = (
-    "trivy.yaml", ".trivyignore", ".trivyignore.yaml", "chart/.trivyignore.yaml", "trivy-secret.yaml",
+    "trivy.yaml", ".trivyignore", ".trivyignore.yaml", "trivy-secret.yaml",
 )  # fmt: skip
 _MODULES = Path(".trivy", "modules")  # in the user's home; each may change what trivy found
 _SECONDS = 900
@@ -57,10 +57,10 @@ def heed(documents: Iterable[Path]) -> None:
             )
 
 
-def unheeded(root: Path) -> list[str]:
-    """A line about each variable and file of trivy's that is there and decides nothing."""
+def unheeded(root: Path, chart: str) -> list[str]:
+    """A line about each variable and file of trivy's, in a project and its chart, that decides nothing."""
     found = [name for name in sorted(os.environ) if _is_left_out(name)]
-    found += [name for name in _FILES if (root / name).exists()]
+    found += [name for name in (*_FILES, f"{chart}/.trivyignore.yaml") if (root / name).exists()]
     with suppress(RuntimeError):  # there is no home
         found += [f"~/{_MODULES.as_posix()}"] if any((Path.home() / _MODULES).glob("*")) else []
     return [f"{name} is not heeded: taskflow.toml says what counts" for name in found]

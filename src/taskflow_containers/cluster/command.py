@@ -47,7 +47,7 @@ def cluster(
     results: list[Result] = []
     with (
         target(kubectl_program, options.context, say) as kubectl,
-        helm.complete(helm_program, root / helm.CHART) as chart,
+        helm.complete(helm_program, root / workspace.project.files.chart) as chart,
     ):
         parts = (workspace.project, kubectl, helm_program, chart, values, say)
         with Namespace(*parts, keep=options.keep) as site:
@@ -70,7 +70,7 @@ def _values(options: argparse.Namespace) -> list[Path]:
     paths = [Path(name).absolute() for name in options.values]
     for path in paths:
         if not path.is_file():
-            raise UsageError(f"--values {path}: no such file")
+            raise UsageError(f"--values {path}: no such file", "mend the path")
     return paths
 
 
@@ -100,7 +100,10 @@ def target(program: Path, name: str, say: Say) -> Iterator[Kubectl]:
         try:
             done = run([kind, "create", "cluster", *place, "--wait=120s"], timeout=600)
             if done.returncode:
-                raise EnvironmentTrouble(f"kind made no cluster: {last_line(done.stderr)}")
+                raise EnvironmentTrouble(
+                    f"kind made no cluster: {last_line(done.stderr)}",
+                    "`kind create cluster` by hand shows more; or point KUBECONFIG at another cluster",
+                )
             yield Kubectl(program, f"kind-{cluster}", kubeconfig=Path(folder, "config"))
         finally:
             run([kind, "delete", "cluster", *place], timeout=120)

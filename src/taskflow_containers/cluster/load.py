@@ -14,9 +14,11 @@ from taskflow_containers.cluster.namespace import Namespace
 from taskflow_containers.cluster.neighbours import ENTRY
 from taskflow_containers.cluster.rollout import ReleaseTrouble
 from taskflow_containers.machine.process import last_line
+from taskflow_containers.project.kinds import Kind
 
 RATE = 200  # requests per second
 _START = 60.0  # seconds until the first request must have gone out
+_AGAIN = "run it again with --keep and look: kubectl describe pods"
 _STEADY = 1.0  # seconds of load before and after what is done to the release
 
 
@@ -82,19 +84,21 @@ def load(site: Namespace) -> Iterator[Load]:
             late.cancel()
             if not started:
                 said = last_line(process.stderr.read()) if process.stderr else ""
-                raise ReleaseTrouble(f"the load did not start: {said}")
+                raise ReleaseTrouble(f"the load did not start: {said}", _AGAIN)
             time.sleep(_STEADY)
             yield found
             time.sleep(_STEADY)
             output, errors = process.communicate(timeout=30)
         except subprocess.TimeoutExpired:
             process.kill()
-            raise ReleaseTrouble("the load did not end within 30 s of being told to") from None
+            raise ReleaseTrouble(
+                "the load did not end within 30 s of being told to", _AGAIN
+            ) from None
         except BaseException:
             process.terminate()
             raise
     if process.returncode:
-        raise ReleaseTrouble(f"the load did not end well: {last_line(errors)}")
+        raise ReleaseTrouble(f"the load did not end well: {last_line(errors)}", _AGAIN)
     for key, value in json.loads(output).items():
         setattr(found, key, value)
 
@@ -107,6 +111,8 @@ def _urls(site: Namespace) -> list[str]:
     entry = site.public()[0]
     model = site.containers[entry]
     callees = [site.containers[name] for name in site.calls(entry) if name in site.containers]
-    through = [model.base_path + callee.health.live for callee in callees]
+    # A frontend alone passes on what comes below /api/; what a backend calls is its own affair.
+    passed_on = callees if model.kind is Kind.FRONTEND else []
+    through = [model.base_path + callee.health.live for callee in passed_on]
     paths = [model.page, model.health.live, *through]
     return [f"http://{site.address(entry)}{path}" for path in paths]

@@ -28,6 +28,8 @@ from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError, TaskflowError
 from taskflow_containers.machine.owner import abandoned, owner
 from taskflow_containers.machine.process import Say, last_line, run
+from taskflow_containers.project.forms import formed
+from taskflow_containers.project.kinds import Kind
 from taskflow_containers.project.model import Container, Project
 
 OWNER = "io.taskflow.cluster"  # a label that marks what is ours, an annotation that says whose
@@ -47,7 +49,8 @@ class Namespace:
         self.id = f"{project.name[:30].rstrip('-')}-cluster-{secrets.token_hex(4)}"
         self.kubectl = kubectl.within(self.id)
         self.release = ChartRelease(helm, chart, project.name, self.kubectl)
-        self.containers: dict[str, Container] = {}
+        self.containers: dict[str, Container] = {}  # that run on
+        self.jobs: dict[str, Container] = {}  # that run to their end
         self.absent: list[str] = []  # containers that the values leave out
         self.services: list[str] = []
         self.empty: set[str] = set()  # what is here without the release
@@ -94,29 +97,32 @@ class Namespace:
         components = {
             (item["metadata"].get("labels") or {}).get("app.kubernetes.io/component")
             for item in self.release.render(self.values)
-            if item["kind"] == "Deployment"
+            if item["kind"] in {"Deployment", "CronJob"}
         }
         built = [image.container for image in images]
-        self.containers = {
-            name: self.project.containers[name] for name in built if name in components
-        }
+        there = {name: self.project.containers[name] for name in built if name in components}
+        self.jobs = {name: model for name, model in there.items() if model.kind is Kind.CRON}
+        self.containers = {name: there[name] for name in there if name not in self.jobs}
         self.absent = [name for name in built if name not in components]
-        if not self.containers:
+        if not there:
             raise InputError(
-                f"there is nothing to install: the chart makes no Deployment for {', '.join(built)}",
+                f"there is nothing to install: the chart makes no pods for {', '.join(built)}",
                 "give other --values; `enabled: false` leaves a container out",
             )
-        targets = {name for model in self.containers.values() for name in model.connects.values()}
+        targets = {name for model in there.values() for name in model.connects.values()}
         self.services = [name for name in self.project.services if name in targets]
-        kept = [image for image in images if image.container in self.containers]
+        kept = [image for image in images if image.container in there]
         values = image_values(self.project, engine, self.kubectl, kept, command, self._say)
         urls = {}
         for name in self.services:
             self._say(f"starting {name}")
             urls[name] = self._start_service(name, engine, command)
-        for name in self.containers:
-            self._create_secret(name, urls)
+        for name, model in there.items():
+            self._create_secret(name, model, urls)
             values["containers"][name]["secret"] = {"existingSecret": f"environment-{name}"}
+        for name in self.jobs:
+            # A drill of its own runs it; by its schedule it would run amid the others.
+            values["containers"][name]["cron"] = {"suspend": True}
         peer, *databases = (
             {"podSelector": {"matchLabels": {ROLE: name}}} for name in (ENTRY, *self.services)
         )
@@ -130,23 +136,23 @@ class Namespace:
             {"networkPolicy": {"ingressFrom": [peer], "databasePods": databases, **port}},
         ]
         # The senders have the image of a container; Python's probe is the cheaper one.
-        name = min(
-            self.containers, key=lambda name: self.containers[name].kind.interpreter[0] != "python"
-        )
+        name = min(there, key=lambda name: there[name].interpreter[0] != "python")
         image = values["containers"][name]["image"]
         place = "/".join(filter(None, (image["registry"], image["repository"])))
-        self._senders = f"{place}:{image['tag']}", self.containers[name]
+        self._senders = f"{place}:{image['tag']}", there[name]
         self.start(ENTRY, STRANGER)
         self.empty = self.inventory()
 
-    def _create_secret(self, name: str, urls: Mapping[str, str]) -> None:
-        model = self.containers[name]
+    def _create_secret(self, name: str, model: Container, urls: Mapping[str, str]) -> None:
         given = {
             # The chart itself sets the URLs of other containers.
-            key: urls.get(model.connects[key]) if key in model.connects else os.environ.get(key)
+            key: urls.get(model.connects[key])
+            if key in model.connects
+            else os.environ.get(key, model.environment.examples.get(key))
             for key in model.environment.required
         }
-        data = {key: value for key, value in given.items() if value is not None}
+        forms = model.connects_as
+        data = {k: formed(v, forms.get(k, "")) for k, v in given.items() if v is not None}
         about = {"name": f"environment-{name}"}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": about, "stringData": data}
         self.kubectl.create([secret])
@@ -195,7 +201,7 @@ class Namespace:
 
     def _selector(self, container: str = "") -> str:
         """The option that selects the containers' objects (or one's), and none of a dependency's."""
-        wanted = [container] if container else list(self.containers)
+        wanted = [container] if container else [*(self.containers or self.jobs)]
         components = f"app.kubernetes.io/component in ({','.join(wanted)})"
         return f"--selector={self.release.selector},{components}"
 
@@ -217,6 +223,11 @@ class Namespace:
         wanted = sum(int(found["spec"]["replicas"]) for found in deployments)
         whole = len(pods) == wanted and all(map(is_ready, pods))
         return whole and all(map(_complete, deployments))
+
+    @property
+    def serving(self) -> list[str]:
+        """The containers that have a Service."""
+        return [name for name, model in self.containers.items() if model.kind.serves]
 
     def public(self) -> list[str]:
         """The containers that the way in leads to."""
@@ -262,7 +273,10 @@ class Namespace:
         """
         done = run(self.inside(pod, *words, container=container), timeout=60)
         if done.returncode:
-            raise ReleaseTrouble(f"kubectl exec {pod} failed: {last_line(done.stderr)}")
+            raise ReleaseTrouble(
+                f"kubectl exec {pod} failed: {last_line(done.stderr)}",
+                "whoever runs this must be allowed to create pods/exec; a pod that ended tells why in its logs",
+            )
         return dict(json.loads(done.stdout))
 
     def restarts(self) -> int:

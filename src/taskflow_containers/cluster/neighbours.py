@@ -18,7 +18,7 @@ _CONFINED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]
 
 def probe(model: Container, *words: str) -> list[str]:
     """The command that runs the drills' probe with the interpreter of a container's image."""
-    program, option = model.kind.interpreter
+    program, option = model.interpreter
     source = Path(__file__).with_name(_PROBES[program]).read_text(encoding="utf-8")
     return [program, option, source, *words]
 

@@ -90,7 +90,10 @@ class ChartRelease:
     def _get(self, what: str, *words: str) -> str:
         done = run([*self._argv, "get", what, self.name, *words], timeout=60)
         if done.returncode:
-            raise ReleaseTrouble(f"helm get {what}: {readable(done.stderr)}")
+            raise ReleaseTrouble(
+                f"helm get {what}: {readable(done.stderr)}",
+                "`helm list` shows whether the release is there; run the command again",
+            )
         return done.stdout
 
     def upgrade(self, values: Sequence[Values], *options: str, wait: bool = True) -> None:
@@ -176,7 +179,7 @@ def deploy(
         EnvironmentTrouble: the cluster does not answer, or the images cannot get there.
     """
     program = helm.find(root)
-    with helm.complete(program, root / helm.CHART) as chart:
+    with helm.complete(program, root / project.files.chart) as chart:
         loaded = image_values(project, engine, kubectl, images, command, say)
         release = ChartRelease(program, chart, name, kubectl)
         say(f"installing {name} in namespace {kubectl.namespace} of context {kubectl.context}")

@@ -7,8 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from taskflow_containers.contract.level import Level, shown
+from taskflow_containers.contract.lifecycle import (
+    Judged,
+    asks,
+    command,
+    grace,
+    run,
+    schedule,
+    time_to_start,
+)
 from taskflow_containers.contract.manifests import Manifests, Object, Pod, Workload, dig, is_below
-from taskflow_containers.project.model import Access, Container, Kind, Project
+from taskflow_containers.project.kinds import Kind
+from taskflow_containers.project.model import Access, Container, Project
 from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.result import Result
 
@@ -25,15 +35,14 @@ _RESTRICTED = {
     "host": [],
     "token": False,
 }
-# Expected, measured and, where equality is not the rule, the verdict.
-Judged = tuple[object, object] | tuple[object, object, bool]
 
 
 def check_metadata(project: Project, metadata: Object) -> list[Result]:
     """Chart.yaml: the chart is called and versioned as the project is."""
-    level = Level("chart", "", "chart/Chart.yaml")
+    place = f"{project.files.chart}/Chart.yaml"
+    level = Level("chart", "", place)
     expected = {"name": project.name, "version": project.version, "appVersion": project.version}
-    fix = "make both agree: {} in chart/Chart.yaml and taskflow.toml"
+    fix = "make both agree: {} in Chart.yaml and taskflow.toml"
     return [
         level.check(key.lower(), f"{key} of the chart", value, metadata.get(key), fix.format(key))
         for key, value in expected.items()
@@ -65,6 +74,11 @@ class _Release(NamedTuple):
     project: Project
     manifests: Manifests
     overrides: Object
+
+    @property
+    def values(self) -> str:
+        """The chart's own values, as a file of the project."""
+        return f"{self.project.files.chart}/values.yaml"
 
     @property
     def expected(self) -> list[str]:
@@ -105,6 +119,12 @@ class _Release(NamedTuple):
             f"runs {' '.join(command)}, and `migrate` in taskflow.toml is {' '.join(model.migrate)}"
         )
 
+    def runs(self, pod: Pod) -> bool:
+        """Whether a pod is to run a container of the model, and is no helper that ends by itself."""
+        model = self.project.containers.get(pod.component)
+        cron = model is not None and model.kind is Kind.CRON
+        return not pod.ends or (cron and pod.owner["kind"] == "CronJob")
+
     def loosened(self, pod: Pod, box: Object) -> dict[str, Any]:
         """What a container may do that `_RESTRICTED` forbids."""
         may = self.manifests.may(pod, box)
@@ -121,13 +141,13 @@ def _workloads(release: _Release) -> Result:
         # The model knows one container of each pod.
         (name if box.get("name") == name else f"{name}/{box.get('name')}")
         for pod in release.manifests.pods
-        if not pod.ends
+        if release.runs(pod)
         for name in [pod.component or pod.name]
         for box in pod.spec["containers"]
     ]
-    return Level("chart", "", "chart/values.yaml").check(
+    return Level("chart", "", release.values).check(
         "workloads", "one workload for each container", sorted(release.expected), sorted(running),
-        "make both agree: [containers] in taskflow.toml and `containers` in chart/values.yaml",
+        "make both agree: [containers] in taskflow.toml and `containers` in the chart's values.yaml",
     )  # fmt: skip
 
 
@@ -137,7 +157,7 @@ def _helpers(release: _Release) -> Result:
     images = {release.image(name): name for name in models}
     folders = {"/tmp"}.union(*map(_written, models.values()))
     wrong = []
-    for pod in (pod for pod in release.manifests.pods if pod.ends):
+    for pod in (pod for pod in release.manifests.pods if not release.runs(pod)):
         found = [f"writes to {path}" for path in sorted(pod.writable() - folders)]
         for box in pod.boxes:
             name = images.get(pod.repository(box))
@@ -151,7 +171,7 @@ def _helpers(release: _Release) -> Result:
             found += [f"{key} {shown(value)}" for key, value in loosened]
         wrong += [f"{pod.name}: {fault}" for fault in dict.fromkeys(found)]
     good = "the model's images, users and folders, nothing loosened"
-    return Level("chart", "", "chart/templates").check(
+    return Level("chart", "", f"{release.project.files.chart}/templates").check(
         "helpers", "jobs and tests run as the services do", good, wrong or good,
         "give them a service's own image and the same security context",
     )  # fmt: skip
@@ -168,7 +188,7 @@ class _Case(NamedTuple):
 def _judged(case: _Case) -> Iterator[Result]:
     """Every rule, in the order of `_RULES`."""
     name = case.workload.name
-    level = Level("chart", name, "chart/values.yaml")
+    level = Level("chart", name, case.release.values)
     for id, title, rule, key, place in _RULES:
         if (judged := rule(case)) is None:
             continue
@@ -209,7 +229,9 @@ def _security(case: _Case) -> Judged:
 
 def _port(case: _Case) -> Judged:
     ports = case.workload.box.get("ports", ())
-    return [case.model.port], [port.get("containerPort") for port in ports]
+    return [case.model.port] if case.model.port else [], [
+        port.get("containerPort") for port in ports
+    ]
 
 
 def _service(case: _Case) -> Judged:
@@ -219,6 +241,8 @@ def _service(case: _Case) -> Judged:
         for service in case.workload.services
         for port in dig(service, "spec.ports", ())
     ]
+    if not case.model.port:
+        return "no Service", leads or "no Service"
     wanted = f" to {case.model.port}"
     passed = bool(leads) and all(lead.endswith(wanted) for lead in leads)
     return f"a Service's port{wanted}", leads or "no Service selects these pods", passed
@@ -237,26 +261,8 @@ def _base_path(case: _Case) -> Judged | None:
     return wanted, sorted(found) or wanted
 
 
-def _probe(kind: str, *keys: str) -> Callable[[_Case], Judged]:
-    """The rule that a probe asks one of these paths of the model's `health`."""
-
-    def rule(case: _Case) -> Judged:
-        paths = dict.fromkeys(getattr(case.model.health, key) for key in keys)
-        probe = dig(case.workload.box, f"{kind}Probe.httpGet", {})
-        path = str(probe.get("path", "no path")).partition("?")[0]
-        at = f"{path} at {case.workload.port(probe.get('port'))}" if probe else "no HTTP probe"
-        passed = at in [f"{path} at {case.model.port}" for path in paths]
-        return f"{' or '.join(paths)} at {case.model.port}", at, passed
-
-    return rule
-
-
-def _start(case: _Case) -> Judged:
-    probe = dig(case.workload.box, "startupProbe", {})
-    failing = probe.get("failureThreshold", 3) * probe.get("periodSeconds", 10)
-    allowed = probe.get("initialDelaySeconds", 0) + failing
-    start = case.model.budgets.start
-    return f"at least budgets.start, {start:g} s", f"{allowed:g} s", allowed >= start
+def _of(rule: Callable[[Container, Workload], Judged | None]) -> Callable[[_Case], Judged | None]:
+    return lambda case: rule(case.model, case.workload)
 
 
 def _memory(case: _Case) -> Judged:
@@ -306,26 +312,21 @@ def _volumes(case: _Case) -> Judged:
     return sorted(_written(case.model)), sorted(case.workload.pod.writable() - {"/tmp"})
 
 
-def _grace(case: _Case) -> Judged:
-    pause = dig(case.workload.box, "lifecycle.preStop.sleep.seconds", 0)
-    stop = case.model.budgets.stop
-    grace = case.workload.pod.spec.get("terminationGracePeriodSeconds", 30)
-    expected = f"at least {pause + stop:g} s: preStop {pause:g}, budgets.stop {stop:g}"
-    return expected, f"{grace:g} s", grace >= pause + stop
-
-
 # ID, title, rule, the key of taskflow.toml and what must agree with it.
 _RULES: tuple[tuple[str, str, Callable[[_Case], Judged | None], str, str], ...] = (
     ("image", "image", _image, "registry, name and version", "{here}.image"),
+    ("command", "command", _of(command), "command", "{here}.command and .args"),
+    ("schedule", "schedule", _of(schedule), "kind and schedule", "{here}.kind and .cron.schedule"),
+    ("run", "time to run", _of(run), "budgets.run", "{here}.cron.activeDeadlineSeconds"),
     ("user", "user and group", _user, "user", "{here}.runAsUser and .runAsGroup"),
     ("security", "restrictions", _security, "", "the pod's and container's securityContext"),
     ("port", "container port", _port, "port", "{here}.port"),
     ("service", "Service", _service, "port", "the Service's selector and targetPort"),
     ("base-path", "base path", _base_path, "base-path", "{here}.publicPath and .test.paths"),
-    ("readiness", "readiness probe", _probe("readiness", "ready"), "health.ready", "{here}.health"),
-    ("liveness", "liveness probe", _probe("liveness", "live"), "health.live", "{here}.health"),
-    ("startup", "start-up probe", _probe("startup", "live", "ready"), "health", "{here}.health"),
-    ("start", "time to start", _start, "budgets.start", "{here}.probes.startup"),
+    ("readiness", "readiness probe", _of(asks("readiness", "ready")), "health.ready", "{here}.health"),
+    ("liveness", "liveness probe", _of(asks("liveness", "live")), "health.live", "{here}.health"),
+    ("startup", "start-up probe", _of(asks("startup", "live", "ready")), "health", "{here}.health"),
+    ("start", "time to start", _of(time_to_start), "budgets.start", "{here}.probes.startup"),
     ("memory", "memory limit", _memory, "memory", "{here}.resources.limits.memory"),
     ("environment", "environment", _environment, "environment and connects",
      "{here}.environment, .connects and .secret"),
@@ -333,6 +334,6 @@ _RULES: tuple[tuple[str, str, Callable[[_Case], Judged | None], str, str], ...] 
      "them in a Secret: pods and ConfigMaps are read by many"),
     ("volumes", "writable folders beside /tmp", _volumes, "volumes",
      "{here}.volumes, each with a size"),
-    ("grace", "time to stop", _grace, "budgets.stop",
+    ("grace", "time to stop", _of(grace), "budgets.stop",
      "{here}.terminationGracePeriodSeconds and .preStopSleepSeconds"),
 )  # fmt: skip

@@ -7,17 +7,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from posixpath import normpath
+from posixpath import normpath, relpath
 from typing import Any
 from urllib.parse import urlsplit
 
 from taskflow_containers.contract import composefile
 from taskflow_containers.contract.composefile import ComposeFile, NoComposeError
 from taskflow_containers.contract.composehost import Service, of_the_host, rights
-from taskflow_containers.contract.container import full_name
+from taskflow_containers.contract.container import full_name, health_command
 from taskflow_containers.contract.level import Level, shown
 from taskflow_containers.machine.errors import InputError
 from taskflow_containers.machine.process import masked
+from taskflow_containers.project.forms import PARTS
+from taskflow_containers.project.kinds import Kind
 from taskflow_containers.project.model import Access, Container, Project
 from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.result import Result, Status, judge, skip
@@ -26,17 +28,18 @@ _READ = ("contract.compose.read", "compose accepts its files")
 
 
 def check_compose(root: Path, project: Project, names: Iterable[str]) -> list[Result]:
-    """compose.yaml against the model: the same restrictions on a laptop as in production."""
+    """The compose file against the model: the same restrictions on a laptop as in production."""
     try:
-        file = composefile.read(root)
+        file = composefile.read(root, project.files.compose)
     except NoComposeError as error:
         detail = f"{error.message}: {error.hint}"
         return [Result(*_READ, Status.UNMEASURABLE, detail=detail)]
     except InputError as error:
         return [judge(*_READ, False, expected="accepted", measured=error.message, fix=error.hint,
-                      location=composefile.names(root))]  # fmt: skip
+                      location=composefile.names(root, project.files.compose))]  # fmt: skip
     if file is None:
-        return [skip("contract.compose.present", "compose file", "there is no compose.yaml")]
+        reason = f"there is no {project.files.compose}"
+        return [skip("contract.compose.present", "compose file", reason)]
     # The files are named, since COMPOSE_FILE may name others than the person expects.
     results = [judge(*_READ, True, expected="accepted", measured=f"{file.name} accepted")]
     for name in names:
@@ -110,15 +113,21 @@ def _container(service: _Service) -> Iterator[Result]:
     yield _memory(service)
     targets = {f"{p['target']}/{p.get('protocol', 'tcp')}" for p in service.items("ports")}
     yield service.check(
-        "port", "ports", "published port", [str(port)],
+        "port", "ports", "published port", [str(port)] if port else [],
         sorted(target.removesuffix("/tcp") for target in targets),
-        f"publish {port} and nothing else",
+        f"publish {port} and nothing else" if port else "publish nothing: nobody connects to it",
     )  # fmt: skip
     yield _environment(service)
     yield _connects(service)
     yield _volumes(service)
     yield _healthcheck(service)
     yield _stop(service)
+    if service.container.kind is Kind.CRON:
+        yield service.check(
+            "profile", "profiles", "runs only when asked", "a profile", "a profile"
+            if service.items("profiles") else "none", "write profiles: [cron]: `invoke up` waits for what "
+            "it starts to run on; `docker compose run --rm NAME` runs it once",
+        )  # fmt: skip
 
 
 _OTHER_BUILDS = ("dockerfile_inline", "target", "additional_contexts", "privileged", "entitlements")
@@ -127,11 +136,15 @@ _OTHER_BUILDS = ("dockerfile_inline", "target", "additional_contexts", "privileg
 def _build(service: _Service) -> Result:
     container, build = service.container, service.entry.get("build") or {}
     folder = service.project.context(service.name)
+    dockerfile = relpath(service.project.dockerfile(service.name), folder)
+    wanted = "." if folder == "." else f"./{folder}"
+    if dockerfile != "Dockerfile":
+        wanted = f"{{context: {wanted}, dockerfile: {dockerfile}}}"
     wrong = []
     if build:
         if os.path.realpath(build["context"]) != os.path.realpath(service.root / folder):
             wrong.append(f"context {build['context']}")
-        if normpath(build.get("dockerfile", "Dockerfile")) != "Dockerfile":
+        if normpath(build.get("dockerfile", "Dockerfile")) != dockerfile:
             wrong.append(f"dockerfile {build['dockerfile']}")
         wrong += [key for key in _OTHER_BUILDS if build.get(key)]
         images = {"BASE_IMAGE": container.base, "BUILDER_IMAGE": container.build_image}
@@ -143,8 +156,8 @@ def _build(service: _Service) -> Result:
             and full_name(value) != full_name(images[key])
         ]
     return service.check(
-        "build", "build", "builds its own folder", f"./{folder}", wrong or f"./{folder}",
-        f"write build: ./{folder}, as `invoke build` does it; the rest belongs in its Dockerfile",
+        "build", "build", "builds its own folder", wanted, wrong or wanted,
+        f"write build: {wanted}, as `invoke build` does it; the rest belongs in its Dockerfile",
     )  # fmt: skip
 
 
@@ -235,7 +248,7 @@ def _volumes(service: _Service) -> Result:
 def _environment(service: _Service) -> Result:
     container, given = service.container, service.environment
     # A kind's server listens on PORT where that is set.
-    listens = {"PORT": str(container.port)} if "PORT" in given else {}
+    listens = {"PORT": str(container.port)} if container.port and "PORT" in given else {}
     fixed = {**listens, **container.environment.fixed}
     otherwise = "set" if service.name in service.file.incomplete else "missing"
     states = {
@@ -274,8 +287,15 @@ def _connects(service: _Service) -> Result:
             and not service.file.is_open(value)
         ):
             model = project.services[target]
-            url = f"{key} at {target}:{model.port} ({model.kind})"
-            found = f"{key} at {_address(value)}"
+            form = service.container.connects_as.get(key, "")
+            if form in PARTS:
+                url = f"{key}={target}" if form == "host" else f"{key}={model.port}"
+                if form not in {"host", "port"}:
+                    continue
+                found = f"{key}={value}"
+            else:
+                url = f"{key} at {target}:{model.port} ({model.kind})"
+                found = f"{key} at {_address(value)}"
             passed = found == url
         else:
             continue
@@ -292,7 +312,8 @@ def _address(url: str) -> str:
     """Where a database's URL leads and by what protocol, which may be told; its password may not."""
     try:
         parts = urlsplit(url)
-        scheme = "postgresql" if parts.scheme == "postgres" else parts.scheme
+        scheme = parts.scheme.partition("+")[0]  # behind it SQLAlchemy names its driver
+        scheme = "postgresql" if scheme == "postgres" else scheme
         return f"{parts.hostname or 'nowhere'}:{parts.port or 5432} ({scheme or 'no scheme'})"
     except ValueError:
         return "nowhere"
@@ -306,6 +327,15 @@ def _healthcheck(service: _Service) -> Result:
     test = check.get("test") or []
     # What it asks is not guessed from its text: `invoke up` waits for the health route itself.
     off = check.get("disable") or test[:1] == ["NONE"]
+    if not service.container.kind.serves:
+        command = health_command(service.container)
+        # The image has it already; another one would be a second truth.
+        other = "another" if test and not off and test != command else "the image's"
+        said = "off" if off and command else other
+        return service.check(
+            "healthcheck", "healthcheck", "health check", "the image's", said,
+            "remove it: health.command in taskflow.toml says what it is, and the image has it",
+        )  # fmt: skip
     shell = test[:1] == ["CMD-SHELL"] or PurePosixPath((test[1:2] or [""])[0]).name in _SHELLS
     return service.check(
         "healthcheck", "healthcheck", "health check", "on, without a shell",

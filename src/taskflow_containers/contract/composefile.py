@@ -113,12 +113,17 @@ _ENV_LINE = re.compile(
 )
 
 
-def files(root: Path) -> list[Path]:
-    """The files that compose merges, in its order: those of COMPOSE_FILE, else the one and its override."""
+def files(root: Path, stated: str = NAMES[0]) -> list[Path]:
+    """The files that compose merges, in its order: those of COMPOSE_FILE, else the one and its override.
+
+    One that is `stated` under another name than compose would find it by is read alone.
+    """
+    if stated != NAMES[0]:
+        return [root / stated] if (root / stated).is_file() else []
     variables = settings(root)
-    if stated := variables.get("COMPOSE_FILE"):
+    if listed := variables.get("COMPOSE_FILE"):
         separator = variables.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
-        return [root / name for name in stated.split(separator)]
+        return [root / name for name in listed.split(separator)]
     base, over = (
         [root / name for name in names if (root / name).is_file()][:1]
         for names in (NAMES, OVERRIDES)
@@ -126,20 +131,20 @@ def files(root: Path) -> list[Path]:
     return base + over if base else []
 
 
-def names(root: Path) -> str:
+def names(root: Path, stated: str = NAMES[0]) -> str:
     """The files that compose merges, as a person knows them; empty where there are none."""
     return ", ".join(
         path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-        for path in files(root)
+        for path in files(root, stated)
     )
 
 
-def no_file() -> InputError:
+def no_file(stated: str) -> InputError:
     """What to say where a folder has no compose file."""
-    return InputError(f"there is no {NAMES[0]} here", "run this in the project's top folder")
+    return InputError(f"there is no {stated} here", "run this in the project's top folder")
 
 
-def read(root: Path) -> ComposeFile | None:
+def read(root: Path, stated: str = NAMES[0]) -> ComposeFile | None:
     """The compose files as they are for everybody, with the defaults of their variables; or None.
 
     Neither the shell's variables nor the values in .env count; the services of all profiles do.
@@ -148,10 +153,10 @@ def read(root: Path) -> ComposeFile | None:
         InputError: compose refuses them; in its words.
         NoComposeError: there is no compose command to ask.
     """
-    paths = files(root)
+    paths = files(root, stated)
     if not paths:
         return None
-    name, folder = names(root), paths[0].parent
+    name, folder = names(root, stated), paths[0].parent
     lists = any(_weigh(path) for path in paths)
     base = [word for path in paths for word in ("--file", str(path))]
     base += ["--env-file", os.devnull, "--profile", "*"]
@@ -176,25 +181,35 @@ def read(root: Path) -> ComposeFile | None:
     return ComposeFile(name, folder, content, placeholders, incomplete)
 
 
-def read_here(root: Path, variables: Mapping[str, str], *options: str) -> ComposeFile:
+def options(root: Path, stated: str) -> list[str]:
+    """The options that name a file which compose would not find by itself."""
+    return ["--file", str(root / stated)] if stated != NAMES[0] else []
+
+
+def read_here(
+    root: Path, variables: Mapping[str, str], *words: str, stated: str = NAMES[0]
+) -> ComposeFile:
     """The compose files as `compose up` takes them, with the shell's variables, .env and `variables`.
 
     Raises:
         InputError: there are none, or compose refuses them; in its words.
         NoComposeError: there is no compose command to ask.
     """
-    paths = files(root)
+    paths = files(root, stated)
     if not paths:
-        raise no_file()
+        raise no_file(stated)
     for path in paths:
         _weigh(path)
-    name, folder = names(root), paths[0].parent
-    return ComposeFile(name, folder, _content(_config(root, options, variables), name, folder))
+    name, folder = names(root, stated), paths[0].parent
+    done = _config(root, [*options(root, stated), *words], variables)
+    return ComposeFile(name, folder, _content(done, name, folder))
 
 
-def variable_of(root: Path, service: str, port: int, values: Mapping[str, str]) -> str:
+def variable_of(
+    root: Path, service: str, port: int, values: Mapping[str, str], stated: str = NAMES[0]
+) -> str:
     """The variable that brings a port into a service's `ports`; empty where it is written out."""
-    done = _config(root, [], values, "--no-interpolate")
+    done = _config(root, options(root, stated), values, "--no-interpolate")
     found = json.loads(done.stdout or "{}").get("services", {}).get(service, {})
     for name, default, bare in _VARIABLE.findall(json.dumps(found.get("ports"))):
         if (values.get(name or bare) or default) == str(port):

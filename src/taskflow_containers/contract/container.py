@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from taskflow_containers.contract.instructions import Stage
 from taskflow_containers.contract.level import Level, shown
+from taskflow_containers.project.building import OWN_ARGUMENTS
 from taskflow_containers.project.model import Container
 from taskflow_containers.project.values import names_host
 from taskflow_containers.report.result import Result
@@ -24,13 +25,24 @@ def full_name(image: str) -> str:
     return image if re.search(r"[:@]", image.rpartition("/")[2]) else f"{image}:latest"
 
 
+def health_command(container: Container) -> list[str]:
+    """The words of the HEALTHCHECK that a container without a port must have; none: it has none."""
+    command = container.health.command
+    return ["CMD", *command] if command else []
+
+
+def runs(container: Container, words: Sequence[str]) -> bool:
+    """Whether an image's entry point and command end with what the container is to run."""
+    return not container.command or tuple(words[-len(container.command) :]) == container.command
+
+
 def check_environment(
     level: Level, container: Container, environment: Mapping[str, str], stages: Sequence[Stage] = ()
 ) -> Iterator[Result]:
     """The variables that an image fixes, and those that it must leave open, in every stage."""
     stage = stages[-1] if stages else None
     # A kind's server listens on PORT where that is set, whatever EXPOSE says.
-    listens = {"PORT": str(container.port)} if "PORT" in environment else {}
+    listens = {"PORT": str(container.port)} if container.port and "PORT" in environment else {}
     fixed = listens | container.environment.fixed
     measured = {key: environment.get(key, "not set") for key in fixed}
     yield level.check(
@@ -48,7 +60,10 @@ def check_environment(
         for each in stages
         for item in each.instructions
         for key, value in item.pairs.items()
-        if value and item.name in {"ENV", "ARG"} and key in {*open_names, *public}
+        if value
+        and key in {*open_names, *public}
+        # What every build is given ends with it: an ARG is no variable of the image.
+        and (item.name == "ENV" or (item.name == "ARG" and key not in OWN_ARGUMENTS))
     }
     baked += sorted(given.keys() - set(baked))
     yield level.check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ from taskflow_containers.contract.container import (
     LABELS,
     check_environment,
     full_name,
+    health_command,
     line_of,
+    runs,
 )
 from taskflow_containers.contract.instructions import Instruction, Stage, exec_form, parse
 from taskflow_containers.contract.level import Level, not_text, shown
@@ -22,15 +25,14 @@ from taskflow_containers.report.result import Result
 def check_dockerfile(root: Path, project: Project, name: str) -> list[Result]:
     """The stages of a Dockerfile against its entry in the model."""
     container = project.containers[name]
-    path = root / project.context(name) / "Dockerfile"
-    relative = path.relative_to(root).as_posix()
-    level = Level("dockerfile", name, relative)
+    relative = project.dockerfile(name)
+    path, level = root / relative, Level("dockerfile", name, relative)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         return [not_text(level, error)]
     except OSError:
-        fix = f"write {relative}, or set containers.{name}.context in taskflow.toml"
+        fix = f"write {relative}, or set containers.{name}.dockerfile (or its context) in taskflow.toml"
         return [level.check("present", "Dockerfile is there", relative, "no such file", fix)]
     stages = parse(text)
     if not stages:
@@ -83,35 +85,54 @@ def _configuration(level: Level, container: Container, final: Stage) -> Iterator
     )  # fmt: skip
     exposes = final.all("EXPOSE")
     yield level.check(
-        "port", "exposed port", [str(container.port)],
+        "port", "exposed port", [str(container.port)] if container.port else [],
         sorted({_port(word) for item in exposes for word in item.text.split()}),
-        f"write EXPOSE {container.port}, or change `port` in taskflow.toml",
+        f"write EXPOSE {container.port}, or change `port` in taskflow.toml" if container.port
+        else f"take EXPOSE away: a {container.kind} has no port",
         line=exposes[0].line if exposes else final.line,
     )  # fmt: skip
     started = [item for item in (final.last("ENTRYPOINT"), final.last("CMD")) if item]
     in_shell = [item for item in started if item.exec_form is None]
+    wanted = f"CMD {json.dumps(container.command)}" if container.command else ""
+    words = [word for item in started for word in item.exec_form or ()]
     yield level.check(
-        "command", "command in exec form", 'CMD ["program", "argument"]',
+        "command", "command in exec form", wanted or 'CMD ["program", "argument"]',
         shown([_form(item.name, item.text) for item in in_shell or started]),
-        "write a JSON array that starts with the program: the shell form's shell, as process 1, "
-        "keeps SIGTERM from it",
-        passed=any(item.exec_form for item in started) and not in_shell,
+        (f"write {wanted}, or change `command` in taskflow.toml" if wanted and not in_shell else
+         "write a JSON array that starts with the program: the shell form's shell, as process 1, "
+         "keeps SIGTERM from it"),
+        passed=any(item.exec_form for item in started) and not in_shell and runs(container, words),
         line=(in_shell or started)[0].line if started else final.line,
     )  # fmt: skip
-    health = final.last("HEALTHCHECK")
-    command = re.sub(r"(?i)^(--\S+\s+)*(CMD\s+)?", "", health.text) if health else ""
-    yield level.check(
-        "healthcheck", "HEALTHCHECK in exec form", 'HEALTHCHECK CMD ["program", "argument"]',
-        _form("HEALTHCHECK", command) if health else "no HEALTHCHECK",
-        f'write HEALTHCHECK CMD ["{container.kind.interpreter[0]}", …, '
-        f'"http://127.0.0.1:{container.port}{container.health.live}"]: no shell, no curl',
-        passed=bool(exec_form(command)), line=health.line if health else final.line,
-    )  # fmt: skip
+    yield _healthcheck(level, container, final)
     volumes = final.all("VOLUME")
     yield level.check(
         "volumes", "no anonymous volume", "nothing", shown([item.text for item in volumes]),
         "remove VOLUME: it makes a nameless writable volume on every start",
         line=volumes[0].line if volumes else 0,
+    )  # fmt: skip
+
+
+def _healthcheck(level: Level, container: Container, final: Stage) -> Result:
+    health = final.last("HEALTHCHECK")
+    text = re.sub(r"(?i)^(--\S+\s+)*(CMD\s+)?", "", health.text) if health else ""
+    said = _form("HEALTHCHECK", text) if health else "no HEALTHCHECK"
+    line = health.line if health else final.line
+    if container.kind.serves:
+        return level.check(
+            "healthcheck", "HEALTHCHECK in exec form", 'HEALTHCHECK CMD ["program", "argument"]',
+            said, f'write HEALTHCHECK CMD ["{container.interpreter[0]}", …, '
+            f'"http://127.0.0.1:{container.port}{container.health.live}"]: no shell, no curl',
+            passed=bool(exec_form(text)), line=line,
+        )  # fmt: skip
+    _, *command = health_command(container) or [""]
+    wanted = f"HEALTHCHECK CMD {json.dumps(command)}" if command else "no HEALTHCHECK"
+    asks = [] if text.upper() in {"", "NONE"} else exec_form(text)
+    return level.check(
+        "healthcheck", "HEALTHCHECK is health.command", wanted, said,
+        f"write {wanted}, or change health in taskflow.toml" if command
+        else "take it away, or state it as health.command of a worker in taskflow.toml",
+        passed=asks == command, line=line,
     )  # fmt: skip
 
 

@@ -1,11 +1,11 @@
-"""Which paths a .dockerignore keeps out of the build context."""
+"""Which file says what a build does not see, and which paths it keeps out of the build context."""
 
 from __future__ import annotations
 
 import os
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +17,24 @@ _SYNTAX = re.compile(
 )
 
 
+# Nobody lets in again what is below these, so that they are skipped where they are excluded.
+_LARGE = {"node_modules", ".git", ".venv", ".next"}
+
+
 class Pattern(NamedTuple):
     """A line of the file; an exception lets in again what lines above it keep out."""
 
     exception: bool
     expression: re.Pattern[str]
+
+
+def ignore_file(dockerfile: Path, context: Path) -> Path:
+    """What a build reads: the one named after the Dockerfile where it is there, else the context's.
+
+    Source: https://docs.docker.com/build/concepts/context/#filename-and-location
+    """
+    own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
+    return own if own.is_file() else context / ".dockerignore"
 
 
 def read(path: Path) -> list[Pattern]:
@@ -69,27 +82,31 @@ def excludes(patterns: list[Pattern], path: str) -> bool:
     return last is not None and not last.exception
 
 
-def context_files(folder: Path) -> Iterator[Path]:
+def context_files(folder: Path, ignore: Path, beside: Collection[str] = ()) -> Iterator[Path]:
     """The files a build of `folder` can see, sorted; ignored folders are not entered.
 
+    Args:
+        folder: the build context.
+        ignore: the ignore file that the build reads; it need not be there.
+        beside: names at the context's top that are none of its sources.
+
     Raises:
-        InputError: the .dockerignore cannot be read as one.
+        InputError: the ignore file cannot be read as one.
     """
-    ignore = folder / ".dockerignore"
     try:
         patterns = read(ignore) if ignore.is_file() else []
     except UnicodeDecodeError:
         raise InputError(
-            f"{folder.name}/.dockerignore is no UTF-8 text", "save it as UTF-8"
+            f"{ignore.parent.name}/{ignore.name} is no UTF-8 text", "save it as UTF-8"
         ) from None
     # An exception may lie below an excluded folder, so only without one is the folder skipped.
     may_skip = not any(pattern.exception for pattern in patterns)
     for here, folders, files in os.walk(folder):
         base = Path(here)
-        folders.sort()
+        folders[:] = sorted(name for name in folders if base != folder or name not in beside)
         for name in list(folders):
             relative = (base / name).relative_to(folder).as_posix()
-            if (may_skip or name in {"node_modules", ".git"}) and excludes(patterns, relative):
+            if (may_skip or name in _LARGE) and excludes(patterns, relative):
                 folders.remove(name)
         # A link to a folder is walked into by nobody: in the image it is the link.
         links = [name for name in folders if (base / name).is_symlink()]

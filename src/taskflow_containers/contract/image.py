@@ -9,6 +9,8 @@ from taskflow_containers.contract.container import (
     LABEL_PREFIX,
     LABELS,
     check_environment,
+    health_command,
+    runs,
 )
 from taskflow_containers.contract.level import Level, shown
 from taskflow_containers.project.model import Container, Project
@@ -42,22 +44,33 @@ def _image(level: Level, container: Container, config: Mapping[str, Any]) -> Ite
     rebuild = "mend the Dockerfile and build again"
     yield level.check("user", "image user", container.user, config.get("User") or "root", rebuild)
     yield level.check(
-        "port", "image port", [f"{container.port}/tcp"], sorted(config.get("ExposedPorts") or {}),
-        rebuild,
+        "port", "image port", [f"{container.port}/tcp"] if container.port else [],
+        sorted(config.get("ExposedPorts") or {}), rebuild,
     )  # fmt: skip
     shell = config.get("Shell") or ["/bin/sh", "-c"]
     started = {key: config[key] for key in ("Entrypoint", "Cmd") if config.get(key)}
     in_shell = [key for key, words in started.items() if words[: len(shell)] == shell]
+    wanted = f"a program, {shown(container.command)}" if container.command else "a program"
+    right = runs(container, [word for words in started.values() for word in words])
+    said = wanted if right else "another program"
     yield level.check(
-        "command", "image command in exec form", "a program",
-        f"{shown(in_shell)} in shell form" if in_shell else "a program" if started else "nothing",
+        "command", "image command in exec form", wanted,
+        f"{shown(in_shell)} in shell form" if in_shell else said if started else "nothing",
         rebuild,
     )  # fmt: skip
     test = (config.get("Healthcheck") or {}).get("Test") or []
-    yield level.check(
-        "healthcheck", "image health check in exec form", "CMD", test[0] if test else "none",
-        rebuild,
-    )  # fmt: skip
+    if container.kind.serves:
+        yield level.check(
+            "healthcheck", "image health check in exec form", "CMD", test[0] if test else "none",
+            rebuild,
+        )  # fmt: skip
+    else:
+        command, test = health_command(container), [] if test == ["NONE"] else test
+        yield level.check(
+            "healthcheck", "image health check is health.command", shown(command) or "none",
+            shown(command if test == command else test[:2]) or "none", rebuild,
+            passed=test == command,
+        )  # fmt: skip
     environment = dict(str(item).partition("=")[::2] for item in config.get("Env") or [])
     yield from check_environment(level, container, environment)
     labels = config.get("Labels") or {}

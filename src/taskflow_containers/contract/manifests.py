@@ -139,9 +139,11 @@ class Manifests:
 
     def workload(self, name: str) -> Workload | None:
         """The pods that run a container of the model."""
-        for pod in self.pods:
-            if pod.owner["kind"] in _WORKLOADS and pod.component == name:
-                return Workload(self, name, pod)
+        # By kind: one that runs all the time comes before a CronJob of the same name.
+        for kinds in (_WORKLOADS, {"CronJob"}):
+            for pod in self.pods:
+                if pod.owner["kind"] in kinds and pod.component == name:
+                    return Workload(self, name, pod)
         return None
 
     def may(self, pod: Pod, box: Object) -> dict[str, Any]:

@@ -11,9 +11,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
+from taskflow_containers.contract.dockerignore import ignore_file
 from taskflow_containers.engine import buildlog
 from taskflow_containers.engine.client import Builder, Engine
-from taskflow_containers.engine.dialects import for_the_legacy_builder, with_stated_arguments
+from taskflow_containers.engine.dialects import (
+    for_the_legacy_builder,
+    given,
+    reachable_cache_mounts,
+    with_stated_arguments,
+)
 from taskflow_containers.machine import interruption
 from taskflow_containers.machine.errors import (
     EnvironmentTrouble,
@@ -52,7 +58,11 @@ class Built:
 
 
 class BuildFailed(TaskflowError):
-    """An instruction failed; `message` names it and `hint` holds the end of its output."""
+    """An instruction failed; `message` names it, `hint` says why, `said` is the end of its output."""
+
+    def __init__(self, message: str, hint: str = "", said: str = "") -> None:
+        super().__init__(message, hint)
+        self.said = said
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,7 @@ def require_place_for(engine: Engine, platforms: Sequence[str]) -> None:
 def build(
     engine: Engine,
     context: Path,
+    dockerfile: Path | None = None,
     *,
     tags: Sequence[str],
     arguments: Mapping[str, str],
@@ -149,21 +160,25 @@ def build(
     no_cache: bool = False,
     needs: Needs = _NOTHING,
 ) -> Built:
-    """Build `context`/Dockerfile and give the image these tags.
+    """Build `dockerfile` (by default the context's own) and give the image these tags.
 
     The image's ID is asked of the engine, under a name that nobody else builds to: what builders
     write by --iidfile is the config's digest, by which containerd's store finds nothing.
 
     Raises:
-        InputError: a secret or a builder is not there.
+        InputError: a secret or a builder is not there, or the builder does not know what is needed.
         EnvironmentTrouble: disk, network or engine failed.
         BuildFailed: an instruction of the Dockerfile failed.
     """
     if engine.builder is Builder.LEGACY and (needs.variables or needs.files):
         raise InputError("secrets of a build need BuildKit", "install Docker's buildx plugin")
     require_place_for(engine, needs.platforms)
+    file = dockerfile or context / "Dockerfile"
+    ignore = ignore_file(file, context)
+    if engine.builder is Builder.LEGACY and ignore.name != ".dockerignore":
+        raise InputError(f"{ignore.name} needs BuildKit", "install Docker's buildx plugin")
     name = f"{tags[0].rpartition(':')[0]}:build-{secrets.token_hex(6)}"
-    job = _Job(engine, context, name, arguments, labels, on_step, no_cache, needs)
+    job = _Job(engine, context, file, ignore, name, arguments, labels, on_step, no_cache, needs)
     for _ in range(1 if job.names else _LOOKS):
         if built := _built_and_named(job, tags):
             return built
@@ -197,6 +212,8 @@ class _Job:
 
     engine: Engine
     context: Path
+    dockerfile: Path
+    ignore: Path  # the ignore file, whether it is there or not
     made: str
     arguments: Mapping[str, str]
     labels: Mapping[str, str]
@@ -247,7 +264,7 @@ class _Job:
         with TemporaryDirectory(prefix="taskflow-") as folder:
             archive = Path(folder, "image.tar")
             output = self._output(archive, own=own)
-            steps = self._build([*chosen, output], Path(folder, "id"), caches=caches)
+            steps = self._build([*chosen, output], Path(folder), caches=caches)
             if archive.exists():
                 self.engine.call("load", "--input", archive, timeout=600)
             return steps
@@ -263,8 +280,9 @@ class _Job:
             return f"--output=type=oci,dest={archive}{fixed}"
         return f"--output=type=docker,dest={archive}{fixed}" if fixed and not own else "--load"
 
-    def _build(self, chosen: Sequence[str], id: Path, *, caches: bool) -> buildlog.Steps:
-        dockerfile = (self.context / "Dockerfile").read_text("utf-8", errors="surrogateescape")
+    def _build(self, chosen: Sequence[str], folder: Path, *, caches: bool) -> buildlog.Steps:
+        id = folder / "id"
+        dockerfile = self.dockerfile.read_text("utf-8", errors="surrogateescape")
         environment: dict[str, str] = {}
         words: list[str | Path] = [self.engine.client]
         match self.engine.builder:
@@ -281,14 +299,15 @@ class _Job:
             case Builder.BUILDAH:
                 # Only Docker's format keeps HEALTHCHECK; layers make the next build a short one.
                 words += ["build", "--format=docker", "--layers", "--http-proxy=false"]
-                environment |= _reachable_cache_mounts()
+                environment |= reachable_cache_mounts()
                 dockerfile = with_stated_arguments(dockerfile, self.arguments)
             case Builder.LEGACY:
                 environment["DOCKER_BUILDKIT"] = "0"
                 # A step that fails would leave its container behind.
                 words += ["build", "--force-rm"]
                 dockerfile = for_the_legacy_builder(dockerfile)
-        words += ["--file", "-", *(["--no-cache"] if self.no_cache else [])]
+        words += ["--no-cache"] if self.no_cache else []
+        words += given(dockerfile, self.ignore, folder, buildkit=self.engine.buildkit)
         words += ["--tag", self.made] if self.names else ["--iidfile", id]
         words += [f"--platform={','.join(self.needs.platforms)}"] if self.needs.platforms else []
         # Without a value: the client takes it from its environment, and nobody reads it in `ps`.
@@ -331,13 +350,3 @@ class _Job:
         if not self.names:
             self.engine.call("tag", id.read_text().strip(), self.made, check=False)
         return watch
-
-
-def _reachable_cache_mounts() -> dict[str, str]:
-    """A folder of this user's own for cache mounts where Buildah 1.28's, one for all users, is another's."""
-    shared = Path(os.environ.get("TMPDIR") or "/var/tmp", "buildah-cache")
-    if not shared.is_dir() or os.access(shared, os.W_OK):
-        return {}
-    own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "buildah")
-    own.mkdir(parents=True, exist_ok=True)
-    return {"TMPDIR": str(own)}

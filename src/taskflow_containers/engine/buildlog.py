@@ -13,6 +13,7 @@ from taskflow_containers.machine.process import Say, trouble
 # So many lines at the end of a failed step are taken for why it failed.
 _LAST_WORDS = 12
 _REASON_LINES = 6  # of it, in the report
+_SAID_LINES = 60  # of it, in which the reason is looked for
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 # The instruction that failed, repeated in the builder's own words.
 _QUOTED = re.compile(
@@ -60,8 +61,8 @@ class Log:
             last = [*_reason(self.step), *last]
         return trouble(own) or trouble("\n".join(last), of_step=True)
 
-    def failure(self, output: str) -> tuple[str, str]:
-        """What the builder says of the step that failed, and that step's words."""
+    def failure(self, output: str) -> tuple[str, str, str]:
+        """What the builder says of the step that failed, why it did, and that step's last words."""
         lines = [line.rstrip() for line in output.splitlines() if line.strip()]
         failed = next(
             (
@@ -72,7 +73,15 @@ class Log:
             lines[-1] if lines else "the builder said nothing",
         )
         said = [re.sub(r"^#\d+ ", "", line) for line in lines if "ERROR" not in line]
-        return failed.strip()[:400], " | ".join(_reason(self.step or said))[:800]
+        step = self.step or said
+        last = "\n".join(step[-_SAID_LINES:])
+        return _ends(failed.strip(), 400), " | ".join(_reason(step))[:800], last
+
+
+def _ends(text: str, most: int) -> str:
+    """A long line with its middle left out: a builder names the step first, and its exit code last."""
+    half = most // 2 - 1
+    return text if len(text) <= most else f"{text[:half]} … {text[-half:]}"
 
 
 def not_run_here(output: str, platforms: Sequence[str], native: str) -> EnvironmentTrouble | None:

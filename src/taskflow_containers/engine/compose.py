@@ -7,7 +7,6 @@ import http.client
 import os
 import re
 import socket
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +19,13 @@ from taskflow_containers.contract.composefile import ComposeFile, NoComposeError
 from taskflow_containers.engine import endpoint
 from taskflow_containers.engine.client import Engine, substitutes
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
-from taskflow_containers.machine.process import run
+from taskflow_containers.machine.process import foreground, run
+from taskflow_containers.project.kinds import Kind
 from taskflow_containers.project.model import Container, Project
 
-# Where compose.yaml publishes its ports; `invoke up` sets it for an engine on another machine.
+# Where the compose file publishes its ports; `invoke up` sets it for an engine on another machine.
 ADDRESS = "PUBLISH_ADDRESS"
+DEVELOPMENT = ".devcontainer/compose.yaml"
 _EVERYWHERE = {"", "0.0.0.0", "::"}
 _PODMAN = "podman-compose"
 _OPTIONAL = {"--remove-orphans", "--all"}
@@ -55,27 +56,32 @@ def command(engine: Engine) -> list[str]:
 
 
 def environment(root: Path, project: Project, engine: Engine) -> dict[str, str]:
-    """What compose.yaml leaves open: the substitutes of the services' images, and where to publish."""
+    """What the compose file leaves open: substitutes of services' and builders' images, where to publish."""
     instead = substitutes()
     found = {
         f"{name.upper().replace('-', '_')}_IMAGE": instead[service.image]
         for name, service in project.services.items()
         if service.image in instead
     }
+    found |= {
+        f"{name.upper().replace('-', '_')}_BUILDER": instead[container.build_image]
+        for name, container in project.containers.items()
+        if container.build_image in instead
+    }
     if engine.remote and not composefile.settings(root).get(ADDRESS):
         found[ADDRESS] = engine.publishing
     return found
 
 
-def _words(root: Path, engine: Engine, words: Sequence[str]) -> list[str]:
+def _words(root: Path, project: Project, engine: Engine, words: Sequence[str]) -> list[str]:
     """A compose command as the program at hand takes it."""
-    program = command(engine)
+    program, stated = command(engine), project.files.compose
     if program != [_PODMAN]:
-        return [*program, *words]
+        return [*program, *composefile.options(root, stated), *words]
     if "podman" in engine.client.resolve().name:
         program += ["--podman-path", str(engine.client)]
     # It merges whatever file has a name it knows, and seeks COMPOSE_FILE in the environment alone.
-    program += [word for path in composefile.files(root) for word in ("--file", str(path))]
+    program += [word for path in composefile.files(root, stated) for word in ("--file", str(path))]
     # Its older versions know fewer options, and none that this project cannot do without.
     known = run([_PODMAN, words[0], "--help"], timeout=30).stdout
     return program + [word for word in words if word not in _OPTIONAL or word in known]
@@ -83,9 +89,9 @@ def _words(root: Path, engine: Engine, words: Sequence[str]) -> list[str]:
 
 def compose(root: Path, project: Project, engine: Engine, words: Sequence[str]) -> int:
     """Run one compose command in the foreground; its exit code."""
-    if not composefile.files(root):
-        raise no_file()
-    whole = _words(root, engine, words)
+    if not composefile.files(root, project.files.compose):
+        raise no_file(project.files.compose)
+    whole = _words(root, project, engine, words)
     variables = {**os.environ, **environment(root, project, engine)}
     if whole[0] == _PODMAN:
         # What a service takes from .env by name alone, it takes from the environment only.
@@ -96,10 +102,7 @@ def compose(root: Path, project: Project, engine: Engine, words: Sequence[str]) 
             _outdated(engine, seen) for seen in stack(root, project, engine).values()
         ):
             whole.append("--force-recreate")
-    try:
-        return subprocess.call(whole, cwd=root, env=variables)
-    except KeyboardInterrupt:
-        return 130
+    return foreground(whole, root, variables)
 
 
 def _outdated(engine: Engine, seen: Mapping[str, Any]) -> bool:
@@ -126,10 +129,10 @@ def tail(text: str, *, follow: bool) -> str:
     return text
 
 
-def require_service(root: Path, name: str) -> None:
+def require_service(root: Path, project: Project, name: str) -> None:
     """Raise InputError unless the compose file has a service of this name."""
     try:
-        file = composefile.read_here(root, {}, "--profile", "*")
+        file = composefile.read_here(root, {}, "--profile", "*", stated=project.files.compose)
     except NoComposeError:  # the compose program at hand says so itself
         return
     if name not in (services := file.section("services")):
@@ -143,7 +146,7 @@ def stack(root: Path, project: Project, engine: Engine) -> dict[str, dict[str, A
         EnvironmentTrouble: compose refuses, such as a file that it cannot read.
     """
     done = run(
-        _words(root, engine, ["ps", "--all", "--quiet"]),
+        _words(root, project, engine, ["ps", "--all", "--quiet"]),
         cwd=root,
         env=environment(root, project, engine),
         timeout=60,
@@ -197,9 +200,9 @@ def published_ports(file: ComposeFile) -> list[Published]:
     ]
 
 
-def _remedy(root: Path, wanted: Published, variables: Mapping[str, str]) -> str:
+def _remedy(root: Path, stated: str, wanted: Published, variables: Mapping[str, str]) -> str:
     """How to have another port."""
-    name = composefile.variable_of(root, wanted.service, wanted.port, variables)
+    name = composefile.variable_of(root, wanted.service, wanted.port, variables, stated)
     where = f"services.{wanted.service}.ports of the compose file"
     return f"set {name} to another port in .env" if name else f"write another port in {where}"
 
@@ -212,14 +215,14 @@ def check_ports(root: Path, project: Project, engine: Engine) -> None:
         InputError: two services want the same port, or it would answer elsewhere only.
         NoComposeError: nothing here says which ports compose would publish.
     """
-    variables = environment(root, project, engine)
-    ports = published_ports(composefile.read_here(root, variables))
+    variables, stated = environment(root, project, engine), project.files.compose
+    ports = published_ports(composefile.read_here(root, variables, stated=stated))
     values = composefile.settings(root) | variables
     for first, second in combinations(ports, 2):
         if first.service != second.service and first.meets(second):
             raise InputError(
                 f"{first.service} and {second.service} both want port {second.port}",
-                _remedy(root, second, values),
+                _remedy(root, stated, second, values),
             )
     own = own_ports(root, project, engine)
     for each in ports:
@@ -233,7 +236,7 @@ def check_ports(root: Path, project: Project, engine: Engine) -> None:
         elif each.port not in own and (reason := taken(each)):
             raise EnvironmentTrouble(
                 f"port {each.port} cannot be used: {reason}",
-                f"stop what listens there, or {_remedy(root, each, values)}",
+                f"stop what listens there, or {_remedy(root, stated, each, values)}",
             )
 
 
@@ -252,7 +255,7 @@ def taken(wanted: Published) -> str:
 
 
 def wait(root: Path, project: Project, engine: Engine, seconds: float = 60) -> dict[str, str]:
-    """Wait until every published container answers 200; their URLs.
+    """Wait until every published container answers 200, and every worker is well; the URLs.
 
     Raises:
         EnvironmentTrouble: one did not within `seconds`.
@@ -262,18 +265,50 @@ def wait(root: Path, project: Project, engine: Engine, seconds: float = 60) -> d
     running = stack(root, project, engine)
     for name, container in project.containers.items():
         seen = running.get(name, {})
+        if container.kind is Kind.WORKER and seen:
+            while not _runs_on(engine, str(seen["Id"]), container):
+                _still_time(name, seconds, deadline, "its health command fails or it ends")
+            continue
         published = (seen.get("HostConfig") or {}).get("PortBindings") or {}
         if not published.get(f"{container.port}/tcp"):
             continue
         while not (place := _healthy(engine, str(seen["Id"]), container)):
-            if time.monotonic() > deadline:
-                raise EnvironmentTrouble(
-                    f"{name} is not healthy after {seconds:.0f} s ({container.health.ready})",
-                    f"`invoke logs --service {name}` shows why; `invoke down` ends it",
-                )
-            time.sleep(0.2)
+            _still_time(name, seconds, deadline, container.health.ready)
         urls[name] = endpoint.web(*place)
     return urls
+
+
+def await_databases(root: Path, project: Project, engine: Engine, seconds: float = 60) -> None:
+    """Wait until every PostgreSQL of the stack takes connections.
+
+    Raises:
+        EnvironmentTrouble: one does not within `seconds`.
+    """
+    deadline, running = time.monotonic() + seconds, stack(root, project, engine)
+    for name in project.services:
+        asked = ("exec", str(running.get(name, {}).get("Id")), "pg_isready", "--host", "127.0.0.1")
+        while engine.call(*asked, check=False).returncode:
+            _still_time(name, seconds, deadline, "pg_isready")
+
+
+def _still_time(name: str, seconds: float, deadline: float, what: str) -> None:
+    """Wait a moment; raises EnvironmentTrouble once the deadline, by the monotonic clock, is over."""
+    if time.monotonic() > deadline:
+        raise EnvironmentTrouble(
+            f"{name} is not healthy after {seconds:.0f} s ({what})",
+            f"`invoke logs --service {name}` shows why; `invoke down` ends it",
+        )
+    time.sleep(0.2)
+
+
+def _runs_on(engine: Engine, id: str, container: Container) -> bool:
+    """Whether a worker is well: by its health command, or as it still runs after its time to start."""
+    began = engine.state(id)
+    if command := container.health.command:
+        return engine.call("exec", id, *command, check=False).returncode == 0
+    time.sleep(container.budgets.start)
+    now = engine.state(id)
+    return bool(now.get("Running")) and now.get("StartedAt") == began.get("StartedAt")
 
 
 def _healthy(engine: Engine, id: str, container: Container) -> tuple[str, int] | None:

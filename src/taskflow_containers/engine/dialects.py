@@ -1,10 +1,13 @@
-"""A Dockerfile as builders other than BuildKit understand it."""
+"""How builders differ: in what they read of a Dockerfile, and where they look for what belongs to it."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 ARGUMENTS_LABEL = "io.taskflow.arguments"
 
@@ -33,3 +36,29 @@ def with_stated_arguments(dockerfile: str, arguments: Mapping[str, str]) -> str:
             due = False
         lines.append(line)
     return "".join(lines)
+
+
+def given(dockerfile: str, ignore: Path, folder: Path, *, buildkit: bool) -> list[str | Path]:
+    """The options for a Dockerfile, the builder's input, with an ignore file that it would not find.
+
+    BuildKit looks for one beside the Dockerfile, so it gets copies of both in `folder`. The context's
+    own .dockerignore is found by every builder.
+    """
+    if ignore.name == ".dockerignore":
+        return ["--file", "-"]
+    if not buildkit:
+        return ["--file", "-", "--ignorefile", ignore]
+    copy = folder / "Dockerfile"
+    copy.write_text(dockerfile, "utf-8", errors="surrogateescape")
+    shutil.copyfile(ignore, folder / "Dockerfile.dockerignore")
+    return ["--file", copy]
+
+
+def reachable_cache_mounts() -> dict[str, str]:
+    """A folder of this user's own for cache mounts where Buildah 1.28's, one for all users, is another's."""
+    shared = Path(os.environ.get("TMPDIR") or "/var/tmp", "buildah-cache")
+    if not shared.is_dir() or os.access(shared, os.W_OK):
+        return {}
+    own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "buildah")
+    own.mkdir(parents=True, exist_ok=True)
+    return {"TMPDIR": str(own)}

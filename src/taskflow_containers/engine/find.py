@@ -89,10 +89,10 @@ def find(choice: str = "") -> Engine:
     if engines:
         order = list(Builder)
         return min(engines, key=lambda engine: order.index(engine.builder))
+    said = endpoint.complaints(clients) if clients else ""
     raise NoEngineError(
-        f"no {choice or 'container'} engine answers"
-        + (f" (asked: {endpoint.complaints(clients)})" if clients else ""),
-        _how_to_get_one(),
+        f"no {choice or 'container'} engine answers" + (f" (asked: {said})" if said else ""),
+        _how_to_get_one(said),
     )
 
 
@@ -113,12 +113,18 @@ def _behind(choice: str) -> Engine:
     )
 
 
-def _how_to_get_one() -> str:
+def _how_to_get_one(said: str) -> str:
+    if "permission denied" in said.lower():
+        return (
+            "your user may not talk to it: `sudo usermod --append --groups docker $USER`, then log in "
+            "anew; Podman needs no such right"
+        )
     match platform.system():
         case "Darwin" | "Windows":
             return "start Docker Desktop or Podman Desktop, then run this again"
         case _:
             return (
                 "install one (`apt install docker.io` or `apt install podman buildah`), start it "
-                "(`systemctl start docker`), and let your user reach it"
+                "(`systemctl start docker`), and let your user reach it (`sudo usermod --append "
+                "--groups docker $USER`, then log in anew)"
             )

@@ -13,6 +13,10 @@ from pathlib import Path
 _PROC = Path("/proc")
 _ROOT = Path("/sys/fs/cgroup")
 _LOOKS = 50  # 10 ms apart, at a process that is just being replaced
+# 127.0.0.1, the same in IPv6, and ::1, as /proc/net/tcp and tcp6 write them on little-endian machines.
+_LOOPBACK = {
+    "0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000",
+}  # fmt: skip
 _LISTENS = "0A"  # TCP_LISTEN of Linux's include/net/tcp_states.h
 # What is asked for → the file's name in v1 and v2.
 _FILES = {
@@ -171,14 +175,26 @@ class Process:
         found = _pressure(self.folder / "cpu.pressure") if self.folder else None
         return (self.scheduled() or (0.0, 0.0))[1] if found is None else found
 
+    def listeners(self, port: int) -> list[str]:
+        """The addresses at which somebody in its network listens on a TCP port, as the kernel writes them."""
+        tables = [_text(_PROC / f"{self.pid}/net/{table}") for table in ("tcp", "tcp6")]
+        lines = [line.split() for table in tables for line in table.splitlines()]
+        found = [p[1].partition(":")[::2] for p in lines if len(p) > 3 and p[3] == _LISTENS]
+        return [address for address, its in found if its == f"{port:04X}"]
+
     def listens(self, port: int) -> bool:
         """Whether somebody in its network listens on a TCP port."""
-        place = f":{port:04X}"
-        for table in ("tcp", "tcp6"):
-            lines = [line.split() for line in _text(_PROC / f"{self.pid}/net/{table}").splitlines()]
-            if any(p[1].endswith(place) and p[3] == _LISTENS for p in lines if len(p) > 3):
-                return True
-        return False
+        return bool(self.listeners(port))
+
+    def hears_itself_alone(self, port: int) -> bool:
+        """Whether nobody else can reach what listens there."""
+        found = self.listeners(port)
+        return bool(found) and all(address in _LOOPBACK for address in found)
+
+    def status(self) -> str:
+        """Its /proc/PID/status: user, group, capabilities; "" when its users are others than this host's."""
+        same = _text(_PROC / f"{self.pid}/uid_map") == _text(_PROC / "self/uid_map")
+        return _text(_PROC / f"{self.pid}/status") if same else ""
 
 
 def _schedule(path: Path) -> tuple[float, float] | None:

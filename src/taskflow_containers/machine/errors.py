@@ -85,6 +85,10 @@ class RegistryTrouble(EnvironmentTrouble):
     """A registry cannot be reached, or does not give out the image."""
 
 
+class NoInterpreter(EnvironmentTrouble):
+    """An image has no program that runs the code of a check."""
+
+
 class MachineTrouble(EnvironmentTrouble):
     """The engine, or a helper that runs beside the container, failed; the container did not."""
 

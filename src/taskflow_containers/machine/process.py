@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -75,6 +76,23 @@ _TROUBLE = (
         error=RegistryTrouble,
     ),
     _Fault(
+        "",  # what a registry's certificate is not trusted for, the engine says: see above
+        "a certificate is not trusted",
+        "where a proxy opens TLS, name its authorities' file: SSL_CERT_FILE for uv, PIP_CERT for pip, NODE_EXTRA_CA_CERTS "
+        "for npm, in the shell that runs this and, for a build, in the base image (docs/how-to/proxy.md)",
+        of_step="|".join(
+            (
+                r"npm (?:error|err!) code (?:self_signed_cert\w*|depth_zero_self_signed_cert|unable_to_\w+|cert_\w+)\b",
+                r"\breason: (?:self[- ]signed certificate|unable to (?:get|verify)[\w ]+certificate)",
+                r"(?:cause(?:d by)?: |─▶ )invalid peer certificate: ",
+                r"^warning: retrying .*connection broken by .*certificate.verify.failed",
+                r"\bhttpsconnectionpool\(host=.*certificate.verify.failed",
+                r"\bcurl: \(60\) ",
+                r"^fatal: unable to access 'https://\S+': .*certificate",
+            )
+        ),
+    ),
+    _Fault(
         r"temporary failure in name resolution|name or service not known|could not resolve host|network is unreachable"
         r"|npm error code (ECONNREFUSED|ECONNRESET|ETIMEDOUT)|\bEAI_AGAIN\b|\bENOTFOUND\b|dns error|failed to lookup address|no route to host"
         r"|connection refused.*(index|simple)",
@@ -94,7 +112,7 @@ _TROUBLE = (
                 r"^warning: retrying (?:\(retry\(.*\) )?after connection broken by ",
                 r"\bhttps?connectionpool\(host=.*max retries exceeded with url: /.*simple/",
                 r"\[errno -[235]\] (?:temporary failure in name resolution|name or service not known)",
-                r"(?:caused by: |─▶ )(?:dns error|tcp connect error|client error \(connect\)|operation timed out)",
+                r"(?:cause(?:d by)?: |─▶ )(?:dns error|tcp connect error|client error \(connect\)|operation timed out)",
                 # curl, wget, git
                 r"\bcurl: \((?:5|6|7|28|35|52|56)\) (?!.*(?:localhost|127\.0\.0\.1|::1))",
                 r"^wget: (?:bad address |unable to resolve host address |can't connect to remote host )(?!.*(?:localhost|127\.0\.0\.1|::1))",
@@ -243,6 +261,26 @@ def stream(
             raise
     interruption.check()
     return process.returncode, "".join(lines)
+
+
+def foreground(
+    argv: Sequence[str | Path], cwd: Path, env: Mapping[str, str], *, patience: float = 60
+) -> int:
+    """Run a program at this terminal; its exit code, or 130 once it has ended after an interruption.
+
+    Ctrl-C reaches the program by itself, and so does a second one, by which it ends at once; killed meanwhile it
+    would leave behind what it stops. Told to end is one that no Ctrl-C reached: after `patience` seconds.
+    """
+    with subprocess.Popen(argv, cwd=cwd, env=env) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt as told:
+            if told.args in {(), (signal.SIGINT,)}:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(patience)
+            process.terminate()
+            process.wait()
+            return 130
 
 
 _SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|_KEY|CREDENTIALS?)$")

@@ -22,17 +22,17 @@ def hold() -> None:
 
 
 def listen() -> None:
-    """Raise KeyboardInterrupt in the main thread for Ctrl-C, SIGTERM or a terminal that closes.
+    """Raise KeyboardInterrupt, with its number, in the main thread for Ctrl-C, SIGTERM or a terminal that closes.
 
     Only for the first of them: who interrupts once more would break off the removing.
     """
     interrupted = False
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
         nonlocal interrupted
         if not interrupted:
             interrupted = True
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(number)
 
     _handle(interrupt)
     if _missed:

@@ -8,6 +8,7 @@ from taskflow_containers.machine.errors import UsageError
 
 OFFLINE = "TASKFLOW_OFFLINE"
 IF_CHANGED = "TASKFLOW_IF_CHANGED"
+VERBOSE = "TASKFLOW_VERBOSE"
 _WORDS = {"": False, "0": False, "false": False, "no": False, "off": False,
           "1": True, "true": True, "yes": True, "on": True}  # fmt: skip
 

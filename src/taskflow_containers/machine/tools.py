@@ -93,24 +93,25 @@ def _fresh(stamp: Path, *inputs: Path) -> str:
     return "" if stamp.is_file() and stamp.read_text() == wanted else wanted
 
 
-def python_environment(root: Path, name: str, requirements: Path) -> Path:
+def python_environment(root: Path, name: str, *locks: Path) -> Path:
     """The folder of programs of an environment that holds a container's hashed requirements."""
     included = [
-        requirements.parent / line.split(maxsplit=1)[1]
-        for line in requirements.read_text("utf-8").splitlines()
+        lock.parent / line.split(maxsplit=1)[1]
+        for lock in locks
+        for line in lock.read_text("utf-8").splitlines()
         if line.startswith(("-r ", "-c ", "--requirement ", "--constraint "))
     ]
-    return _environment(root, f"python-{name}", [requirements], included, by_uv=True).parent
+    return _environment(root, f"python-{name}", [*locks], included, by_uv=True).parent
 
 
-def gate_python(root: Path) -> Path:
-    """A Python with every tool of the release's gate: this one, or a new environment's."""
+def gate_python(root: Path, folder: str) -> Path:
+    """A Python with every tool of the release's gate: this one, or one made from the locks in `folder`."""
     beside = str(Path(sys.executable).parent)
     programs = all(shutil.which(name, path=beside) for name in ("hadolint", "trivy", "uv"))
     if programs and importlib.util.find_spec("kubernetes_validate"):
         return Path(sys.executable)
     parts = ("", "-lint", "-scan", "-chart")
-    locks = [root / "tools" / f"requirements{part}.txt" for part in parts]
+    locks = [root / folder / f"requirements{part}.txt" for part in parts]
     if missing := [lock for lock in locks if not lock.is_file()]:
         raise EnvironmentTrouble(
             f"{missing[0].relative_to(root)} is missing, which says what the checks need",
@@ -164,19 +165,27 @@ def node() -> Path:
     return folder / "node.exe" if os.name == "nt" else folder / "bin" / "node"
 
 
-def node_modules(root: Path, folder: Path, lock: Path) -> None:
-    """Install a frontend's packages as its image does, unless its lock file was already installed."""
+def npm() -> list[str | Path]:
+    """The words that run the npm of that package."""
+    binary = node()
+    modules = "node_modules" if os.name == "nt" else "lib/node_modules"
+    home = binary.parent if os.name == "nt" else binary.parent.parent
+    return [binary, home / modules / "npm" / "bin" / "npm-cli.js"]
+
+
+def node_modules(root: Path, folder: Path, lock: Path, ours: str = "container") -> None:
+    """Install a frontend's packages as its image does, unless its lock file was already installed.
+
+    `ours` is where the template's files lie in its folder.
+    """
     stamp = folder / "node_modules" / ".taskflow-stamp"
     # npm first empties the folder, and two containers, or two runs, may share it.
     with exclusive(root / CACHE / "node_modules.lock"):
         if digest := _fresh(stamp, lock, folder / "package.json"):
-            binary = node()
-            modules = "node_modules" if os.name == "nt" else "lib/node_modules"
-            home = binary.parent if os.name == "nt" else binary.parent.parent
-            npm = home / modules / "npm" / "bin" / "npm-cli.js"
-            script = folder / "container" / "install.mjs"
-            words = [script] if script.is_file() else [npm, "ci"]
-            _install([binary, *words], folder, {**node_path(), "npm_execpath": str(npm)})
+            binary, client = npm()
+            script = folder / ours / "install.mjs"
+            words = [script] if script.is_file() else [client, "ci"]
+            _install([binary, *words], folder, {**node_path(), "npm_execpath": str(client)})
             stamp.write_text(digest)
 
 

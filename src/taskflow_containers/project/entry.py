@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
 
 from taskflow_containers.project import values
 
@@ -20,10 +21,23 @@ class Entry(BaseModel):
     )
 
 
+def at(message: str, *location: str | int) -> PydanticCustomError:
+    """An error whose place is `location` below the entry that found it."""
+    return PydanticCustomError("reference", "{message}", {"message": message, "at": location})
+
+
+def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names as they are; raises ValueError where one is stated twice."""
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"stated twice: {', '.join(twice)}")
+    return names
+
+
 class Origin(Entry):
     """Where a value is when an image is built: a variable of whoever builds it, or a file."""
 
     variable: values.Variable | None = None
+    """The environment variable that holds it."""
     file: values.LocalFile | None = None
     """Relative to the project, absolute, or from ~ on."""
 

@@ -13,10 +13,9 @@ from pydantic import ValidationError
 
 from taskflow_containers.machine.errors import InputError
 from taskflow_containers.project.entry import Entry
+from taskflow_containers.project.files import tools_folder
 from taskflow_containers.project.model import FORMAT, Project
 from taskflow_containers.project.values import written
-
-_HINT = "tools/taskflow.schema.json says what each key may hold"
 
 
 def load(path: Path) -> Project:
@@ -27,6 +26,7 @@ def load(path: Path) -> Project:
             with the line.
     """
     text = _read(path)
+    hint = f"{tools_folder(path.parent)}/taskflow.schema.json says what each key may hold"
     try:
         data = tomllib.loads(text)
         _check_format(path, text, data.get("schema", FORMAT))
@@ -34,15 +34,15 @@ def load(path: Path) -> Project:
     except tomllib.TOMLDecodeError as error:
         where = re.search(r"line (\d+)", str(error))
         number = int(where[1]) if where else len(text.rstrip("\n").split("\n"))
-        raise InputError(f"{path.name}:{number}: not valid TOML: {error}", _HINT) from None
+        raise InputError(f"{path.name}:{number}: not valid TOML: {error}", hint) from None
     except ValidationError as error:
-        raise InputError(_explain(text, path, error.errors()), _HINT) from None
+        raise InputError(_explain(text, path, error.errors()), hint) from None
     except RecursionError:
-        raise InputError(f"{path.name}: not valid TOML: nested too deeply", _HINT) from None
+        raise InputError(f"{path.name}: not valid TOML: nested too deeply", hint) from None
     except ValueError:  # Python converts no number of more than some thousand digits
         found = re.search(r"[0-9_]{1000,}", text)
         place = f":{text.count(chr(10), 0, found.start()) + 1}" if found else ""
-        raise InputError(f"{path.name}{place}: a number has too many digits", _HINT) from None
+        raise InputError(f"{path.name}{place}: a number has too many digits", hint) from None
 
 
 def _read(path: Path) -> str:
@@ -56,7 +56,9 @@ def _read(path: Path) -> str:
         number = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path.name}:{number}: not UTF-8", "save it as UTF-8") from None
     except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror}") from None
+        raise InputError(
+            f"{path.name} cannot be read: {error.strerror}", "it must be a file that you may read"
+        ) from None
 
 
 def _check_format(path: Path, text: str, given: object) -> None:
@@ -174,4 +176,6 @@ def _keys(entry: str | None) -> str:
     """The keys that an entry must have, as an inline table; nothing for what is no entry."""
     fields = next((e.model_fields for e in Entry.__subclasses__() if e.__name__ == entry), {})
     needed = [field.alias or name for name, field in fields.items() if field.is_required()]
+    # A table that needs none of its keys is shown by those that are text.
+    needed = needed or [f.alias or name for name, f in fields.items() if f.default == ""]
     return "{ " + ", ".join(f"{name} = …" for name in needed) + " }" if needed else ""

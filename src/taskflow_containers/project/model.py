@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from taskflow_containers.machine.errors import UsageError
 from taskflow_containers.project import FILE_NAME, values
-from taskflow_containers.project.entry import Entry, Origin
+from taskflow_containers.project.building import Build, ContainerBuild
+from taskflow_containers.project.entry import Entry, at, distinct
+from taskflow_containers.project.files import Files
+from taskflow_containers.project.kinds import (
+    Budgets,
+    Command,
+    Health,
+    Kind,
+    Runtime,
+    by_kind,
+    misplaced,
+    without_default,
+)
 from taskflow_containers.project.scanning import Scan
+from taskflow_containers.project.schedule import Schedule
 from taskflow_containers.project.signature import Signature
+from taskflow_containers.project.waiver import Waiver
+from taskflow_containers.report import REPORTS
 
 FORMAT: Literal[1] = 1  # of taskflow.toml: what `schema` must be
-
-
-class Kind(StrEnum):
-    """What starts a container, which interpreter it has and what health means."""
-
-    BACKEND = "backend"
-    FRONTEND = "frontend"
-
-    @property
-    def interpreter(self) -> tuple[str, str]:
-        """The program and option that run one line of code inside the image."""
-        return ("python", "-c") if self is Kind.BACKEND else ("node", "-e")
 
 
 class Access(StrEnum):
@@ -38,34 +40,23 @@ class Access(StrEnum):
     READ_WRITE = "read-write"
 
 
-def _at(message: str, *location: str | int) -> PydanticCustomError:
-    """An error whose place is `location` below the entry that found it."""
-    return PydanticCustomError("reference", "{message}", {"message": message, "at": location})
-
-
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"stated twice: {', '.join(twice)}")
-    return names
-
-
-class Health(Entry):
-    """HTTP paths that answer 200: ready to serve, and alive (never asks a dependency)."""
-
-    ready: values.HttpPath
-    live: values.HttpPath
-
-
 class Environment(Entry):
     """Variables the container reads (required, optional) and those the image sets (fixed)."""
 
     required: tuple[values.Variable, ...] = ()
+    """Names without which it does not start; it says in one line which is missing."""
     optional: tuple[values.Variable, ...] = ()
+    """Names that may be absent or empty."""
     fixed: dict[values.Variable, values.VariableValue] = {}
+    """Name = value, as the Dockerfile's ENV has it in the final stage."""
+    examples: dict[values.Variable, values.VariableValue] = {}
+    """Of required ones, for smoke tests and drills, where whoever runs them has none of their own."""
 
     @model_validator(mode="after")
     def _disjoint(self) -> Self:
-        _distinct((*self.required, *self.optional, *self.fixed))
+        distinct((*self.required, *self.optional, *self.fixed))
+        if stray := sorted(self.examples.keys() - {*self.required}):
+            raise at("is not among environment.required", "examples", stray[0])
         return self
 
 
@@ -73,74 +64,53 @@ class Volume(Entry):
     """A declared folder; everything else in the container is read-only."""
 
     path: values.AbsolutePath
+    """Where it is mounted in the container."""
     access: Access
+    """Whether the container may write into it; what it writes elsewhere, but for /tmp, fails."""
 
 
 def _paths_differ(volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
-    _distinct(tuple(volume.path for volume in volumes))
+    distinct(tuple(volume.path for volume in volumes))
     return volumes
-
-
-class ContainerBuild(Entry):
-    """What the build of an image needs beside its context."""
-
-    arguments: dict[values.Variable, values.VariableValue] = {}
-    """Further build arguments (ARG); they stay in the image's history."""
-    secrets: dict[values.SecretId, Origin] = {}
-    """For RUN --mount=type=secret,id=…; nothing of them stays."""
-
-    @model_validator(mode="after")
-    def _arguments_are_free(self) -> Self:
-        for name in _OWN_ARGUMENTS & self.arguments.keys():
-            raise _at("is set by every build already", "arguments", name)
-        return self
-
-
-_OWN_ARGUMENTS = {
-    "BASE_IMAGE", "BUILDER_IMAGE", "TITLE", "VERSION", "REVISION", "CREATED", "SOURCE",
-}  # fmt: skip
-
-
-class Build(Entry):
-    """How all images are built: for what platforms, by which builder, with what cache."""
-
-    platforms: Annotated[tuple[values.Platform, ...], AfterValidator(_distinct)] = ()
-    """The engine's own if none is named."""
-    builder: values.Builder = ""
-    """One of `docker buildx ls`; the current one when left out."""
-    cache_from: tuple[values.CachePlace, ...] = ()
-    cache_to: tuple[values.CachePlace, ...] = ()
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """What an image is looked at by: each of several platforms, or "" for all there is."""
-        return self.platforms if len(self.platforms) > 1 else ("",)
-
-
-class Budgets(Entry):
-    """Limits a build or a smoke test holds the container to (bytes, seconds)."""
-
-    size_above_base: values.Size
-    start: values.Duration
-    stop: values.Duration
 
 
 class Container(Entry):
     """One image and how it runs; every level is checked against this entry."""
 
+    model_config = ConfigDict(json_schema_extra=by_kind)
+
     kind: Kind
+    """What it is, and so which other keys it has and which checks apply to it."""
+    runtime: Runtime | None = Field(default=None, json_schema_extra=without_default)
+    """Which interpreter the image of a worker or cron job has."""
     context: values.Folder = ""
-    """Build folder; the entry's own name when left out."""
+    """Build folder, "." for the project's top folder; the entry's own name when left out."""
+    dockerfile: values.Dockerfile = ""
+    """Relative to the project; `Dockerfile` in the build folder when left out. A `.dockerignore` that
+    begins with its name is read in place of the build folder's."""
+    ours: values.Inside = "container"
+    """Where the template's files lie that a build needs, below the build folder."""
     base: values.Image
+    """The image that the final stage begins FROM."""
     builder: values.Image | None = None
     """Build stage image; `base` if absent."""
     user: values.User
-    port: values.Port
+    """Numeric UID:GID that it runs as; not root."""
+    port: values.Port = Field(default=0, json_schema_extra=without_default)
+    """What it listens on; a worker or cron job has none."""
+    command: Command = ()
+    """What a worker or cron job runs: the end of the image's own command, which is held to it."""
+    schedule: Schedule = Field(default="", json_schema_extra=without_default)
+    """When a cron job runs."""
     memory: values.Memory
-    health: Health
+    """Limit of its memory in the smoke test, compose file and chart, in decimal (MB) or binary units (MiB)."""
+    health: Health = Field(default=Health(), json_schema_extra=without_default)
     environment: Environment = Environment()
     connects: dict[values.Variable, str] = {}
     """Variable that carries the URL of a container or service."""
+    connects_as: dict[values.Variable, values.Form] = {}
+    """In what other form it does: "postgresql+asyncpg" as the URL's scheme, or "host", "port", "user",
+    "password" or "name" alone."""
     volumes: Annotated[tuple[Volume, ...], AfterValidator(_paths_differ)] = ()
     base_path: values.HttpPath | Literal[""] = ""
     """A frontend's pages, and /api/ for its browser side, lie below it (Next.js: basePath)."""
@@ -148,8 +118,10 @@ class Container(Entry):
     """Asked under load and in the drills, beside those that an OpenAPI document lists."""
     keep_alive: values.Duration = 60.0
     """How long an idle connection stays open: as long as a load balancer keeps its side."""
-    migrate: tuple[str, ...] = ()
+    migrate: Command = ()
     """The image's command that makes its database's tables, as the chart's migration runs it."""
+    lint: bool = True
+    """Whether `nox -s lint` runs its own linters: ruff and mypy, or npm's scripts lint and typecheck."""
     budgets: Budgets
     build: ContainerBuild = ContainerBuild()
 
@@ -157,6 +129,16 @@ class Container(Entry):
     def build_image(self) -> str:
         """The image of the build stage."""
         return self.builder or self.base
+
+    @property
+    def interpreter(self) -> tuple[str, str]:
+        """The program and option that run one line of code inside the image."""
+        python = self.runtime is Runtime.PYTHON or self.kind is Kind.BACKEND
+        return ("python", "-c") if python else ("node", "-e")
+
+    def well(self, status: int) -> bool:
+        """Whether the status of an answer on a health path says that all is in order."""
+        return status == 200
 
     @property
     def page(self) -> str:
@@ -177,13 +159,20 @@ class Container(Entry):
     def _consistent(self) -> Self:
         for variable in self.connects:
             if variable not in self.environment.required:
-                raise _at("is not among environment.required", "connects", variable)
+                raise at("is not among environment.required", "connects", variable)
+        for variable in self.connects_as:
+            if variable not in self.connects:
+                raise at("is not among connects", "connects-as", variable)
         if self.base_path and self.kind is not Kind.FRONTEND:
-            raise _at("is a frontend's alone: state full paths here", "base-path")
+            raise at("is a frontend's alone: state full paths here", "base-path")
         if self.base_path.endswith("/"):
-            raise _at('ends with a slash; write it as Next.js takes it: "/shop"', "base-path")
-        if not all(self.migrate) or " " in "".join(self.migrate[:1]):
-            raise _at('names no program: write it as ["alembic", "upgrade", "head"]', "migrate")
+            raise at('ends with a slash; write it as Next.js takes it: "/shop"', "base-path")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_has(self) -> Self:
+        for key, wrong in misplaced(self.kind, self.model_dump(exclude_unset=True, by_alias=True)):
+            raise at(wrong, *key.split("."))
         return self
 
 
@@ -197,8 +186,11 @@ class Service(Entry):
     """Something the containers need and this project does not build."""
 
     kind: ServiceKind
+    """What it is, and so how a smoke test starts it and what its URL looks like."""
     image: values.Image
+    """What the compose file and the smoke test start it from."""
     port: values.Port
+    """What it listens on."""
 
 
 class Tools(Entry):
@@ -208,7 +200,9 @@ class Tools(Entry):
     """
 
     trivy: values.LocalFile | Literal[""] = ""
+    """For `nox -s scan` and `nox -s chart`; when left out, the one of the locked package."""
     hadolint: values.LocalFile | Literal[""] = ""
+    """For `nox -s lint`; when left out, the one of the locked package."""
 
 
 class Release(Entry):
@@ -221,40 +215,16 @@ class Release(Entry):
     `charts` below the registry, and on Docker Hub, whose names have two levels, beside the images."""
 
 
-class Waiver(Entry):
-    """One finding of a check that is accepted until a day; other findings of it still fail."""
-
-    check: values.CheckId
-    container: values.Label | None = None
-    """Only in this container; in each, if left out."""
-    covers: values.Covered | None = None
-    """The finding: its rule or CVE, its file, or both with a blank between.
-
-    Needed where a check lists what it finds.
-    """
-    reason: values.Reason
-    expires: date = Field(strict=True)
-    """The last day that it holds (UTC), without quotes: 2027-01-31."""
-
-
-# Written by the tool, removed by `invoke clean`, or somebody else's sources: at the top, …
-_NOT_ITS_OWN = {"tools", "chart", "reports"}
-# … and wherever they are.
+# Wherever they are: written by a program, or somebody else's sources.
 _NOBODYS = {".nox", ".git", "node_modules"}
 
 
-def _check_folder(folder: str, *place: str) -> None:
+def _check_folder(folder: str, files: Files, *place: str) -> None:
     # Some file systems tell no capitals from small letters.
-    parts = folder.casefold().split("/")
-    if folder == ".":
-        raise _at(
-            "the project's top folder is none for one container: tools/, reports/ and the other "
-            "containers would be part of its build; move its sources into a folder of their own "
-            "and name that",
-            *place,
-        )
-    if parts[0] in _NOT_ITS_OWN or _NOBODYS & {*parts}:
-        raise _at(
+    inside = f"{folder}/".casefold()
+    kept = tuple(f"{name}/".casefold() for name in (files.tools, files.chart, REPORTS))
+    if inside.startswith(kept) or _NOBODYS & {*inside.split("/")}:
+        raise at(
             f"the folder {folder!r} is none for sources: other files are written or kept there; "
             "set context to another one",
             *place,
@@ -267,15 +237,22 @@ class Project(Entry):
     format: Literal[1] = Field(default=FORMAT, alias="schema")
     """The format of this file; a tool reads its own."""
     name: values.Label
+    """What the names of images, containers and the chart begin with."""
     title: values.Title
+    """The project's name for people, in the images' labels."""
     version: values.Version
+    """The version of the next images; `invoke release` raises it."""
     registry: values.Registry = ""
+    """Where images go, host[:port]/path; when left out they stay on this machine."""
     source: values.Source = ""
     """URL of the source repository, for the labels."""
     tag_prefix: values.TagPrefix | None = None
     """What stands before the version in a git tag; by default `v`, in a subfolder of a repository `<name>-v`."""
     containers: dict[values.Label, Container] = Field(min_length=1)
+    """The images of this project, each by its name."""
     services: dict[values.Label, Service] = {}
+    """What the containers need and this project does not build, each by its name."""
+    files: Files = Files()
     build: Build = Build()
     scan: Scan = Scan()
     tools: Tools = Tools()
@@ -286,24 +263,27 @@ class Project(Entry):
     @model_validator(mode="after")
     def _references(self) -> Self:
         if both := self.containers.keys() & self.services.keys():
-            raise _at("a container and a service share this name", "services", min(both))
+            raise at("a container and a service share this name", "services", min(both))
         for number, waiver in enumerate(self.waivers):
             if waiver.container and waiver.container not in self.containers:
                 wrong = f"there is no container {waiver.container!r}"
-                raise _at(wrong, "waivers", number, "container")
+                raise at(wrong, "waivers", number, "container")
         for name, container in self.containers.items():
             place = ("containers", name, *(["context"] if container.context else []))
-            _check_folder(self.context(name), *place)
+            _check_folder(self.context(name), self.files, *place)
             for variable, target in container.connects.items():
                 place = ("containers", name, "connects", variable)
                 if target == name:
-                    raise _at(
+                    raise at(
                         f"{name!r} is this very container; name another one, or a service", *place
                     )
+                if target in self.containers and not self.containers[target].kind.serves:
+                    kind = self.containers[target].kind
+                    raise at(f"{target!r} has no port to connect to: it is a {kind}", *place)
                 # A backend kept in another repository is reached by URL, not by name.
                 known = target in self.containers or target in self.services
                 if not known and not values.is_url(target):
-                    raise _at(
+                    raise at(
                         f"{target!r} is neither a container, a service nor an http(s) URL", *place
                     )
         return self
@@ -315,6 +295,11 @@ class Project(Entry):
     def context(self, container: str) -> str:
         """The build folder, relative to the project."""
         return self.containers[container].context or container
+
+    def dockerfile(self, container: str) -> str:
+        """The Dockerfile, relative to the project."""
+        own = self.containers[container].dockerfile
+        return own or (PurePosixPath(self.context(container)) / "Dockerfile").as_posix()
 
     def select(self, names: Sequence[str]) -> dict[str, Container]:
         """The named containers, or all; raises UsageError for an unknown name."""

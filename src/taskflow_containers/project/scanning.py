@@ -37,6 +37,7 @@ class DatabaseSource(Entry):
     username: Origin | None = None
     """Of the mirror; without it Docker's logins count."""
     password: Origin | None = None
+    """That user's."""
     proxy: values.Source = ""
     """URL of the proxy on the way there."""
 
@@ -47,11 +48,12 @@ class Scan(Entry):
     severities: tuple[Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"], ...] = Field(
         default=("HIGH", "CRITICAL"), min_length=1
     )
+    """How bad a vulnerability or misconfiguration is that fails the scan."""
     unfixed: bool = False
     """Whether a vulnerability that no release mends yet fails the scan, too."""
     licences: Licences = Licences()
     database_days: int = Field(default=7, ge=1)
-    """How old the vulnerability database may be."""
+    """How many days old the vulnerability database may be."""
     database: DatabaseSource = DatabaseSource()
     vex: tuple[values.LocalFile, ...] = ()
     """OpenVEX documents: what they say is not affected, or fixed, is listed and fails nothing."""

@@ -282,6 +282,22 @@ Folder = Annotated[
     # One spelling of each folder: ./x/ is x.
     AfterValidator(lambda value: str(PurePosixPath(value)) if value else ""),
 ]
+Inside = Annotated[
+    str,
+    holds(
+        lambda s: _inside_the_project(s) and PurePosixPath(s).parts,
+        "is not a file or folder inside the project",
+    ),
+    AfterValidator(lambda value: str(PurePosixPath(value))),
+]
+Dockerfile = Annotated[
+    Inside,
+    # By others trivy does not know it, and would not look at it.
+    matching(
+        r"(.*/)?(Dockerfile(\.[^/]+)?|[^/]+\.Dockerfile)",
+        'called "Dockerfile", "Dockerfile.api" or "api.Dockerfile"',
+    ),
+]
 LocalFile = Annotated[
     str,
     # A comma ends the path for buildx's --secret and trivy's --vex.
@@ -299,6 +315,13 @@ CachePlace = Annotated[
             "examples": ["type=registry,ref=ghcr.io/acme/cache:{container}", "type=gha"],
             "description": "As buildx takes it; {container} stands for the container's name.",
         }
+    ),
+]
+Form = Annotated[
+    str,
+    matching(
+        r"postgres(ql)?(\+[a-z0-9_]+)?|host|port|user|password|name",
+        "a scheme such as postgresql+asyncpg, or host, port, user, password or name",
     ),
 ]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]

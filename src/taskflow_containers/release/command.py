@@ -33,7 +33,7 @@ from taskflow_containers.release.steps.chart import Package, PushChart
 from taskflow_containers.release.steps.git import Branch, Gate, Prepare, Propose, Push, Tag
 from taskflow_containers.release.steps.images import Promote, Publish, Upload
 from taskflow_containers.release.steps.papers import Announce, Attest
-from taskflow_containers.report import REPORTS, reporting
+from taskflow_containers.report import REPORTS, terminal
 from taskflow_containers.report.result import Report
 
 GO_ON = "invoke release --resume goes on from there, --abort takes it back"
@@ -47,12 +47,13 @@ def steps(release: OpenRelease) -> list[Step]:
         return [*found, Propose(release)]
     charts = plan.product.chart in plan.product.pushed
     found += [Gate(release), *([Package(release)] if charts else [])]
-    found += [*([Branch(release)] if plan.way == "direct" else []), Tag(release)]
+    found += [Branch(release)] if plan.way == "direct" else []
+    found += [Tag(release)] if plan.way != "tagged" else []
     if plan.product.images:
         found.append(Promote(release))
     if not plan.push:
         return found
-    found.append(Push(release))
+    found += [Push(release)] if plan.way != "tagged" else []
     if plan.product.registry:
         found += [Upload(release, container) for container in plan.product.images]
         found.append(Publish(release))
@@ -72,10 +73,16 @@ def run(root: Path, given: argparse.Namespace, product: Callable[[], Product]) -
     """
     options = ReleaseOptions(
         given.bump, given.version, given.push, given.remote, given.branch,
-        getattr(given, "engine", ""), given.pull_request,
+        getattr(given, "engine", ""), given.pull_request, given.tagged,
     )  # fmt: skip
     if options.pull_request and not options.push:
         raise InputError("--pull-request is a push; --no-push excludes it", "leave one of them out")
+    if options.tagged and options != ReleaseOptions(
+        remote=options.remote, engine=options.engine, tagged=True
+    ):
+        raise InputError(
+            "--tagged publishes what a tag names as it is", "leave the other options out"
+        )
     if not (given.abort or given.resume):
         with _alone(root):
             return _begin(root, product(), options, given)
@@ -109,7 +116,7 @@ def _begin(root: Path, product: Product, options: ReleaseOptions, given: argpars
     if plan is None:
         report = Report("release", results=list(results))
         report.close()
-        reporting.show(report, Console(stderr=True, width=reporting.width()))
+        terminal.show(report, Console(stderr=True, width=terminal.width()), verbose=True)
         return report.exit_code
     release = OpenRelease(
         root, Journal.of(root / REPORTS / f"release-{plan.version}.json", plan), say_aloud
@@ -233,7 +240,7 @@ def _show(release: OpenRelease) -> None:
     for step in steps(release):
         mark = "✓" if release.journal.finished(step.id) else "·"
         table.add_row(mark, step.id, *(escape(masked(text)) for text in step.describe()))
-    console = Console(width=reporting.width())
+    console = Console(width=terminal.width())
     console.print(table)
     for line in plan.notes:
         console.print(escape(line), highlight=False, soft_wrap=True)

@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from taskflow_containers.cluster import helm
-from taskflow_containers.cluster.helm import CHART
 from taskflow_containers.machine.errors import Refused, TaskflowError
 from taskflow_containers.project import FILE_NAME
 from taskflow_containers.release.registry import STAY, ImageRepository
@@ -27,7 +26,8 @@ def pushable(there: ImageRepository, version: Version) -> str:
 
 def packageable(root: Path, product: Product) -> str:
     """The helm that will do it, once every digest is found to have its place."""
-    with_blanks((root / CHART / VALUES).read_bytes().decode("utf-8"), product.images)
+    values = root / product.files.chart / VALUES
+    with_blanks(values, product.images)
     return str(helm.find(root))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from taskflow_containers.machine.errors import EnvironmentTrouble, Refused
 from taskflow_containers.release.git import Repository
-from taskflow_containers.release.web import send
+from taskflow_containers.release.web import HttpAnswer, send
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,51 @@ class Forge:
         if status != 201:
             raise Refused(f"{self.name} knows no such project", "does the token suffice?")
         return str(found.get("html_url") or tag)
+
+    def propose(self, branch: str, base: str, title: str, text: str, *, draft: bool) -> str:
+        """Ask for the merge of a branch that was pushed; the request's page.
+
+        Raises:
+            Refused: the forge says why not.
+        """
+        if self.gitlab:
+            path = "merge_requests"
+            named = f"Draft: {title}" if draft else title
+            body = {
+                "source_branch": branch,
+                "target_branch": base,
+                "title": named,
+                "description": text,
+            }
+        else:
+            path = "pulls"
+            body = {"head": branch, "base": base, "title": title, "body": text}
+        answer = self._post(path, body | ({"draft": True} if draft and not self.gitlab else {}))
+        if (
+            answer.status == 422 and draft and "raft" in answer.said
+        ):  # not in every plan of GitHub's
+            answer = self._post(path, body | {"title": f"[by hand] {title}"})
+        if answer.status != 201:
+            raise Refused(
+                f"{self.name} opens no request: {answer.said}",
+                f"{branch} is pushed: open it by hand. The token must be allowed to; on GitHub also "
+                "Settings, Actions, General: let Actions create pull requests",
+            )
+        found = answer.json()
+        return str(found.get("html_url") or found.get("web_url") or branch)
+
+    def start(self, workflow: str, branch: str) -> None:
+        """Have GitHub run a workflow on a branch: what its own token opens starts none."""
+        answer = self._post(f"actions/workflows/{workflow}/dispatches", {"ref": branch})
+        if answer.status not in {200, 204}:
+            raise Refused(
+                f"{self.name} does not start {workflow}: {answer.said}",
+                "it needs `workflow_dispatch`, and the token `actions: write`; or start it by hand",
+            )
+
+    def _post(self, path: str, body: object) -> HttpAnswer:
+        headers = {**self.headers, "Content-Type": "application/json"}
+        return send("POST", f"{self.url}/{path}", json.dumps(body).encode(), headers)
 
     def protection(self, branch: str) -> str:
         """Why the token's owner may not push to a branch, as far as the forge tells; else empty.

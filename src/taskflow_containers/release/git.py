@@ -55,8 +55,11 @@ def require_revision(root: Path) -> Revision:
     """The commit `root` is at; raises InputError where there is no git or no commit."""
     if found := revision(root):
         return found
+    if not shutil.which("git"):
+        raise EnvironmentTrouble("git is not installed", "install it: apt install git")
     raise InputError(
-        f"{root} is no git repository with a commit", "git init && git add --all && git commit"
+        f"{root} is no git repository with a commit",
+        "git init -b main && git add --all && git commit",
     )
 
 
@@ -158,6 +161,11 @@ class Repository:
         """What differs from HEAD, new files included, as `git status --short` lists it."""
         found = self.ask("status", "--porcelain", "--untracked-files=normal", "--no-branch")
         return found.stdout.rstrip().splitlines()
+
+    @property
+    def files(self) -> set[str]:
+        """The files of this folder that git tracks, by their paths below it."""
+        return {*self.git("ls-files", "-z").split("\0")}
 
     def commit(self, name: str) -> str:
         """The commit a name stands for; empty when there is no such thing here."""

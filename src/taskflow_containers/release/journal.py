@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from taskflow_containers.machine.distribution import Tool
 from taskflow_containers.machine.errors import EnvironmentTrouble, InputError
 from taskflow_containers.machine.locks import exclusive
+from taskflow_containers.project.pin import PIN
 from taskflow_containers.release.state import (
     ABORTED,
     DONE,
@@ -78,7 +79,8 @@ class Journal:
         tool, this = self.state.tool, Tool.running()
         kept = self.foreign.get("format")
         what = f"format {kept}" if kept != FORMAT else f"a form of its own ({self.unread[0]})"
-        way = "install the tool of that day: git log --patch tools/taskflow.txt"
+        pin = f"{self.state.plan.product.files.tools}/{PIN}"
+        way = f"install the tool of that day: git log --patch {pin}"
         if tool.requirement:
             way = f"pip install --no-deps --no-build-isolation '{tool.requirement}'"
         raise InputError(

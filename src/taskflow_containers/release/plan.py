@@ -28,6 +28,16 @@ from taskflow_containers.release.proposal import Merged, merged, to_publish
 from taskflow_containers.release.pushing import protected, refusal
 from taskflow_containers.release.registry import ImageRepository
 from taskflow_containers.release.signing import try_key
+from taskflow_containers.release.standing import (
+    clean,
+    current,
+    default_branch,
+    identity,
+    known_tags,
+    on_branch,
+    require,
+    stated,
+)  # fmt: skip
 from taskflow_containers.release.state import Product, ReleasePlan
 from taskflow_containers.release.versions import Bump, Version, demanded, image_tags
 from taskflow_containers.report.result import Result, judge, skip
@@ -48,6 +58,7 @@ class ReleaseOptions:
     branch: str = ""
     engine: str = ""
     pull_request: bool = False
+    tagged: bool = False
 
 
 class _Checks:
@@ -78,33 +89,36 @@ class _Checks:
         return value
 
 
-def _require(fine: object, message: str, hint: str) -> None:
-    if not fine:
-        raise Refused(message, hint)
-
-
 def look(
     root: Path, product: Product, options: ReleaseOptions
 ) -> tuple[ReleasePlan | None, list[Result]]:
     """Every reason to refuse, found before the first write; a plan where there is none."""
     repository, check = Repository.at(root, product.tag_prefix), _Checks()
-    check("clean", "work tree and index are clean", lambda: _clean(repository))
+    check("clean", "work tree and index are clean", lambda: clean(repository))
     check("history", "the history is whole", repository.require_whole)
     whole = not check.results[-1].failed
-    check("identity", "git knows who commits", lambda: _identity(repository))
-    check("signing", "a signature that git's settings ask for can be made",
-          lambda: try_key(repository))  # fmt: skip
+    if not options.tagged:  # which commits and tags nothing; a CI's git knows nobody
+        check("identity", "git knows who commits", lambda: identity(repository))
+        check("signing", "a signature that git's settings ask for can be made",
+              lambda: try_key(repository))  # fmt: skip
     remote: Remote | None = None
     if options.push:
         remote = check("remote", "the remote answers", lambda: repository.remote(options.remote))
     branch = options.branch or (remote.head if remote else "")
-    branch = branch or _default(repository, options.remote)
-    check("branch", f"on the release branch {branch}", lambda: _on(repository, branch))
-    files = check("files", "the files that state the version can be read",
-                  lambda: versionfiles.find(root, product.folders)) or []  # fmt: skip
+    branch = branch or default_branch(repository, options.remote)
+    if not options.tagged:
+        check("branch", f"on the release branch {branch}", lambda: on_branch(repository, branch))
+    behind = repository.versions(merged="HEAD")
+    if options.tagged:
+        behind = {one: commit for one, commit in behind.items() if commit != repository.head}
+    last = max(behind, default=None)
+    # What still states the last release's version is behind this one, and no version of its own.
+    own = {product.declared, str(last or product.declared)}
+    versioned = check("files", "the files that state the version can be read",
+                      lambda: versionfiles.find(root, repository.files, product.folders, own))  # fmt: skip
+    files = versioned.files if versioned else []
     found = merged(repository, product.declared, files) if whole and files else None
     publish = found if found and _wanted(options, found.version) else None
-    last = max(repository.versions(merged="HEAD"), default=None)
     base: str | None = repository.head
     if publish:
         base = check("merged", f"the proposed release {publish.version} is all that is published",
@@ -113,22 +127,34 @@ def look(
     if base:
         check("submodules", "every submodule is here",
               lambda: f"{len(list(repository.submodules(base)))} submodules")  # fmt: skip
-    if remote and base:
+    if remote and base and not options.tagged:
         check("current", f"up to date with {options.remote}/{branch}",
-              lambda: _current(repository, remote, branch, base if publish else ""))  # fmt: skip
+              lambda: current(repository, remote, branch, base if publish else ""))  # fmt: skip
     here, there = repository.versions(), repository.tagged(remote.refs) if remote else {}
     known = check("tags", "every released tag is known here",
-                  lambda: _known(repository, here, there, options.remote),
+                  lambda: known_tags(repository, here, there, options.remote),
                   needs=whole and bool(remote or not options.push))  # fmt: skip
-    chosen = check("version", "the version is new and greater",
-                   lambda: _choose(repository, product, options, last, publish), needs=bool(known))  # fmt: skip
+    title = (
+        "its tag and its files say the version"
+        if options.tagged
+        else "the version is new and greater"
+    )
+    chosen = check("version", title,
+                   lambda: stated(repository, product.declared, files, there) if options.tagged else
+                   _choose(repository, product, options, last, publish), needs=bool(known))  # fmt: skip
     version = Version.parse(chosen.split(" ")[0]) if chosen else None
     if version is None or base is None:
         plan = None
     else:
         plan = ReleasePlan(
             version=str(version),
-            way="propose" if options.pull_request else "publish" if publish else "direct",
+            way="tagged"
+            if options.tagged
+            else "propose"
+            if options.pull_request
+            else "publish"
+            if publish
+            else "direct",
             previous=str(last or ""),
             pending=str(found.version) if found else "",
             reason=str(chosen).partition(" ")[2],
@@ -138,12 +164,13 @@ def look(
             push=options.push,
             tags=image_tags(version, {*here, *there}),
             files=files,
+            notes=versioned.notes if versioned else [],
             product=product,
         )
-    if plan and version and plan.way != "publish":
+    if plan and version and plan.way not in {"publish", "tagged"}:
         check("files", "the version can be set in every file that states it",
               lambda: versionfiles.require_settable(root, files, version))  # fmt: skip
-    if plan and remote and not check.failed:
+    if plan and remote and not check.failed and not options.tagged:
         check("push", "the remote takes what is pushed",
               lambda: _may_push(repository, plan, remote))  # fmt: skip
     if not options.pull_request:
@@ -155,7 +182,7 @@ def look(
 def _wanted(options: ReleaseOptions, version: Version) -> bool:
     """Whether a merged proposal is what is asked for."""
     asked = options.version.removeprefix("v")
-    return not options.pull_request and (
+    return not (options.pull_request or options.tagged) and (
         asked == str(version) or (not asked and options.bump == AUTO)
     )
 
@@ -197,7 +224,8 @@ def _look_at_images(
         if moved and product.moving_tags and not check.failed:
             notes += unmoved(product, client, *moved)
     if plan:
-        plan.client, plan.notes, plan.product = client, notes, product
+        plan.client, plan.product = client, product
+        plan.notes += notes
 
 
 def _platform(engine: Engine, stated: Sequence[str]) -> str:
@@ -221,72 +249,6 @@ def _platform(engine: Engine, stated: Sequence[str]) -> str:
 def _ages(engine: Engine, bases: Sequence[str]) -> list[str]:
     here = [build.age(engine, substitutes().get(image, image)) for image in bases]
     return [f"{line}; its registry is asked for a newer one" for line in here if line]
-
-
-def _clean(repository: Repository) -> str:
-    changes = [line.strip() for line in repository.changes]
-    more = f" and {len(changes) - 4} more" * (len(changes) > 4)
-    _require(not changes, f"not committed: {', '.join(changes[:4])}{more}",
-             "commit it, or `git stash --include-untracked`")  # fmt: skip
-    return "clean"
-
-
-def _identity(repository: Repository) -> str:
-    done = repository.ask("var", "GIT_COMMITTER_IDENT")
-    _require(done.returncode == 0, "no name or e-mail address",
-             'git config user.name "…"; git config user.email …')  # fmt: skip
-    return done.stdout.rsplit(" ", 2)[0]
-
-
-def _default(repository: Repository, remote: str) -> str:
-    """The remote's default branch as it was when cloned, else main."""
-    ref = repository.ask("symbolic-ref", "--quiet", "--short", f"refs/remotes/{remote}/HEAD")
-    return ref.stdout.strip().removeprefix(f"{remote}/") or "main"
-
-
-def _on(repository: Repository, branch: str) -> str:
-    here = repository.branch
-    # CI systems check a commit out, and no branch.
-    _require(here, "HEAD is detached",
-             f"git switch {branch} (in CI: git switch --force-create {branch})")  # fmt: skip
-    way = f"git switch {branch} (or --branch {here}, to release from it)"
-    if not repository.commit(f"refs/heads/{branch}"):
-        way = f"there is no branch {branch} here; --branch {here} releases from this one"
-    _require(here == branch, f"this is {here}", way)
-    return here
-
-
-def _current(repository: Repository, remote: Remote, branch: str, merged: str) -> str:
-    """How this branch stands to the remote's; a merged release only has to be there."""
-    there = remote.refs.get(f"refs/heads/{branch}", "")
-    if merged:
-        seen = (there, f"refs/remotes/{remote.name}/{branch}")
-        _require(any(repository.contains(merged, tip) for tip in seen if tip),
-                 f"{remote.name}/{branch} does not have {merged[:7]}, which is to be released",
-                 f"git push {remote.name} {branch}, or git fetch {remote.name}")  # fmt: skip
-        return f"{remote.name}/{branch} has {merged[:7]}"
-    if not there:
-        return "the branch is new there"
-    known = repository.commit(there)
-    what = "is ahead" if known and repository.contains("HEAD", there) else "has what is not here"
-    _require(known and repository.contains(there, "HEAD"),
-             f"{remote.name}/{branch} ({there[:7]}) {what}",
-             f"git pull --rebase {remote.name} {branch}")  # fmt: skip
-    ahead = int(repository.git("rev-list", "--count", f"{there}..HEAD"))
-    return f"{ahead} commits are not pushed yet and will be" if ahead else "up to date"
-
-
-def _known(
-    repository: Repository, here: dict[Version, str], there: dict[Version, str], remote: str
-) -> str:
-    for version, commit in there.items():
-        tag = repository.tag(version)
-        _require(version in here, f"{tag} is there and not here",
-                 f"git fetch --tags {remote}")  # fmt: skip
-        _require(here[version] == commit,
-                 f"{tag} is {here[version][:7]} here and {commit[:7]} there",
-                 f"see which is right: git fetch --tags --force {remote}")  # fmt: skip
-    return f"{len(here)} versions"
 
 
 def _choose(
@@ -336,7 +298,7 @@ def _may_push(repository: Repository, plan: ReleasePlan, remote: Remote) -> str:
         plan.way, [f"HEAD:refs/heads/{plan.proposal}"]
     )
     if plan.way == "propose":
-        _require(f"refs/heads/{plan.proposal}" not in remote.refs,
+        require(f"refs/heads/{plan.proposal}" not in remote.refs,
                  f"{plan.proposal} is at {plan.remote} already",
                  f"merge it, or remove it: git push {plan.remote} --delete {plan.proposal}")  # fmt: skip
     done = repository.ask("push", "--dry-run", "--atomic", "--porcelain", "--no-verify",

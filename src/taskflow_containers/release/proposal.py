@@ -30,7 +30,7 @@ def merged(repository: Repository, declared: str, files: list[str]) -> Merged | 
     if version in repository.versions() or not changelog.body(said, declared):
         return None
     if not all(
-        versionfiles.states(name, read(repository, "HEAD", name), version) for name in files
+        versionfiles.states(name, read(repository, "HEAD", name), version, files) for name in files
     ):
         return None
     # The newest commit of this branch itself, merges included, that wrote that heading.

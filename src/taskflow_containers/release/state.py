@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from taskflow_containers.cluster.helm import CHART
 from taskflow_containers.machine.distribution import Tool
 from taskflow_containers.machine.errors import InputError
+from taskflow_containers.project.files import Files
 from taskflow_containers.project.model import Project
 from taskflow_containers.release.git import commit_tag, tag_prefix
 from taskflow_containers.release.logins import DOCKER_HUB
@@ -33,7 +33,7 @@ class Product(_Part):
 
     `images` maps containers to repositories, `chart` is the chart's; `gate` is what must pass,
     each command run in a checkout of the very commit that is tagged; `tag_prefix` begins its tags.
-    `moving_tags`: whether X.Y, X and latest follow.
+    `moving_tags`: whether X.Y, X and latest follow; `files`: what the chart's folder is called.
     """
 
     declared: str
@@ -41,6 +41,7 @@ class Product(_Part):
     gate: tuple[tuple[str, ...], ...]
     source: str = ""
     folders: tuple[str, ...] = ()
+    files: Files = Files()
     images: dict[str, str] = {}
     registry: str = ""
     chart: str = ""
@@ -54,7 +55,7 @@ class Product(_Part):
     @classmethod
     def of(cls, root: Path, project: Project, gate: Sequence[Sequence[str]]) -> Product:
         """The product a taskflow.toml describes; without a registry nothing of it is pushed."""
-        has_chart = (root / CHART / "Chart.yaml").is_file()
+        has_chart = (root / project.files.chart / "Chart.yaml").is_file()
         hub = ImageRepository(f"{project.registry}/{project.name}").host == DOCKER_HUB
         charts = project.release.charts or f"{project.registry}{'' if hub else '/charts'}"
         return cls(
@@ -63,7 +64,8 @@ class Product(_Part):
             # Without a chart there is nothing that the session could judge.
             gate=tuple(tuple(words) for words in gate if has_chart or "chart" not in words),
             source=project.source,
-            folders=(*(project.context(name) for name in project.containers), CHART),
+            folders=(*(project.context(name) for name in project.containers), project.files.chart),
+            files=project.files,
             images={name: project.image(name) for name in project.containers},
             registry=project.registry,
             chart=f"{charts}/{project.name}" if has_chart else "",
@@ -87,7 +89,7 @@ class ReleasePlan(_Part):
     `engine` is the client's path, `client` what it is (docker or podman); `platform` is what the images are for, as os/architecture;
     `notes` are lines for whoever agrees to it. What has a default is not needed to take it back.
     `way` is how the release commit gets to the branch: pushed there (direct), proposed on a branch of
-    its own (propose), or there already, as `base`, once that was merged (publish). `pending` is a
+    its own (propose), or there already, as `base`: once that was merged (publish), and with its tag (tagged). `pending` is a
     version that was proposed and not tagged; its section of the changelog goes into this one.
     """
 
@@ -96,7 +98,7 @@ class ReleasePlan(_Part):
     branch: str
     base: str
     product: Product
-    way: Literal["direct", "propose", "publish"] = "direct"
+    way: Literal["direct", "propose", "publish", "tagged"] = "direct"
     previous: str = ""
     pending: str = ""
     reason: str = ""

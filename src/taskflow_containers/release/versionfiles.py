@@ -1,200 +1,234 @@
-"""The files that state the version: one value changes, and every other byte stays as it is."""
+"""The files that state the project's version: which they are, and which have a version of their own."""
 
 from __future__ import annotations
 
-import json
+import posixpath
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-import tomlkit
-import yaml
-from tomlkit.items import String
+import packaging.version
 
 from taskflow_containers.machine.errors import InputError
+from taskflow_containers.release.onevalue import COMPUTED, Keys, replaced, said, value_at
 from taskflow_containers.release.versions import Version
 
-Keys = Sequence[str]  # the way to a value, through tables, mappings or objects
-
-
-def _set_toml(text: str, keys: Keys, value: str) -> str:
-    document = tomlkit.parse(text)
-    table = _item(document, keys[:-1])
-    old = table[keys[-1]]
-    if not isinstance(old, String) or document.as_string() != text:
-        raise InputError("this is no string that can be replaced alone", "set it by hand")
-    table[keys[-1]] = tomlkit.string(value, literal=old.as_string().startswith("'"))
-    return document.as_string()
-
-
-def _set_json(text: str, keys: Keys, value: str) -> str:
-    """Edited where the value stands: writers of JSON lay the whole file out anew."""
-    at = _gap(text, 0)
-    for key in keys:
-        at = _member(text, at, key)
-    return f"{text[:at]}{json.dumps(value)}{text[_JSON.raw_decode(text, at)[1] :]}"
-
-
-_JSON = json.JSONDecoder()
-_BLANKS = re.compile(r"[ \t\r\n]*")
-
-
-def _gap(text: str, at: int) -> int:
-    """Where what follows blanks and line ends begins."""
-    found = _BLANKS.match(text, at)
-    return found.end() if found else at
-
-
-def _member(text: str, at: int, key: str) -> int:
-    """Where the value of a key begins in the object that begins here; of two the last one counts."""
-    found = None
-    if text[at] == "{":
-        at = _gap(text, at + 1)
-        while text[at] != "}":
-            name, at = _JSON.raw_decode(text, at)
-            at = _gap(text, _gap(text, at) + 1)
-            found = at if name == key else found
-            at = _gap(text, _JSON.raw_decode(text, at)[1])
-            at = _gap(text, at + 1) if text[at] == "," else at
-    if found is None:
-        raise KeyError(key)
-    return found
-
-
-def _set_yaml(text: str, keys: Keys, value: str) -> str:
-    """Edited where the parser found the value: writers of YAML lay the whole file out anew.
-
-    A key that is missing becomes the first one of its mapping, unless that is the whole file.
-    """
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    above = None
-    for number, key in enumerate(keys):
-        if not isinstance(node, yaml.MappingNode):
-            raise KeyError(key)
-        children = {child.value: (child, of) for child, of in node.value}
-        if key not in children:
-            if number == len(keys) - 1 and node.flow_style:
-                at = text.index("{", node.start_mark.index) + 1
-                comma = ("," if text[at].isspace() else ", ") * bool(children)
-                return f"{text[:at]}{key}: {json.dumps(value)}{comma}{text[at:]}"
-            if above is None or number < len(keys) - 1:
-                raise KeyError(key)
-            at = text.index("\n", above.end_mark.index) + 1
-            ending = "\r\n" if text[at - 2] == "\r" else "\n"
-            indent = " " * node.value[0][0].start_mark.column
-            return f"{text[:at]}{indent}{key}: {json.dumps(value)}{ending}{text[at:]}"
-        above, node = children[key]
-    if not isinstance(node, yaml.ScalarNode) or node.style in {"|", ">"}:
-        raise InputError("this is no value on one line", "write it in one line")
-    start, end = node.start_mark.index, node.end_mark.index
-    old = text[start:end]
-    kept = re.match(r"([&!]\S*\s*)*", old)  # an anchor, a tag
-    before = kept[0] if kept else ""
-    new = f"'{value}'" if node.style == "'" else json.dumps(value)
-    if node.style is None and node.value and yaml.safe_load(value) == value:
-        new = value
-    return f"{text[:start]}{before}{' ' * (not old)}{new}{text[end:]}"
-
-
-def _read_yaml(text: str) -> Any:
-    """What YAML says, an anchor's value copied to wherever an alias refers to it."""
-    return json.loads(json.dumps(yaml.safe_load(text), default=str))
-
-
-_KINDS: dict[str, tuple[Callable[[str, Keys, str], str], Callable[[str], Any]]] = {
-    ".toml": (_set_toml, tomllib.loads),
-    ".json": (_set_json, json.loads),
-    ".yaml": (_set_yaml, _read_yaml),
-}
-
-
-def _item(data: Any, keys: Keys) -> Any:
-    for key in keys:
-        data = data[key]
-    return data
-
-
-def replaced(name: str, text: str, places: Iterable[Keys], value: str) -> str:
-    """The text of a file with the value set in these places, and nothing else changed.
-
-    Raises:
-        InputError: there is no such place, or it cannot be changed alone; names file and place.
-    """
-    put, read = _KINDS[Path(name).suffix]
-    place = ""
-    try:
-        wanted = read(text)
-        for keys in places:
-            place = ".".join(keys)
-            _item(wanted, keys[:-1])[keys[-1]] = value
-            text = put(text, keys, value)
-        if read(text) != wanted:
-            raise InputError(f"{place} cannot be set without touching more", "set it by hand")
-    except InputError as error:
-        raise InputError(f"{name}: {error.message}", error.hint) from None
-    except (LookupError, TypeError) as error:
-        raise InputError(
-            f"{name}: there is no {place} to set ({error})", "write it first"
-        ) from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{name} cannot be read: {error}", "mend it") from None
-    return text
-
-
-def edit(path: Path, places: Iterable[Keys], value: str) -> None:
-    """Rewrite a file with the value in these places, its line endings kept."""
-    text = path.read_bytes().decode("utf-8")
-    path.write_bytes(replaced(str(path), text, places, value).encode("utf-8"))
-
-
-# Where the version is stated, by the file's name.
-_KNOWN: dict[str, tuple[Keys, ...]] = {
-    "taskflow.toml": (("version",),),
-    "pyproject.toml": (("project", "version"),),
-    "package.json": (("version",),),
-    "package-lock.json": (("version",), ("packages", "", "version")),
-    "Chart.yaml": (("version",), ("appVersion",)),
-}
+_UNSET = "0.0.0"  # what the template's own manifests say before the first release
+_NAMED = 6  # files that the plan names of those which it leaves alone
 _MUST = {"taskflow.toml", "Chart.yaml"}  # in these a missing version is a fault
 
 
-def find(root: Path, folders: Sequence[str]) -> list[str]:
-    """The version files in the top folder and these, those left out that state no version."""
-    files = [root / folder / name for folder in dict.fromkeys((".", *folders)) for name in _KNOWN]
-    return [p.relative_to(root).as_posix() for p in files if p.is_file() and _states_version(p)]
+def _pyproject(data: Mapping[str, Any], _: Collection[str]) -> Iterator[Keys]:
+    yield ("project", "version")
+    # That plug-in writes the version in while it builds.
+    if not value_at(data, ("tool", "poetry-dynamic-versioning", "enable")):
+        yield ("tool", "poetry", "version")
 
 
-def _states_version(path: Path) -> bool:
-    keys = _KNOWN[path.name][0]
-    _, read = _KINDS[path.suffix]
-    try:
-        return path.name in _MUST or bool(_item(read(path.read_text("utf-8")), keys))
-    except LookupError:
-        return False
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path} cannot be read: {error}", "mend it") from None
+def _uv_lock(data: Mapping[str, Any], folders: Collection[str]) -> Iterator[Keys]:
+    return (("package", name, "version") for name in data["package"] if name in folders)
+
+
+def _npm_lock(data: Mapping[str, Any], folders: Collection[str]) -> Iterator[Keys]:
+    if "." in folders:
+        yield ("version",)
+    packages = data.get("packages") or {}
+    yield from (("packages", name, "version") for name in packages if (name or ".") in folders)
+
+
+# Where the version is stated, by the file's name: of what it says, and of the folders below a lock
+# file whose manifests state it.
+_Places = Callable[[Any, Collection[str]], Iterable[Keys]]
+_PLACES: dict[str, _Places] = {
+    "taskflow.toml": lambda *_: [("version",)],
+    "pyproject.toml": _pyproject,
+    "setup.cfg": lambda *_: [("metadata", "version")],
+    "setup.py": lambda *_: [("version",)],
+    "uv.lock": _uv_lock,
+    "package.json": lambda *_: [("version",)],
+    "package-lock.json": _npm_lock,
+    "npm-shrinkwrap.json": _npm_lock,
+    "Chart.yaml": lambda *_: [("version",), ("appVersion",)],
+}
+_LOCKS = {"uv.lock": "pyproject.toml", "package-lock.json": "package.json", "npm-shrinkwrap.json": "package.json"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The files that state the project's version, and others as "path (version)"."""
+
+    files: list[str]
+    others: list[str]
+
+    @property
+    def notes(self) -> list[str]:
+        """The line that names the others, if there are any."""
+        more = f" and {len(self.others) - _NAMED} more" * (len(self.others) > _NAMED)
+        named = f"{', '.join(self.others[:_NAMED])}{more}"
+        return [f"left alone, for the versions are their own: {named}"] if self.others else []
+
+
+def find(
+    root: Path, tracked: Collection[str], folders: Sequence[str], own: Collection[str]
+) -> Found:
+    """Of the files tracked by git, those in the top folder, these and their workspaces' members.
+
+    `own` are the versions that a file of this project states: what taskflow.toml says, and the last
+    release's. What states another one has a version of its own, and what states none is left out.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    places = dict.fromkeys(map(posixpath.normpath, (".", *folders)))
+    versions = {_plain(one) for one in own}
+    files, others, locks = list[str](), list[str](), list[str]()
+    for folder in [*places, *(one for one in _members(root, tracked, places) if one not in places)]:
+        for name in _PLACES:
+            path = posixpath.normpath(f"{folder}/{name}")
+            if path not in tracked or not (root / path).is_file():
+                continue
+            if name in _LOCKS:
+                locks.append(path)
+                continue
+            stated = _stated(path, _text(root / path))
+            unset = folder in places and {*stated} == {_UNSET}
+            if name in _MUST or unset or not versions.isdisjoint(map(_plain, stated)):
+                files.append(path)
+            else:
+                others += [f"{path} ({one})" for one in dict.fromkeys(stated)]
+    # A lock file's entries follow the manifests that they were made from.
+    files += [path for path in locks if _places(path, _text(root / path), files)]
+    return Found(files, others)
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", errors="replace")
+
+
+def _plain(version: str) -> str:
+    """The same text for what Python's tools hold for the same version: 1.2 and 1.2.0, 1.0rc1 and 1.0.0-rc.1."""
+    with suppress(packaging.version.InvalidVersion):
+        found = packaging.version.Version(version)
+        return str(found).replace(
+            found.base_version, ".".join(map(str, (*found.release, 0, 0)[:3]))
+        )
+    return version
+
+
+def _stated(path: str, text: str) -> list[str]:
+    """The versions that a file states, "computed" for one that comes from elsewhere."""
+    data, found = said(path, text), list[str]()
+    for keys in _PLACES[PurePosixPath(path).name](data, ()):
+        value = value_at(data, keys)
+        if value is COMPUTED:
+            found.append("computed")
+        elif isinstance(value, str):
+            found.append(value)
+        elif value:
+            raise InputError(
+                f"{path}: this is no string that can be replaced", "write it in quotes"
+            )
+    return found
+
+
+def _members(root: Path, tracked: Collection[str], folders: Iterable[str]) -> Iterator[str]:
+    """The folders of manifests that a workspace of npm, pnpm, yarn or uv names, or Poetry by path."""
+    manifests = {"pyproject.toml", "setup.cfg", "setup.py", "package.json"}
+    found = dict.fromkeys(
+        posixpath.dirname(path) or "."
+        for path in sorted(tracked)
+        if posixpath.basename(path) in manifests and "node_modules" not in path.split("/")
+    )
+    for folder in folders:
+        named = [*_named(root / folder)]
+        for member in found:
+            last = [p for p in named if re.fullmatch(_pattern(folder, p.lstrip("!")), member)]
+            if last and not last[-1].startswith("!"):
+                yield member
+
+
+def _named(folder: Path) -> Iterator[str]:
+    """The patterns by which the manifests of a folder name members, those of what is none with a `!`."""
+
+    def read(name: str) -> Any:
+        path = folder / name
+        return said(name, _text(path)) if path.is_file() else None
+
+    package, project = read("package.json"), read("pyproject.toml")
+    listed = value_at(package, ("workspaces",))
+    yield from (listed.get("packages") if isinstance(listed, dict) else listed) or ()
+    yield from value_at(read("pnpm-workspace.yaml"), ("packages",)) or ()
+    workspace = value_at(project, ("tool", "uv", "workspace")) or {}
+    yield from workspace.get("members", ())
+    yield from (f"!{one}" for one in workspace.get("exclude", ()))
+    needs = value_at(project, ("tool", "poetry", "dependencies")) or {}
+    yield from (one["path"] for one in needs.values() if isinstance(one, dict) and "path" in one)
+
+
+def _pattern(folder: str, glob: str) -> str:
+    """A workspace's pattern as a regular expression for folders of the project."""
+    words = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    path = posixpath.normpath(f"{folder}/{glob}")
+    return re.sub(r"\*\*/?|.", lambda m: words.get(m[0], re.escape(m[0])), path)
+
+
+def highest(root: Path, folders: Sequence[str]) -> str:
+    """The highest version that files in the top folder and these state, as X.Y.Z; "" where none does.
+
+    What cannot be read, or is no version, states none. The other members of a workspace are not
+    asked: a library's high number is no version of what is released.
+    """
+    found = []
+    for path in (root / folder / name for folder in (".", *folders) for name in _PLACES):
+        with suppress(OSError, InputError):
+            for one in _stated(path.name, _text(path)) if path.name not in _LOCKS else ():
+                with suppress(packaging.version.InvalidVersion):
+                    found.append((*packaging.version.Version(one).release, 0, 0)[:3])
+    return ".".join(map(str, max(found, default=())))
+
+
+def _places(path: str, text: str, files: Collection[str]) -> list[Keys]:
+    """Where a file states the version, for all these files; a lock file where they lie below it."""
+    data, name = said(path, text), PurePosixPath(path).name
+    beside, top = _LOCKS.get(name), posixpath.dirname(path) or "."
+    folders = [
+        posixpath.relpath(posixpath.dirname(one) or ".", top)
+        for one in files
+        if posixpath.basename(one) == beside
+    ]
+    places = _PLACES[name](data, folders)
+    return [p for p in places if name in _MUST or isinstance(value_at(data, p), str)]
+
+
+def _with(path: str, text: str, files: Collection[str], version: Version) -> str:
+    """The text of a version file that states this version."""
+    if not (places := _places(path, text, files)):
+        raise InputError(f"{path}: there is no version to set", "write it first")
+    return replaced(path, text, places, str(version))
 
 
 def write(root: Path, files: Sequence[str], version: Version) -> None:
-    """State the version in these files."""
+    """State the version in these files, which are all that `find` found."""
     for name in files:
-        edit(root / name, _KNOWN[Path(name).name], str(version))
+        text = (root / name).read_bytes().decode("utf-8")
+        (root / name).write_bytes(_with(name, text, files, version).encode("utf-8"))
 
 
 def require_settable(root: Path, files: Sequence[str], version: Version) -> None:
     """Raises InputError where a version cannot be stated in these files; nothing is written."""
     for name in files:
-        text = (root / name).read_bytes().decode("utf-8")
-        replaced(name, text, _KNOWN[Path(name).name], str(version))
+        _with(name, (root / name).read_bytes().decode("utf-8"), files, version)
 
 
-def states(name: str, text: str, version: Version) -> bool:
-    """Whether a version file of this text states this version, and no other."""
-    _, read = _KINDS[Path(name).suffix]
+def states(name: str, text: str, version: Version, files: Collection[str]) -> bool:
+    """Whether a version file of this text states this version, and no other; `files` are all of them."""
     try:
-        data = read(text)
-        return all(_item(data, keys) == str(version) for keys in _KNOWN[Path(name).name])
-    except (LookupError, TypeError, ValueError, yaml.YAMLError):
+        places = _places(name, text, files)
+        data = said(name, text)
+    except InputError:
         return False
+    wanted = _plain(str(version))
+    return bool(places) and all(_plain(str(value_at(data, p))) == wanted for p in places)

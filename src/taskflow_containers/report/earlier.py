@@ -6,10 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from taskflow_containers.project.model import Project
-from taskflow_containers.report.result import Report, Result
+from taskflow_containers.report.result import Report, Result, Status, Taken, Verdict
 from taskflow_containers.report.waivers import expired, unwaived
+
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError)
 
 
 def digest(parts: Iterable[bytes]) -> str:
@@ -40,17 +43,41 @@ def recall(
     if any(map(expired, project.waivers)):
         return False
     try:
-        kept = json.loads((folder / f"{report.command}.json").read_text(encoding="utf-8"))
-        if kept["inputs"] != report.inputs or kept["verdict"] != "passed":
-            return False
-        results = [unwaived(Result(**one)) for one in kept["results"]]
-        started, seconds = str(kept["started"]), float(kept["seconds"])
-        noted = [str(note) for note in kept["notes"] if str(note).startswith(tuple(notes))]
-    except (OSError, ValueError, TypeError, KeyError):
+        kept = read(folder / f"{report.command}.json")
+    except UNREADABLE:
         return False
-    if not results or not all((folder / page).is_file() for page in pages):
+    if kept.inputs != report.inputs or kept.verdict is not Verdict.PASSED:
         return False
-    report.add(results)
-    report.notes += noted
-    report.started, report.seconds, report.earlier = started, seconds, True
+    if not kept.results or not all((folder / page).is_file() for page in pages):
+        return False
+    report.add(map(unwaived, kept.results))
+    report.notes += [note for note in kept.notes if note.startswith(tuple(notes))]
+    report.started, report.seconds, report.earlier = kept.started, kept.seconds, True
     return True
+
+
+def read(path: Path) -> Report:
+    """A report as its JSON file keeps it.
+
+    Raises:
+        UNREADABLE: there is none, it cannot be read, or it is of another version of this tool.
+    """
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return Report(
+        str(kept["command"]), [str(note) for note in kept["notes"]],
+        {str(name): str(id) for name, id in kept["images"].items()},
+        [Taken(**one) for one in kept["taken"]], [_result(one) for one in kept["results"]],
+        started=str(kept["started"]), seconds=float(kept["seconds"]), inputs=str(kept["inputs"]),
+        commit=str(kept.get("commit", "")),
+    )  # fmt: skip
+
+
+def _result(kept: dict[str, Any]) -> Result:
+    """One result; JSON has lists for tuples, and text for a status."""
+    findings = kept.get("findings")
+    own = {
+        "status": Status(kept["status"]),
+        "findings": None if findings is None else tuple(findings),
+        "waived": tuple(kept.get("waived", ())),
+    }
+    return Result(**{**kept, **own})

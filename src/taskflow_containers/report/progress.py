@@ -1,7 +1,8 @@
-"""Show what is going on: a moving display in a terminal, plain lines elsewhere."""
+"""Show what is going on: a moving display in a terminal; in a log failures, and a step now and then or each one."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -14,12 +15,15 @@ from rich.text import Text
 
 from taskflow_containers.report.result import Result
 
+QUIET = 60.0  # seconds after which a log has the next step: CI systems end a job that says nothing
+
 
 class Progress:
     """The step under way and, once `expect` said how many there are, the checks made so far."""
 
-    def __init__(self, console: Console, title: str) -> None:
-        self._console = console
+    def __init__(self, console: Console, title: str, *, steps: bool = False) -> None:
+        """`steps`: print each step where the output is no terminal, not only one after QUIET seconds."""
+        self._console, self._steps = console, steps
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -36,6 +40,7 @@ class Progress:
             else None
         )
         self._last = ""
+        self._printed = time.monotonic()
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -50,7 +55,7 @@ class Progress:
         """Show one step."""
         if self._live:
             self._spinner.update(text=Text(line[: max(20, self._console.width - 4)]))
-        elif line != self._last:
+        elif line != self._last and (self._steps or time.monotonic() - self._printed >= QUIET):
             self._print(line)
         self._last = line
 
@@ -74,6 +79,7 @@ class Progress:
             self._print(f"✗ {result.container}: {result.title}: {result.measured}")
 
     def _print(self, line: str) -> None:
+        self._printed = time.monotonic()
         # Output may be closed; the checks go on, and their report is written to files.
         with suppress(OSError):
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)

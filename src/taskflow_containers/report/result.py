@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from taskflow_containers.machine.errors import ExitCode
 
@@ -40,6 +41,7 @@ class Result:
     `id` is stable ("contract.dockerfile.user"); `container` is empty for the whole project;
     `location` is "file:line" where a file is at fault; `seconds` is how long the check took;
     `limit` is the bound that `measured` is held to, where there is one beside the expectation;
+    `figure` is what was measured as one number (bytes, or seconds), where runs are compared by it;
     `group` is the heading a report puts the check under.
 
     `findings` is for a check that may fail for several things: each as "RULE PLACE: text", so that
@@ -61,6 +63,7 @@ class Result:
     group: str = ""
     findings: tuple[str, ...] | None = None
     waived: tuple[str, ...] = ()
+    figure: float | None = None
 
     @property
     def failed(self) -> bool:
@@ -83,6 +86,7 @@ def judge(
     limit: str = "",
     group: str = "",
     findings: Sequence[str] | None = None,
+    figure: float | None = None,
 ) -> Result:
     """A Result from a verdict; `fix` and `location` are kept only where it failed."""
     return Result(
@@ -99,6 +103,7 @@ def judge(
         limit=limit,
         group=group,
         findings=None if findings is None else tuple(findings),
+        figure=figure,
     )
 
 
@@ -131,17 +136,29 @@ def skip(id: str, title: str, reason: str, *, container: str = "") -> Result:
     return Result(id, title, Status.SKIPPED, container=container, detail=reason)
 
 
+class Taken(NamedTuple):
+    """A value that a run goes by, and where it is from."""
+
+    what: str
+    value: str
+    source: str
+
+
 @dataclass(slots=True)
 class Report:
     """The results of one command, with notes (engine, stand-ins) and the images judged (name → ID).
 
+    `taken` is what an image was judged by that no taskflow.toml describes.
+
     `inputs` is a digest of all that the verdict depends on, so that it can be reused while nothing
-    changes; `earlier` marks a verdict that was reused.
+    changes; `earlier` marks a verdict that was reused. `commit` is where the work tree stood, with
+    "-dirty" where it differed from it; "" without git.
     """
 
     command: str
     notes: list[str] = field(default_factory=list)
     images: dict[str, str] = field(default_factory=dict)
+    taken: list[Taken] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     # Further files (name → function that makes their text), written once the report is closed.
     pages: dict[str, Callable[[Report], str]] = field(default_factory=dict, repr=False)
@@ -150,6 +167,7 @@ class Report:
     seconds: float = 0.0
     inputs: str = ""
     earlier: bool = False
+    commit: str = ""
 
     def add(self, results: Iterable[Result]) -> None:
         """Append results."""

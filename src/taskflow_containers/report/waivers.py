@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from taskflow_containers.project.load import line_of
-from taskflow_containers.project.model import Project, Waiver
+from taskflow_containers.project.model import Project
+from taskflow_containers.project.waiver import Waiver
 from taskflow_containers.report.result import Report, Result, Status, judge
 
 # The command that makes a check, by the beginning of the check's id.
@@ -44,8 +45,8 @@ _NEVER = {
     "cluster.install": "without the release nothing else can be checked",
 }
 # What is told here no check looks at, ever: it keeps no check from being complete.
-_ASIDE = "scan.unscanned"
-_SOON = 14  # days before its end in which a report says that a waiver is about to expire
+_ASIDE = ("scan.unscanned", "scan.undeclared")
+SOON = 14  # days before its end in which a report says that a waiver is about to expire
 
 
 def today() -> date:
@@ -60,11 +61,8 @@ def expired(waiver: Waiver) -> bool:
 
 def unwaived(result: Result) -> Result:
     """A result that was read from a file, as it was before any waiver was applied."""
-    status = Status(result.status)
-    findings = None if result.findings is None else tuple(result.findings)
-    if status is Status.WAIVED:
-        status = Status.FAILED
-    return replace(result, status=status, findings=findings, waived=())
+    status = Status.FAILED if result.status is Status.WAIVED else result.status
+    return replace(result, status=status, waived=())
 
 
 def apply(
@@ -98,7 +96,7 @@ def apply(
                 location=place(number, key),
             )  # fmt: skip
             report.add([fault])
-        elif number in used and (left := (waiver.expires - today()).days) <= _SOON:
+        elif number in used and (left := (waiver.expires - today()).days) <= SOON:
             when = f"expires in {left} days, on {waiver.expires}"
             report.notes.append(f"{place(number, 'expires')}: {title} {when}")
 
@@ -171,7 +169,7 @@ def _looked(waiver: Waiver, report: Report, *, complete: bool, everywhere: bool)
         return seen and (everywhere or waiver.container is not None)
     family = _family(waiver.check)
     unseen = any(
-        r.status not in judged and r.id != _ASIDE and _family(r.id) == family
+        r.status not in judged and r.id not in _ASIDE and _family(r.id) == family
         for r in report.results
     )
     return complete and not unseen and _MAKERS.get(family) == report.command

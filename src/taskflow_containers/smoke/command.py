@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rich.console import Console
 
 from taskflow_containers.checks.build import Image
+from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine import switches
 from taskflow_containers.machine.errors import EngineGone, EnvironmentTrouble, ExitCode, UsageError
+from taskflow_containers.machine.process import Say
 from taskflow_containers.project.model import Project
 from taskflow_containers.report import REPORTS
 from taskflow_containers.report.earlier import digest, recall
@@ -139,24 +143,45 @@ def _images(project: Project, names: Sequence[str], given: Iterable[str]) -> dic
 
 def fetch(workspace: Workspace, images: dict[str, str]) -> list[Image]:
     """The given images, pulled where they are not on this machine yet."""
-    engine, found = workspace.engine, []
+    found = []
     for container, reference in images.items():
-        try:
-            config = engine.provide(reference, workspace.say)
-        except EngineGone:
-            raise
-        except EnvironmentTrouble:
-            raise EnvironmentTrouble(
-                f"the image {reference} can be had neither here nor from its registry",
-                f"correct its name: `{engine.client.name} images` lists what is here",
-            ) from None
-        if config is None:
-            raise EnvironmentTrouble(
-                f"{reference} was pulled, but {engine.name} does not know it by that name",
-                f"`{engine.client.name} images` shows under which name it is there",
-            )
+        config = provide(workspace.engine, workspace.say, reference)
         found.append(Image(container, str(config["Id"]), (reference,)))
     return found
+
+
+def provide(engine: Engine, say: Say, reference: str) -> dict[str, Any]:
+    """The config of an image, pulled where it is not here yet, as `Engine.image_config` has it.
+
+    Raises:
+        EnvironmentTrouble: it can be had nowhere.
+    """
+    try:
+        config = engine.provide(reference, say)
+    except EngineGone:
+        raise
+    except EnvironmentTrouble as error:
+        said = error.message.partition(": ")[2]
+        raise EnvironmentTrouble(
+            f"the image {reference} can be had neither here nor from its registry: {said}",
+            _remedy(engine, said),
+        ) from None
+    if config is None:
+        raise EnvironmentTrouble(
+            f"{reference} was pulled, but {engine.name} does not know it by that name",
+            f"`{engine.client.name} images` shows under which name it is there",
+        )
+    return config
+
+
+def _remedy(engine: Engine, said: str) -> str:
+    """What to do about a pull that failed with these words."""
+    client = engine.client.name
+    if re.search(r"no matching manifest|no match for platform", said, re.IGNORECASE):
+        return f"it is made for other platforms: build it for {engine.platform} too"
+    if re.search(r"denied|unauthorized|authentication required|forbidden", said, re.IGNORECASE):
+        return f"`{client} login` to its registry if it is private there, or correct its name"
+    return f"correct its name (`{client} images` lists what is here), or check the network"
 
 
 def judge_images(

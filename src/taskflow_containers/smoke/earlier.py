@@ -12,8 +12,6 @@ from taskflow_containers.report.earlier import own_sources
 from taskflow_containers.smoke.lab import Options
 from taskflow_containers.workspace import Target, Workspace
 
-_FILES = (FILE_NAME, "chart/values.yaml")
-
 
 def inputs(workspace: Workspace, targets: Iterable[Target], options: Options) -> Iterator[bytes]:
     """All that a verdict depends on, but for what else the machine is doing."""
@@ -32,6 +30,8 @@ def inputs(workspace: Workspace, targets: Iterable[Target], options: Options) ->
         yield f"{name} {config.get('Id')}".encode()
     yield f"{engine.description} on {platform.platform()}".encode()
     yield f"{sorted(options.only)} {options.full}".encode()
-    for path in [workspace.root / name for name in _FILES]:
+    for path in [
+        workspace.root / name for name in (FILE_NAME, f"{project.files.chart}/values.yaml")
+    ]:
         yield path.read_bytes() if path.is_file() else b"-"
     yield from own_sources()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.process import Completed
 from taskflow_containers.machine.waiting import Starved
-from taskflow_containers.project.model import Container, Kind, Project
+from taskflow_containers.project.kinds import Kind
+from taskflow_containers.project.model import Container, Project
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.answer import NO_ANSWER
-from taskflow_containers.smoke.catalogue import Check, unmeasurable, verdict
+from taskflow_containers.smoke.catalogue import ALL, Check, unmeasurable, verdict
 from taskflow_containers.smoke.routes import documented, unusable
 from taskflow_containers.smoke.running import Running
 from taskflow_containers.smoke.stack import Stack
@@ -90,7 +91,7 @@ class Lab:
             return self.unmeasurable(id, f"{Starved(running.awaited)}, all together")
         return self.verdict(
             id, seconds <= limit, limit=f"at most {limit:g} s", measured=f"{seconds:.2f} s{said}",
-            seconds=seconds,
+            seconds=seconds, figure=seconds,
         )  # fmt: skip
 
     @property
@@ -98,6 +99,11 @@ class Lab:
         """The variables that hold a service's URL, and the services."""
         services = self.project.services
         return {v: name for v, name in self.container.connects.items() if name in services}
+
+    @property
+    def needed(self) -> list[str]:
+        """Those services, each once: several variables may lead to one."""
+        return list(dict.fromkeys(self.services.values()))
 
     @property
     def peers(self) -> dict[str, str]:
@@ -193,11 +199,11 @@ Step = Callable[[Lab], Iterator[Result]]
 AnyStep = TypeVar("AnyStep", bound=Step)
 
 
-def checks(*ids: str) -> Callable[[AnyStep], AnyStep]:
-    """Name the checks of the catalogue that a function makes."""
+def checks(*ids: str, of: Sequence[Kind] = ALL) -> Callable[[AnyStep], AnyStep]:
+    """Name the checks of the catalogue that a function makes, and the kinds that it makes them of."""
 
     def mark(function: AnyStep) -> AnyStep:
-        function.ids = ids  # type: ignore[attr-defined]
+        function.ids, function.of = ids, of  # type: ignore[attr-defined]
         return function
 
     return mark

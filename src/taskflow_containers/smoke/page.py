@@ -6,16 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import groupby
-from pathlib import Path
 
 from taskflow_containers.project.values import megabytes
-from taskflow_containers.report.reporting import HEAD, MARK, found, promised, unjudged
+from taskflow_containers.report.markup import PROJECT, checks, explanations, head
+from taskflow_containers.report.reporting import HEAD, unjudged
 from taskflow_containers.report.result import Report, Result, Status, Verdict
 from taskflow_containers.smoke.catalogue import GROUPS
 from taskflow_containers.smoke.timeline import Mark, Series, Timeline
 
-_STYLE = Path(__file__).with_name("page.css")
-_CLASS = {Status.PASSED: "passed", Status.FAILED: "failed"}
 _GAP = 1.5  # seconds between two samples above which the line breaks
 
 
@@ -32,12 +30,16 @@ def _page(report: Report, timeline: Timeline, whole: bool) -> Iterator[str]:
         Verdict.FAILED: ("Not fit for production", "failed"),
         Verdict.UNJUDGED: (unjudged(report).capitalize(), "other"),
     }[report.verdict]
-    yield '<!doctype html><html lang="en"><meta charset="utf-8">'
-    yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
-    yield f"<title>Smoke test: {escape(title)}</title><style>{_STYLE.read_text('utf-8')}</style>"
-    yield f'<div class="verdict {style}"><h1>{mark} {escape(title)}</h1>'
     counts = [f"{report.count(s)} {s.value}" for s in Status if report.count(s)]
-    yield f"<p>{', '.join(counts) or 'nothing was checked'} in {report.seconds:.1f} s, {report.started}</p></div>"
+    said = (
+        f"{', '.join(counts) or 'nothing was checked'} in {report.seconds:.1f} s, {report.started}"
+    )
+    yield from head(f"Smoke test: {title}", f"{mark} {title}", said, style)
+    if report.taken:
+        yield '<table class="counts"><thead><tr><td><th>value<th>taken from<tbody>'
+        for taken in report.taken:
+            yield f"<tr><td>{'<td>'.join(map(escape, taken))}"
+        yield "</table>"
     yield "<ul>"
     for name, image in report.images.items():
         yield f"<li><code>{escape(name)}</code> is <code>{escape(image)}</code>"
@@ -45,27 +47,23 @@ def _page(report: Report, timeline: Timeline, whole: bool) -> Iterator[str]:
     yield "</ul>"
     containers = list(dict.fromkeys(result.container for result in report.results))
     yield from _counts(report.results, containers)
-    for status, style, heading in (
-        (Status.FAILED, "failed", "What failed"),
-        (Status.WAIVED, "other", "What is waived"),
-    ):
-        if shown := [result for result in report.results if result.status is status]:
-            yield f'<h2 class="{style}">{heading}</h2>'
-            yield from (_explanation(result) for result in shown)
+    for status in (Status.FAILED, Status.WAIVED):
+        yield from explanations([("", result) for result in report.results], status)
     for name in containers:
-        yield f"<h2>{escape(name)}</h2>"
+        yield f"<h2>{escape(name or PROJECT)}</h2>"
         for series in timeline.series.values():
             if series.name == name:
                 yield from _plots(series, timeline.seconds)
         own = [result for result in report.results if result.container == name]
         for group, results in groupby(own, key=lambda result: result.group):
-            yield f"<h3>{escape(GROUPS.get(group, group))}</h3>"
-            yield from _table(list(results))
+            yield f"<h3>{escape(GROUPS.get(group, group))}</h3>" if group else ""
+            yield from checks(list(results))
+    yield "</main>"
 
 
 def _counts(results: Sequence[Result], containers: Sequence[str]) -> Iterator[str]:
     yield '<table class="counts"><thead><tr><th>group'
-    yield from (f"<th>{escape(name)}" for name in containers)
+    yield from (f"<th>{escape(name or PROJECT)}" for name in containers)
     yield "<tbody>"
     for group, title in GROUPS.items():
         cells = []
@@ -80,26 +78,6 @@ def _counts(results: Sequence[Result], containers: Sequence[str]) -> Iterator[st
             cells.append(text or '<span class="soft">–</span>')
         if any('span class="soft"' not in cell for cell in cells):
             yield f"<tr><td>{title}<td>{'<td>'.join(cells)}"
-    yield "</table>"
-
-
-def _explanation(result: Result) -> str:
-    parts = (("expected", promised(result)), ("measured", result.measured),
-             ("detail", result.detail), ("waived", "; ".join(result.waived)),
-             ("to do", result.fix if result.failed else ""))  # fmt: skip
-    said = "".join(f"<div><b>{label}</b> {escape(text)}</div>" for label, text in parts if text)
-    return (
-        f"<h3>{escape(result.container)}: {escape(result.title)}</h3><div class='why'>{said}</div>"
-    )
-
-
-def _table(results: Sequence[Result]) -> Iterator[str]:
-    yield '<table class="checks"><col class="mark"><col class="title"><col class="expected"><col>'
-    yield "<thead><tr><th><th>check<th>expected<th>measured<tbody>"
-    for result in results:
-        style = _CLASS.get(result.status, "other")
-        cells = (escape(text) for text in (result.title, promised(result), found(result)))
-        yield f'<tr><td class="{style}">{MARK[result.status]}<td>{"<td>".join(cells)}'
     yield "</table>"
 
 

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from taskflow_containers.engine import endpoint
 from taskflow_containers.engine.client import Engine
-from taskflow_containers.machine.errors import EnvironmentTrouble, MachineTrouble
+from taskflow_containers.machine.errors import EnvironmentTrouble, MachineTrouble, NoInterpreter
 from taskflow_containers.machine.waiting import Starved
+from taskflow_containers.project.kinds import Kind
 from taskflow_containers.project.model import Project
 from taskflow_containers.report.result import Result, Status
 from taskflow_containers.smoke.answer import NO_ANSWER
-from taskflow_containers.smoke.catalogue import BY_ID, CHECKS, PREFIX, Check, select, unmeasurable
+from taskflow_containers.smoke.catalogue import (
+    ALL,
+    BY_ID,
+    CHECKS,
+    PREFIX,
+    RUNNING,
+    Check,
+    select,
+    unmeasurable,
+)
 from taskflow_containers.smoke.drills import (
+    background,
     browser,
     connections,
     database,
@@ -33,12 +44,17 @@ from taskflow_containers.smoke.lab import Lab, Options, Step
 from taskflow_containers.smoke.side_by_side import containers_at_once, starting_order, steps_at_once
 from taskflow_containers.smoke.stack import Stack
 from taskflow_containers.smoke.timeline import Timeline
+from taskflow_containers.smoke.unjudgeable import BY_SPEED, emulated, missing
 from taskflow_containers.workspace import Target, Workspace
 
 # Beside each other, each on a container of its own; the longest first.
 _ASIDE: tuple[Step, ...] = (
     neon.neon,
     database.drill,
+    database.worker,
+    background.without_database,
+    background.stopped,
+    background.diff,
     neighbours.clock,
     stop.busy,
     health.life,
@@ -55,6 +71,7 @@ _ASIDE: tuple[Step, ...] = (
 _QUIET: tuple[Step, ...] = (
     identity.inside,
     health.answers,
+    background.memory,
     connections.by_ipv6,
     browser.opens,
     relations.calls,
@@ -64,15 +81,6 @@ _DRILLS: tuple[Step, ...] = (stop.in_flight,)
 STEPS = (image.image, database.migrated, *_ASIDE, *_QUIET, load.load, *_DRILLS)
 
 Seen = Callable[[Result], None]
-
-# What an emulated processor decides, not the image.
-_BY_SPEED = {
-    "start", "healthcheck", "restart", "load", "memory", "growth", "stop", "stop.in-flight", "stop.busy",
-    "stop.starting", "cold-start", "slow-connections", "neon", "database.lost", "database.requests",
-    "database.back",
-}  # fmt: skip
-# What an engine must be able to hold its containers to → the checks that need it.
-_BY_LIMIT = {"memory": ("memory", "swap", "growth"), "cpu": ("cold-start",)}
 
 
 def smoke(
@@ -125,7 +133,7 @@ class _Run:
     ) -> None:
         engine = stack.engine
         limits = engine.limits()
-        self._emulated, self._missing = _emulated(engine, targets), _missing(engine, limits)
+        self._emulated, self._missing = emulated(engine, targets), missing(engine, limits)
         self._over, self._aside = threading.Event(), list[Future[None]]()
         self._stack, self._options, self._seen = stack, options, seen or (lambda _: None)
         self._pools = self._pool, self._starters = pools
@@ -145,7 +153,8 @@ class _Run:
 
     def take(self, result: Result) -> None:
         """Keep a result that was asked for."""
-        if result.id.removeprefix(PREFIX) in self._options.only:
+        lab = self.labs[result.container]
+        if self._wanted(lab, [result.id.removeprefix(PREFIX)]):
             self.keep(result)
 
     def keep(self, result: Result) -> None:
@@ -153,7 +162,7 @@ class _Run:
         id, why = result.id.removeprefix(PREFIX), self._emulated.get(result.container)
         if lacks := self._missing.get(id):
             result = unmeasurable(id, result.container, lacks)
-        if why and id in _BY_SPEED and result.status is not Status.UNMEASURABLE:
+        if why and id in BY_SPEED and result.status is not Status.UNMEASURABLE:
             result = unmeasurable(id, result.container, f"{why}; measured: {result.measured}")
         self.results.append(result)
         self._seen(result)
@@ -164,7 +173,8 @@ class _Run:
         Whatever has no result then says why: no check is left out silently.
         """
         wanted = self._wanted(lab, getattr(step, "ids", ()))
-        if not wanted or self._over.is_set():
+        of = getattr(step, "of", ALL)
+        if not wanted or self._over.is_set() or lab.container.kind not in of:
             return
         lab.say(", ".join(check.title for check in wanted)[:90])
         done: set[str] = set()
@@ -174,8 +184,8 @@ class _Run:
                 done.add(result.id.removeprefix(PREFIX))
                 self.take(result)
                 broken = broken or (result.title if result.failed else "")
-        except Starved as busy:
-            why = str(busy)
+        except (Starved, NoInterpreter) as reason:
+            why = str(reason)
         except Exception as error:  # whatever an image makes of a check is the image's failure
             state = lab.running.state() if lab.alive else {}
             gone = isinstance(error, EnvironmentTrouble) and not state
@@ -250,6 +260,9 @@ class _Run:
     def _start(self, lab: Lab) -> None:
         self._stack.workspace.say(f"starting {lab.name}")
         others = [c for c in self._wanted(lab, BY_ID) if c.group != "image"]
+        if lab.container.kind is Kind.CRON:
+            self._run(lab, others)
+            return
         try:
             lab.running = self._stack.start(lab.target)
         except Starved as busy:
@@ -267,25 +280,21 @@ class _Run:
         if not lab.alive:
             self._unmade(lab, [c for c in others if c.id != "start"], "it did not start")
 
-
-def _emulated(engine: Engine, targets: Iterable[Target]) -> dict[str, str]:
-    """The containers whose images are for another processor than the engine's, and in words."""
-    found = {}
-    for target in targets:
-        platform = str(engine.require_image_config(target.image)["Platform"])
-        if engine.platform and platform.split("/")[:2] != engine.platform.split("/")[:2]:
-            found[target.name] = f"{platform} is emulated by this {engine.platform} engine"
-    return found
-
-
-def _missing(engine: Engine, limits: Collection[str]) -> dict[str, str]:
-    """The checks that this engine cannot make, and in words what it lacks."""
-    return {
-        check: f"this {engine.name} does not limit a container's {limit}"
-        for limit, checks in _BY_LIMIT.items()
-        if limit not in limits
-        for check in checks
-    }
+    def _run(self, lab: Lab, others: list[Check]) -> None:
+        """Let a cron job run to its end; what else it is put through needs that it can."""
+        try:
+            lab.running = self._stack.launch(lab.target)
+            ran, *more = background.run(lab)
+        except Starved as busy:
+            self._unmade(lab, others, str(busy))
+            return
+        if "run" in self._options.only or not lab.alive:
+            self.keep(ran)
+        for result in more:
+            self.take(result)
+        if not lab.alive:
+            left = [c for c in others if c.id not in {"run", "memory"}]
+            self._unmade(lab, left, "it did not run to its end")
 
 
 def _said(error: Exception) -> str:
@@ -314,9 +323,10 @@ def _services(project: Project, labs: Iterable[Lab]) -> list[str]:
 
 def _how_to_enter(labs: Iterable[Lab], engine: Engine) -> Iterator[str]:
     client = engine.client.name
-    for running in (lab.running for lab in labs if lab.alive):
-        program = running.container.kind.interpreter[0]
-        yield f"{running.name} stays up at {endpoint.web(engine.host, running.port)}"
+    for running in (lab.running for lab in labs if lab.alive and lab.container.kind in RUNNING):
+        program = running.container.interpreter[0]
+        where = f" at {endpoint.web(engine.host, running.port)}" if running.port else ""
+        yield f"{running.name} stays up{where}"
         yield f"to enter it: {client} exec -it {running.handle} {program}"
     yield (
         f"to remove the stack (and reports/): invoke clean --engine {client}; a later run leaves it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import time
@@ -14,7 +15,6 @@ from urllib.parse import urlsplit
 from taskflow_containers.engine.client import Engine
 from taskflow_containers.machine.cgroup import Process, own_wait
 from taskflow_containers.machine.errors import MachineTrouble, TaskflowError
-from taskflow_containers.machine.process import last_line
 from taskflow_containers.machine.waiting import Connection, Watch
 from taskflow_containers.project.model import Container
 from taskflow_containers.project.values import megabytes
@@ -49,6 +49,7 @@ class Running:
     awaited: Watch | None = None  # what watched over those seconds
     by_tls: bool = False  # it answers what a proxy asks that has ended TLS
     last_status: int = 0  # that it answered meanwhile; 0 where nobody did
+    no_http: str = ""  # what it answered where that was no HTTP
     cannot_start: str = ""  # the engine's words, where its command is none
     cpu_to_healthy: float = 0.0  # seconds that its first thread ran until then, where that is known
 
@@ -111,10 +112,11 @@ class Running:
             return f"{KILLED} (exit code {SIGKILLED}), most likely for {limit}"
         return f"ended with exit code {state.get('ExitCode')}"
 
-    def last_words(self) -> str:
-        """The last line that the container wrote."""
+    def last_words(self, lines: int = 1) -> str:
+        """The last lines that the container wrote."""
         done = self.engine.call("logs", "--tail", "20", self.handle, check=False)
-        said = self.cannot_start or last_line(done.stderr) or last_line(done.stdout)
+        written = [s for s in (done.stdout + done.stderr).splitlines() if s.strip()]
+        said = self.cannot_start or "\n".join(written[-lines:])
         # A traceback begins with where, and ends with what.
         half = _LAST_WORDS // 2
         return said if len(said) <= _LAST_WORDS else f"{said[:half]} … {said[-half:]}"
@@ -126,7 +128,7 @@ class Running:
             EnvironmentTrouble: it did not run.
             MachineTrouble: it ran, and the way to a remote engine lost what it said.
         """
-        program, option = self.container.kind.interpreter
+        program, option = self.container.interpreter
         words = ["exec", self.handle, program, option, code[program], *arguments]
         for _ in range(_EXECUTIONS):
             said = self.engine.call(*words).stdout
@@ -206,6 +208,9 @@ class Running:
         Raises:
             Starved: others had the CPU.
         """
+        if not self.container.kind.serves:
+            self._wait_without_port(beyond, healthy=healthy)
+            return
         # Beyond the budget: a slow start is reported with its time, not as "never".
         limit = self.container.budgets.start + beyond
         self.awaited = watch = self.watch()
@@ -216,15 +221,41 @@ class Running:
                     self.find_port()
                 status = self.get(path or self.container.health.ready, timeout=3).status
                 self.last_status = status
-                if status == 200 or not healthy:
+                if self.container.well(status) or not healthy:
                     self.seconds_to_healthy = self._taken(own_wait() - waited)
                     watch.stop()
                     return
-            except NO_ANSWER:
-                pass
+            except NO_ANSWER as error:
+                # The other kind of bad status line is a connection that was closed without a word.
+                if isinstance(error, http.client.BadStatusLine) and not isinstance(error, OSError):
+                    self.no_http = str(error).strip()[:80]
+                    return
             if not self.alive():
                 return
             time.sleep(0.02)
+
+    def _wait_without_port(self, beyond: float, *, healthy: bool) -> None:
+        """Wait until its health command ends with 0; without one, until its time to start is over."""
+        asks, start = bool(self.container.health.command) and healthy, self.container.budgets.start
+        self.awaited = watch = self.watch()
+        waited = own_wait()
+        while not watch.over(start + (beyond if asks else 0.0)):
+            if not self.alive():
+                return
+            if asks and self.well():
+                self.seconds_to_healthy = self._taken(own_wait() - waited)
+                watch.stop()
+                return
+            time.sleep(0.02)
+        if not asks and self.alive():
+            self.seconds_to_healthy = start
+
+    def well(self) -> bool:
+        """Whether a container without a port runs, and its health command ends with 0 where it has one."""
+        command = self.container.health.command
+        if not command:
+            return self.alive()
+        return self.engine.call("exec", self.handle, *command, check=False).returncode == 0
 
     def signal(self) -> None:
         """Send what its image wants to be stopped by; one that has ended meanwhile is no fault."""
@@ -250,6 +281,12 @@ class Running:
         """As the cluster stops it: `signal`, then `end`."""
         self.signal()
         return self.end(grace)
+
+    def lasted(self) -> float:
+        """Seconds from its start to its end by the engine's own times, of which it may tell late; 0.0 without them."""
+        state = self.state()
+        began, ended = (moment(str(state.get(key))) for key in ("StartedAt", "FinishedAt"))
+        return (ended - began).total_seconds() if began and ended and ended > began else 0.0
 
     def ended(self) -> None:
         """Wait until the engine says that a container which was killed runs no more.

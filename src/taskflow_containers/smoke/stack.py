@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from taskflow_containers.engine.leftovers import KEPT_LABEL, OWNER_LABEL, RUN_LA
 from taskflow_containers.machine.errors import EnvironmentTrouble
 from taskflow_containers.machine.owner import owner
 from taskflow_containers.machine.process import Completed, last_line
+from taskflow_containers.project.forms import formed
 from taskflow_containers.project.model import Access, Container
 from taskflow_containers.smoke.postgres import Postgres
 from taskflow_containers.smoke.running import Running
@@ -20,6 +22,7 @@ from taskflow_containers.workspace import Target, Workspace
 
 # What a client exits with where the command is no program, or is not there.
 _CANNOT_START = {126, 127}
+_NO_USER = re.compile(r"unable to find (user|group)|no matching entries in (passwd|group)")
 _NOT_RUN = 125  # the engine's own failure
 MIGRATION_SECONDS = 300  # as the chart gives its Job
 TMP_SIZE = 64 * 10**6  # bytes
@@ -150,10 +153,10 @@ class Stack:
         model = target.container
         handle = self.handle(f"{target.name}-{instance}" if instance else target.name)
         running = Running(target, handle, self.engine)
-        values = self._environment(model, environment)
+        values = self.environment(model, environment)
         words = ["run", "--detach", "--name", handle,
-                 *self._options(model, values, writable=writable, tmp=not lasting_tmp),
-                 "--publish", f"{self.engine.publishing}::{model.port}"]  # fmt: skip
+                 *self._options(model, values, writable=writable, tmp=not lasting_tmp)]  # fmt: skip
+        words += ["--publish", f"{self.engine.publishing}::{model.port}"] if model.port else []
         words += [] if instance else ["--network-alias", target.name]
         for index, volume in enumerate(model.volumes):
             # A new volume takes over what the image has there, a read-only one too.
@@ -164,9 +167,10 @@ class Stack:
         running.launched = time.monotonic()
         done = self.engine.call(*words, *options, target.image, check=False, env=values)
         running.id = last_line(done.stdout)
-        if done.returncode in _CANNOT_START:
+        no_user = _NO_USER.search(done.stderr)
+        if done.returncode in _CANNOT_START or (done.returncode and no_user):
             # The image's own fault, and no reason to break off the checks of others.
-            said = [line for line in done.stderr.splitlines() if "exec" in line]
+            said = [s for s in done.stderr.splitlines() if "exec" in s or _NO_USER.search(s)]
             running.cannot_start = (said or [last_line(done.stderr)])[0]
         elif done.returncode:
             raise self.engine.failure(done, *words)
@@ -186,7 +190,7 @@ class Stack:
         """Run a command to its end, with the image, the environment and the limits of a container."""
         model = target.container
         program, *rest = command
-        values = self._environment(model, environment)
+        values = self.environment(model, environment)
         words = ["run", "--rm", "--entrypoint", program, *self._options(model, values), *options,
                  target.image, *rest]  # fmt: skip
         done = self.engine.call(*words, check=False, env=values, timeout=MIGRATION_SECONDS)
@@ -194,14 +198,21 @@ class Stack:
             raise self.engine.failure(done, *words)
         return done
 
-    def _environment(self, model: Container, given: Environment | None) -> dict[str, str]:
+    def environment(self, model: Container, given: Environment | None = None) -> dict[str, str]:
         """A container's variables and their values, `given` before what the model makes of them."""
-        found: dict[str, str | None] = {v: self.url(name) for v, name in model.connects.items()}
+        found: dict[str, str | None] = dict(self.workspace.handed)
+        found |= {variable: self.url(name) for variable, name in model.connects.items()}
         for variable in model.environment.required:
             # What connects to nothing here comes from the caller's environment.
-            found.setdefault(variable, os.environ.get(variable))
+            example = model.environment.examples.get(variable)
+            found.setdefault(variable, os.environ.get(variable, example))
         found |= given or {}
-        return {variable: value for variable, value in found.items() if value is not None}
+        forms = model.connects_as
+        return {
+            variable: formed(value, forms.get(variable, ""))
+            for variable, value in found.items()
+            if value is not None
+        }
 
     def _options(
         self,

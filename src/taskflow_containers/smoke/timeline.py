@@ -95,9 +95,11 @@ class Timeline:
             at, memory = self._now(), process.memory("usage") if process else None
             if memory is not None:
                 series.memory.append((at, memory))
+            if not running.container.kind.serves:
+                continue
             try:
                 answer = running.get(running.container.health.ready, _TIMEOUT)
-                taken = answer.seconds if answer.status == 200 else None
+                taken = answer.seconds if running.container.well(answer.status) else None
             except (*NO_ANSWER, Starved):
                 taken = None
             series.latency.append((at, taken))

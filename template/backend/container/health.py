@@ -9,25 +9,46 @@ by all who wait for it and kept for a moment, so that probes cost next to nothin
 """
 
 import asyncio
+import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from container.settings import Settings
+
+# ASGI's types, of our own: no framework is presumed, nor the version of one.
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Answer:
+    """A response that was encoded once and can be sent many times."""
+
+    def __init__(self, status: int, content_type: str, text: str, headers: Mapping[str, str]) -> None:
+        self._status, self._body = status, text.encode()
+        named = {**headers, "content-length": str(len(self._body)), "content-type": content_type}
+        self._headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in named.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; of a HEAD request's answer the server leaves out the body."""
+        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+        await send({"type": "http.response.body", "body": self._body})
+
 
 LIVE, READY = "/api/health/live", "/api/health"
 TIMEOUT = 0.8  # seconds a check has to answer: below what any probe allows
 MAX_AGE = {"pass": 2.0, "fail": 1.0}  # seconds a reading holds
 
+CHECKS: dict[str, "Check"] = {}  # of what starts an application that names none
+
 logger = logging.getLogger(__name__)
-type Check = Callable[[], object]
+Check = Callable[[], object]
 
 
 async def run(check: Check) -> None:
@@ -45,7 +66,7 @@ class Health:
         names = {"version": "taskflow_version", "releaseId": "taskflow_revision", "serviceId": "taskflow_title"}
         self._identity = {key: getattr(settings, name) for key, name in names.items()}
         self._live = self._answer("pass")
-        self._reading: asyncio.Task[JSONResponse] | None = None
+        self._reading: asyncio.Task[Answer] | None = None
         self._expires = 0.0
         self._running: dict[str, asyncio.Task[None]] = {}
         self._outputs: dict[str, str | None] = {}
@@ -54,7 +75,7 @@ class Health:
         path = scope["path"].removeprefix(scope.get("root_path", "")) if scope["type"] == "http" else None
         answer: ASGIApp = self._layers
         if path in (LIVE, READY) and scope["method"] not in ("GET", "HEAD"):
-            answer = PlainTextResponse("GET or HEAD only", 405, {"allow": "GET, HEAD"})
+            answer = Answer(405, "text/plain; charset=utf-8", "GET or HEAD only", {"allow": "GET, HEAD"})
         elif path == LIVE:
             answer = self._live
         elif path == READY:
@@ -63,14 +84,15 @@ class Health:
             answer = await asyncio.shield(self._reading)
         await answer(scope, receive, send)
 
-    def _answer(self, status: str, **checks: object) -> JSONResponse:
+    def _answer(self, status: str, **checks: object) -> Answer:
         """Encode a response once, to be sent many times."""
         content = {"status": status, **self._identity, **checks}
         code = 503 if status == "fail" else 200
-        return JSONResponse(content, code, {"cache-control": "no-store"}, "application/health+json")
+        body = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        return Answer(code, "application/health+json", body, {"cache-control": "no-store"})
 
-    async def _read(self) -> JSONResponse:
-        checks: Mapping[str, Check] = getattr(getattr(self._app, "state", None), "health_checks", {})
+    async def _read(self) -> Answer:
+        checks: Mapping[str, Check] = getattr(getattr(self._app, "state", None), "health_checks", CHECKS)
         readings = await asyncio.gather(*(self._check(name, check) for name, check in checks.items()))
         status = "fail" if any(reading["status"] == "fail" for reading in readings) else "pass"
         self._expires = time.monotonic() + MAX_AGE[status]
@@ -90,7 +112,9 @@ class Health:
             output = "the check was cancelled"
         elif error := task.exception():
             # Only a message that was written for the public leaves the service.
-            output = str(error.detail) if isinstance(error, HTTPException) else type(error).__name__
+            # Starlette's and Litestar's HTTPException have both; Django's and others' errors have neither.
+            public = hasattr(error, "status_code") and getattr(error, "detail", None)
+            output = str(public) if public else type(error).__name__
             cause = " ".join(repr(error.__cause__ or error).split())
         if output != self._outputs.get(name):
             level = logging.WARNING if output else logging.INFO

@@ -10,7 +10,7 @@ case $* in
 requirements.txt) uv pip install --quiet --no-deps --require-hashes -r requirements.txt ;;
 uv.lock) uv sync --quiet --frozen --no-dev --no-install-project --no-editable ;;
 poetry.lock)
-    command -v poetry >/dev/null || echo "backend: poetry.lock needs poetry: lock requirements-build.in anew with it" >&2
+    command -v poetry >/dev/null || echo "backend: poetry.lock needs poetry: add it to the group build of pyproject.toml and lock that anew" >&2
     poetry install --no-interaction --no-ansi --only main --no-root
     ;;
 *) echo "backend: needs one of requirements.txt, uv.lock, poetry.lock, and has ${*:-none}: keep the one to use" >&2 && exit 1 ;;

@@ -7,8 +7,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
+from container.health import ASGIApp, Message, Receive, Scope, Send
 from container.settings import Settings
 
 access = logging.getLogger("container.access")

@@ -1,4 +1,4 @@
-"""The web server, and how it takes leave of its open connections before it ends."""
+"""The web server: how it takes leave of its open connections before it ends, and what proxies in front tell it."""
 
 import asyncio
 import os
@@ -6,8 +6,9 @@ import socket
 import threading
 
 import uvicorn
-from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from container.health import ASGIApp, Receive, Scope, Send
 from container.settings import Settings
 
 
@@ -47,3 +48,27 @@ class Server(uvicorn.Server):
         last = threading.Timer(max(left, 0.5), os._exit, (0,))  # Half a second for what else ends with the process.
         last.daemon = True
         last.start()
+
+
+class ForwardedHeaders(ProxyHeadersMiddleware):
+    """Reads X-Forwarded-Host besides -Proto and -For: `url_for` would name the address that the proxy uses.
+
+    Below `root_path` the application is asked by browsers, whether the proxy takes that off or not.
+    """
+
+    def __init__(self, app: ASGIApp, trusted: str, root_path: str = "") -> None:
+        super().__init__(app, trusted)  # type: ignore[arg-type]
+        self._root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
+        if scope["type"] != "lifespan" and (scope.get("client") or [None])[0] in self.trusted_hosts:
+            given = [value for name, value in scope["headers"] if name == b"x-forwarded-host"]
+            # Of a chain of proxies the first one has seen what the client asked for.
+            if given and (host := given[0].split(b",")[0].strip()):
+                others = [header for header in scope["headers"] if header[0] != b"host"]
+                scope = {**scope, "headers": [(b"host", host), *others]}
+        if scope["type"] != "lifespan" and (root := self._root_path):
+            path = scope["path"]
+            inside = path == root or path.startswith(f"{root}/")
+            scope = {**scope, "root_path": root, "path": path if inside else root + path}
+        await super().__call__(scope, receive, send)  # type: ignore[arg-type]

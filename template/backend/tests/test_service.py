@@ -1,4 +1,4 @@
-"""The service as a whole: routes, documentation, logs, its end, what it listens on, proxies in front."""
+"""The service as a whole: routes, documentation, logs, its end, what it listens on, proxies, settings."""
 
 import asyncio
 import errno
@@ -16,12 +16,13 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, Request
+from pydantic import ValidationError
 
 from app.routes import router
+from app.settings import Settings as AppSettings
 from container.logs import AccessLog, JsonFormatter
-from container.proxy import ForwardedHeaders
-from container.server import Server
-from container.settings import Settings
+from container.server import ForwardedHeaders, Server
+from container.settings import Settings, SettingsError, explain
 
 
 def api(*routers: APIRouter) -> FastAPI:
@@ -69,7 +70,7 @@ def test_every_line_is_json() -> None:
     done = run("""
         import logging, threading, warnings
         from container.logs import set_up_logs
-        from container.settings import Settings
+        from container.settings import Settings, explain
 
         set_up_logs(Settings(log_format="json"))
         logging.getLogger("x").info("%d of many", "one")
@@ -100,13 +101,13 @@ def ended(seconds: int, at_work: str) -> subprocess.CompletedProcess[str]:
     return run(f"""
         import asyncio, atexit, time
         from container.server import Server
-        from container.settings import Settings
+        from container.settings import Settings, explain
 
         async def app(scope, receive, send):
             pass
 
         async def serve():
-            server = Server(app, Settings(shutdown_seconds={seconds}).model_copy(update={{"port": 0}}))
+            server = Server(app, Settings(shutdown_seconds={seconds}, port=0))
             loop = asyncio.get_running_loop()
             {at_work}
             loop.call_later(0.5, setattr, server, "should_exit", True)
@@ -222,3 +223,99 @@ def told(
             return await browser.get(path, headers={f"x-forwarded-{name}": value for name, value in headers.items()})
 
     return asyncio.run(send()).json()
+
+
+# Settings: variables, or files that hold their values; what is wrong is one line without the value.
+VARIABLE = "OPENROUTER_API_KEY"
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a file that the variable with `_FILE` names, and no variable."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv(f"{VARIABLE}_FILE", str(tmp_path / "key"))
+    return tmp_path / "key"
+
+
+def complaint(make: Callable[[], object] = AppSettings) -> str:
+    with pytest.raises((ValidationError, SettingsError)) as raised:
+        make()
+    return explain(raised.value)
+
+
+@pytest.mark.parametrize("content", ["secret", "secret\n", "secret\r\n"])
+def test_value_from_a_file(file: Path, content: str) -> None:
+    file.write_bytes(content.encode())
+    key = AppSettings().openrouter_api_key
+    assert key is not None
+    assert key.get_secret_value() == "secret"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "names a file that cannot be read: No such file or directory"),
+        (b"", "names an empty file"),
+        (b"\n", "names an empty file"),
+        (b"\xff\xfe", "names a file that is not text"),
+    ],
+)
+def test_bad_file(file: Path, content: bytes | None, reason: str) -> None:
+    if content is not None:
+        file.write_bytes(content)
+    assert complaint() == f"{VARIABLE}_FILE {reason}"
+
+
+def test_both(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("secret")
+    monkeypatch.setenv(VARIABLE, "other")
+    assert complaint() == f"{VARIABLE}_FILE and {VARIABLE} are both set: keep one of them"
+
+
+def test_an_empty_name_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{VARIABLE}_FILE", "")
+    monkeypatch.setenv(VARIABLE, "secret")
+    assert AppSettings().openrouter_api_key
+
+
+def container_settings() -> Settings:
+    return Settings.read(os.environ)
+
+
+@pytest.mark.parametrize("value", ["*", "10.1.2.3", "10.0.0.0/8,::1, 192.168.0.0/16"])
+def test_proxies(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", value)
+    assert container_settings().forwarded_allow_ips == value
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("frontend", "'frontend' does not appear to be an IPv4 or IPv6 network"),
+        ("10.0.0.0/8,", "'' does not appear to be an IPv4 or IPv6 network"),
+        ("10.0.0.1/8", "10.0.0.1/8 has host bits set"),
+        ("*,10.0.0.1", "'*' does not appear to be an IPv4 or IPv6 network"),
+    ],
+)
+def test_proxies_nobody_can_be(value: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", value)
+    assert complaint(container_settings) == f"FORWARDED_ALLOW_IPS {reason}"
+
+
+@pytest.mark.parametrize(("value", "path"), [("/shop", "/shop"), ("shop/", "/shop"), ("/", ""), ("", "")])
+def test_root_path(value: str, path: str) -> None:
+    assert Settings.read({"ROOT_PATH": value}).root_path == path
+
+
+@pytest.mark.parametrize("level", ["debug", "Debug", "DEBUG"])
+def test_log_level(level: str) -> None:
+    assert Settings.read({"LOG_LEVEL": level}).log_level == "DEBUG"
+
+
+def test_other_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "LOUD")
+    monkeypatch.setenv("SHUTDOWN_SECONDS", "0")
+    assert complaint(container_settings) == (
+        "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'; "
+        "SHUTDOWN_SECONDS: Input should be greater than or equal to 1"
+    )

@@ -8,7 +8,7 @@ from contextlib import suppress
 from taskflow_containers.cluster.drills.database import database
 from taskflow_containers.cluster.drills.memory import memory
 from taskflow_containers.cluster.drills.network import policy, test
-from taskflow_containers.cluster.drills.objects import autoscaling, uninstall
+from taskflow_containers.cluster.drills.objects import autoscaling, cron, uninstall
 from taskflow_containers.cluster.drills.replacement import drain, kill, upgrade
 from taskflow_containers.cluster.namespace import Namespace
 from taskflow_containers.cluster.rollout import ReleaseTrouble
@@ -39,6 +39,7 @@ DRILLS: dict[str, tuple[Drill, Callable[[Namespace], str]]] = {
     "drain": (drain, _without_entry),
     "memory": (memory, _without_entry),
     "autoscaling": (autoscaling, _always),
+    "cron": (cron, _always),
     "uninstall": (uninstall, _always),
 }
 

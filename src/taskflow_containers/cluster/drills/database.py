@@ -16,7 +16,7 @@ _STOP = 'touch /data/away; kill -INT "$(head -n 1 /data/pgdata/postmaster.pid)"'
 def database(site: Namespace) -> Iterator[Result]:
     """Without its database a container is not ready, but alive; with it, ready by itself."""
     for service in site.services:
-        users = [n for n, model in site.containers.items() if service in model.connects.values()]
+        users = [n for n in site.serving if service in site.containers[n].connects.values()]
         before = site.restarts()
         site.kubectl.call("exec", service, "--", "/bin/sh", "-c", _STOP)
         try:
@@ -53,7 +53,8 @@ def _away(site: Namespace, service: str, users: list[str]) -> Iterator[Result]:
             measured=f"liveness {answers['liveness']}, startup {answers['startup']}",
             fix=f"neither probe may ask a path that depends on {service}",
         )  # fmt: skip
-    for name in set(site.containers) - set(users):
+    others = [n for n, model in site.containers.items() if service not in model.connects.values()]
+    for name in others:
         unready = [pod["metadata"]["name"] for pod in site.pods(name) if not is_ready(pod)]
         yield judge(
             "cluster.database.others", f"{service} away: {name} stays ready", not unready,

@@ -34,7 +34,7 @@ def test(site: Namespace) -> Iterator[Result]:
 
 def policy(site: Namespace) -> Iterator[Result]:
     """Who may reach whom is enforced, and nobody else reaches anybody."""
-    addresses = {name: site.address(name) for name in (*site.containers, *site.services)}
+    addresses = {name: site.address(name) for name in (*site.serving, *site.services)}
     wanted_by = {ENTRY: site.public(), STRANGER: []}
     for name in site.containers:
         wanted_by[name] = site.calls(name)

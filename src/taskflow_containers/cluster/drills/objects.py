@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 from taskflow_containers.cluster.kubectl import Object, condition
 from taskflow_containers.cluster.namespace import Namespace
+from taskflow_containers.contract.manifests import COMPONENT
 from taskflow_containers.report.result import Result, judge
 
 _SCALER = 45.0  # seconds; the controller looks every 15 s
+_SCHEDULED = 30.0  # seconds until a pod has started, on a cluster that has the image
+_ENDS = ("Complete", "Failed")
 _LEFT = 20.0  # seconds that garbage collection may take
 
 
@@ -35,6 +38,34 @@ def autoscaling(site: Namespace) -> Iterator[Result]:
 def _able(site: Namespace, scaler: Object) -> str:
     (found,) = site.kubectl.get("hpa", scaler["metadata"]["name"])
     return str(condition(found, "AbleToScale").get("status", ""))
+
+
+def cron(site: Namespace) -> Iterator[Result]:
+    """A cron job runs to its end in the cluster, as it would by its schedule."""
+    for name, model in site.jobs.items():
+        (found,) = site.kubectl.get(
+            "cronjobs", f"--selector={site.release.selector},{COMPONENT}={name}"
+        )
+        job = f"{name}-drill"
+        site.kubectl.call("create", "job", job, f"--from=cronjob/{found['metadata']['name']}")
+        try:
+
+            def ended(job: str = job) -> bool:
+                (seen,) = site.kubectl.get("jobs", job)
+                return any(condition(seen, kind).get("status") == "True" for kind in _ENDS)
+
+            seconds = site.wait(model.budgets.run + _SCHEDULED, ended)
+            (seen,) = site.kubectl.get("jobs", job)
+            done = [kind for kind in _ENDS if condition(seen, kind).get("status") == "True"]
+            yield judge(
+                "cluster.cron", "runs to its end", done == ["Complete"], container=name,
+                expected=f"complete within {model.budgets.run + _SCHEDULED:g} s",
+                measured=f"{', '.join(done).lower() or 'not ended'} after {seconds:.1f} s",
+                fix="its pods' log says why; `cron` in the chart's values says how long it may take",
+                seconds=seconds,
+            )  # fmt: skip
+        finally:
+            site.kubectl.call("delete", "job", job, "--wait", "--ignore-not-found")
 
 
 def uninstall(site: Namespace) -> Iterator[Result]:

@@ -11,10 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from taskflow_containers.cluster import helm
-from taskflow_containers.cluster.helm import CHART
 from taskflow_containers.machine.errors import EnvironmentTrouble, Refused
 from taskflow_containers.machine.process import masked, run, trouble
-from taskflow_containers.release import versionfiles
+from taskflow_containers.release.onevalue import replaced
 from taskflow_containers.release.state import ChartPackage
 from taskflow_containers.release.step import OpenRelease, Step, remaining, sha256
 
@@ -27,15 +26,16 @@ def blank(container: str) -> str:
     return f"sha256:{sha256(f'the image of {container}'.encode())}"
 
 
-def with_blanks(text: str, containers: Iterable[str]) -> str:
-    """The text of a chart's values with a blank for the digest of each container's image.
+def with_blanks(values: Path, containers: Iterable[str]) -> str:
+    """The text of a chart's values file with a blank for the digest of each container's image.
 
     Raises:
         InputError: a digest cannot be written there.
     """
+    text, name = values.read_bytes().decode("utf-8"), f"{values.parent.name}/{values.name}"
     for container in containers:
         place = ("containers", container, "image", "digest")
-        text = versionfiles.replaced(f"{CHART}/{VALUES}", text, [place], blank(container))
+        text = replaced(name, text, [place], blank(container))
     return text
 
 
@@ -70,11 +70,11 @@ class Package(Step):
         release, plan = self.release, self.plan
         program = helm.find(release.root)
         with release.checkout(self.state.commit) as tree, tempfile.TemporaryDirectory() as name:
-            values = tree / CHART / VALUES
-            text = with_blanks(values.read_bytes().decode("utf-8"), self.state.images)
-            values.write_bytes(text.encode("utf-8"))
-            helm.fetch_dependencies(program, tree / CHART)
-            done = run([program, "package", "--destination", name, tree / CHART], timeout=300)
+            chart = tree / plan.product.files.chart
+            text = with_blanks(chart / VALUES, self.state.images)
+            (chart / VALUES).write_bytes(text.encode("utf-8"))
+            helm.fetch_dependencies(program, chart)
+            done = run([program, "package", "--destination", name, chart], timeout=300)
             if done.returncode:
                 said = helm.readable(done.stderr)
                 raise trouble(said) or Refused(f"helm package: {said}", "nox -s chart shows more")
@@ -83,7 +83,7 @@ class Package(Step):
             if made.name != expected:
                 raise Refused(
                     f"the chart is packaged as {made.name}, and must be {expected}",
-                    f"name it in {CHART}/Chart.yaml as the project is named",
+                    f"name it in {chart.name}/Chart.yaml as the project is named",
                 )
             release.folder.mkdir(parents=True, exist_ok=True)
             target = Path(shutil.copyfile(made, release.folder / _BLANK))

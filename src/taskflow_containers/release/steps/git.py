@@ -40,7 +40,7 @@ class Prepare(Step):
     id = "prepare"
 
     def describe(self) -> tuple[str, str]:
-        if self.plan.way == "publish":
+        if self.plan.way in {"publish", "tagged"}:
             return (
                 f"take {self.plan.base[:7]}: {self.plan.version} is in its files",
                 self.plan.reason,
@@ -49,7 +49,7 @@ class Prepare(Step):
         return f"commit {self.plan.version}: {files}", self.plan.reason
 
     def do(self) -> None:
-        if self.plan.way == "publish":
+        if self.plan.way in {"publish", "tagged"}:
             text = read(self.repository, self.plan.base, changelog.FILE_NAME)
             self.release.file("notes.md", changelog.body(text, self.plan.version))
             self.state.commit = self.plan.base
@@ -102,7 +102,11 @@ class Gate(Step):
 
     def do(self) -> None:
         release, has_images = self.release, bool(self.plan.product.images)
-        python = gate_python(release.root) if has_images else Path(sys.executable)
+        python = (
+            gate_python(release.root, self.plan.product.files.tools)
+            if has_images
+            else Path(sys.executable)
+        )
         # Builds that can be repeated take the time from it: the commit's, whenever they run.
         time = self.repository.git("log", "-1", "--no-show-signature", "--format=%ct",
                                    self.state.commit)  # fmt: skip

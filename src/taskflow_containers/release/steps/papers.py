@@ -91,7 +91,7 @@ class Attest(Step):
         def look() -> None:
             assert signer
             if content not in map(canonical, there.attested(kind, signer)):
-                raise cosign.Unproven("it has another content")
+                raise cosign.Unproven("it has another content", "sign it anew")
 
         words = ["attest", "--type", kind, "--predicate", str(predicate)]
         self._once(there, kind, words, look if signer else None, part)
@@ -106,7 +106,7 @@ class Attest(Step):
             return
         try:
             if look is None:
-                raise cosign.Unproven("nobody knows by whom")
+                raise cosign.Unproven("nobody knows by whom", "sign it anew")
             look()
         except TaskflowError:
             there.sign(words, log=self.plan.product.transparency_log)

@@ -90,7 +90,7 @@ def _idle(running: Running, wanted: float, seconds: float) -> tuple[bool, str]:
         return False, f"a request after {seconds:g} s idle: {type(error).__name__}"
     finally:
         connection.close()
-    return answer.status == 200, f"{answer.status} after {seconds:g} s idle"
+    return running.container.well(answer.status), f"{answer.status} after {seconds:g} s idle"
 
 
 def _open_files(wanted: int) -> int:
@@ -128,10 +128,10 @@ def slow_connections(lab: Lab) -> Iterator[Result]:
         found = fairly(
             running,
             lambda: [ask(running, running.container.health.live) for _ in range(3)],
-            lambda seen: all(status == 200 for status, _ in seen),
+            lambda seen: all(running.container.well(status) for status, _ in seen),
         )
         held.close()
-        good = all(status == 200 for status, _ in found)
+        good = all(running.container.well(status) for status, _ in found)
         statuses = ", ".join(str(status or "silent") for status, _ in found)
         said = f"{statuses}, the slowest in {max(seconds for _, seconds in found):.2f} s"
         said += f"; {refused} connections refused" if refused else ""

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from taskflow_containers.project.kinds import Kind
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.answer import NO_ANSWER
 from taskflow_containers.smoke.asking import (
@@ -22,6 +23,7 @@ from taskflow_containers.smoke.asking import (
     probe,
     until,
 )
+from taskflow_containers.smoke.catalogue import SERVING
 from taskflow_containers.smoke.drills.faults import FAULTS, Fault, connected, cut, start, stop
 from taskflow_containers.smoke.drills.health import failed_checks, leaks
 from taskflow_containers.smoke.lab import NO_PAUSE, Lab, checks
@@ -31,6 +33,7 @@ from taskflow_containers.smoke.running import Running
 LONGEST_REQUEST = 10.0  # seconds; a request that takes longer hangs
 _FAILURES = 2  # in a row, after which the chart's readiness probe takes a pod out of its Service
 _NOTICE = 10.0  # seconds until an absence must show
+_AWAY = 5.0  # seconds that a worker's database is stopped
 _RETURN = 15.0  # seconds until a return must show
 _TRIES = 2  # at a fault, whose course takes seconds of waiting even where all is well
 _LAST_LINES = 5  # of a migration that failed
@@ -78,24 +81,62 @@ def _liveness(running: Running, over: threading.Event) -> tuple[str, int]:
     return fault, asked
 
 
-@checks("database.lost", "database.liveness", "database.requests", "database.back", "database.cut")
-def drill(lab: Lab) -> Iterator[Result]:
-    """Each fault in turn, on an instance with databases that nobody else uses."""
-    services = lab.services
+@contextmanager
+def _with_its_own(lab: Lab) -> Iterator[tuple[Running, list[Postgres]]]:
+    """An instance that is ready, and its databases, which nobody else uses."""
     with ExitStack() as started:
-        databases = {
-            service: started.enter_context(_own(lab, service))
-            for service in dict.fromkeys(services.values())
-        }
+        databases = {service: started.enter_context(_own(lab, service)) for service in lab.needed}
         hosts = lab.stack.host_entries({own.host: own.handle for own in databases.values()})
-        urls = {variable: databases[service].url() for variable, service in services.items()}
+        urls = {variable: databases[service].url() for variable, service in lab.services.items()}
         lab.migrate(*hosts, environment=urls)
         running = started.enter_context(lab.ready("drill", *hosts, environment=urls))
         lab.timeline.watch(running, "Database drill")
         started.callback(lab.timeline.leave, running)
-        for database in databases.values():
-            others = [own.url() for own in databases.values()]
-            yield from _drill(_Drill(lab, running, database, others))
+        yield running, list(databases.values())
+
+
+_FAULTS = (
+    "database.lost",
+    "database.liveness",
+    "database.requests",
+    "database.back",
+    "database.cut",
+)
+
+
+@checks(*_FAULTS, of=SERVING)
+def drill(lab: Lab) -> Iterator[Result]:
+    """Each fault in turn, on an instance with databases that nobody else uses."""
+    with _with_its_own(lab) as (running, databases):
+        urls = [own.url() for own in databases]
+        for database in databases:
+            yield from _drill(_Drill(lab, running, database, urls))
+
+
+@checks("database.back", of=(Kind.WORKER,))
+def worker(lab: Lab) -> Iterator[Result]:
+    """A worker outlives that its database is away for a while, and is well again by itself."""
+    with _with_its_own(lab) as (running, databases):
+        for database in databases:
+            before = running.state().get("StartedAt")
+            stop(database)
+            try:
+                with lab.timeline.mark(running, f"{database.service} stopped"):
+                    until(lambda: not running.alive(), _AWAY, running.watch())
+            finally:
+                start(database)
+            watch = running.watch()
+            back = (
+                until(running.well, _RETURN, watch) and running.state().get("StartedAt") == before
+            )
+            said = running.fate() or (
+                "is not well again" if not back else f"after {watch.seconds:.1f} s"
+            )
+            yield lab.verdict(
+                "database.back", back, limit=f"within {_RETURN:g} s",
+                measured=f"{database.service} stopped for {_AWAY:g} s: {said}",
+                detail="" if back else running.last_words(),
+            )  # fmt: skip
 
 
 @checks("database.migrate")

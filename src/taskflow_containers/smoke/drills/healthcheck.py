@@ -9,13 +9,14 @@ from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.lab import Lab, checks
 
 _PATIENCE = 30  # seconds for the command: it may ask again before it gives up
-# One program for each interpreter: answers 503 on the port, runs the command, tells what was asked.
-_STAND_IN = {
+_ATTEMPTS = 3  # one with a time limit of its own asks nothing in time while the machine is busy
+# One program for each interpreter: answers 503 on the port, runs the command until it has asked, tells what was asked.
+STAND_IN = {
     "python": """
 import json, socket, subprocess, sys, threading
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
-patience, port, *command = sys.argv[1:]
+patience, attempts, port, *command = sys.argv[1:]
 asked = []
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
@@ -31,21 +32,30 @@ class Server(ThreadingTCPServer):
     def handle_error(self, *words): pass
 server = Server(('', int(port)), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-try: done = subprocess.run(command, timeout=int(patience), stdout=2)
-except OSError as error: code = str(error)
-except subprocess.TimeoutExpired: code = 'timeout'
-else: code = done.returncode
+for _ in range(int(attempts)):
+    try: code = subprocess.run(command, timeout=int(patience), stdout=2).returncode
+    except OSError as error: code = str(error)
+    except subprocess.TimeoutExpired: code = 'timeout'
+    if asked: break
 print(json.dumps({'asked': asked, 'code': code}))
 """,
     "node": """
-const [patience, port, ...command] = process.argv.slice(1), asked = [];
-const end = (code) => { console.log(JSON.stringify({asked, code})); process.exit(); };
+const [patience, attempts, port, ...command] = process.argv.slice(1), asked = [];
+const end = (code, left) => {
+  if (left && !asked.length) return attempt(left - 1);
+  console.log(JSON.stringify({asked, code}));
+  process.exit();
+};
+const attempt = (left) => {
+  let fault; // behind it comes `close`, too
+  require('child_process')
+    .spawn(command[0], command.slice(1), {stdio: ['ignore', 2, 2], timeout: patience * 1000})
+    .on('error', (error) => { fault = String(error); })
+    .on('close', (code) => end(fault ?? code ?? 'timeout', left));
+};
 require('http').createServer((request, response) => {
   asked.push(request.url); response.writeHead(503); response.end();
-}).listen(Number(port), () => {
-  require('child_process').spawn(command[0], command.slice(1), {stdio: ['ignore', 2, 2], timeout: patience * 1000})
-    .on('error', (error) => end(String(error))).on('close', (code) => end(code === null ? 'timeout' : code));
-});
+}).listen(Number(port), () => attempt(attempts - 1));
 """,
 }
 
@@ -59,9 +69,17 @@ def asks(lab: Lab) -> Iterator[Result]:
     if kind != "CMD" or not command:
         yield lab.unmeasurable("healthcheck.asks", "it has no command in exec form")
         return
-    program, option = model.kind.interpreter
-    words = [program, option, _STAND_IN[program], str(_PATIENCE), str(model.port), *command]
-    done = lab.stack.once(lab.target, words)
+    if not model.kind.serves:
+        done = lab.stack.once(lab.target, command)
+        yield lab.verdict(
+            "healthcheck.asks", done.returncode != 0, limit="fails where no worker runs",
+            measured="fails there" if done.returncode else "says healthy there",
+            detail=done.stderr.strip()[-200:],
+        )  # fmt: skip
+        return
+    program, option = model.interpreter
+    limits = (str(_PATIENCE), str(_ATTEMPTS), str(model.port))
+    done = lab.stack.once(lab.target, [program, option, STAND_IN[program], *limits, *command])
     answer = json.loads(done.stdout)
     asked = sorted({path.partition("?")[0] for path in answer["asked"]})
     yield lab.verdict(

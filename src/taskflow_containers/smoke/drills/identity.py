@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from taskflow_containers.machine.errors import EnvironmentTrouble
+from taskflow_containers.machine.errors import EnvironmentTrouble, NoInterpreter
+from taskflow_containers.project.kinds import Kind
 from taskflow_containers.project.model import Access
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.lab import Lab, checks
@@ -55,7 +57,14 @@ def inside(lab: Lab) -> Iterator[Result]:
     """Ask the container itself, through its own interpreter."""
     model = lab.container
     volumes = {volume.path: volume.access for volume in model.volumes}
-    answer = lab.running.evaluate(_PROBE, _APP, *volumes)
+    try:
+        answer = _asked(lab, volumes)
+    except NoInterpreter as reason:
+        # What it may do, the kernel tells as well; where it may write, only it itself can try.
+        process = lab.running.process()
+        answer, why = {"status": process.status() if process else ""}, str(reason)
+        if not answer["status"]:
+            raise
     status = dict(re.findall(r"^(\w+):\s*(.*)$", answer["status"], re.MULTILINE))
     users, groups = set(status["Uid"].split()), set(status["Gid"].split())
     yield lab.verdict(
@@ -73,6 +82,10 @@ def inside(lab: Lab) -> Iterator[Result]:
         held = status.get("NoNewPrivs"), status["Seccomp"]
         said = f"NoNewPrivs {held[0]}, Seccomp {held[1]}"
         yield lab.verdict("privileges", held == ("1", "2"), measured=said)
+    if "write" not in answer:
+        for id in ("file-system", *(["read-only"] if Access.READ_ONLY in volumes.values() else [])):
+            yield lab.unmeasurable(id, why)
+        return
     writable = {"/tmp", *(p for p, access in volumes.items() if access is Access.READ_WRITE)}
     could = {path for path, refusal in answer["write"].items() if not refusal}
     refused = [f"{p}: {why}" for p, why in answer["write"].items() if why and p in writable]
@@ -81,6 +94,20 @@ def inside(lab: Lab) -> Iterator[Result]:
         measured=", ".join(sorted(could)) or "nowhere", detail="; ".join(refused),
     )  # fmt: skip
     yield from _read_only(lab, answer, [p for p, a in volumes.items() if a is Access.READ_ONLY])
+
+
+def _asked(lab: Lab, volumes: Mapping[str, Access]) -> dict[str, Any]:
+    """What the probe says: within the container, or in one of its own where that ends by itself."""
+    if lab.container.kind is not Kind.CRON:
+        return dict(lab.running.evaluate(_PROBE, _APP, *volumes))
+    program, option = lab.container.interpreter
+    # Without a source the engine makes a volume that goes with the container.
+    mounts = [
+        f"--mount=type=volume,dst={path}{',readonly' if access is Access.READ_ONLY else ''}"
+        for path, access in volumes.items()
+    ]
+    words = [program, option, _PROBE[program], _APP, *volumes]
+    return dict(json.loads(lab.stack.once(lab.target, words, *mounts).stdout))
 
 
 def _read_only(lab: Lab, answer: dict[str, Any], paths: list[str]) -> Iterator[Result]:
@@ -102,22 +129,24 @@ def kept_files(running: Running) -> list[str]:
     return [f"{v.path}/{_TOKEN_FILE}" for v in volumes if v.access is Access.READ_WRITE]
 
 
-def keep(running: Running) -> bool:
-    """Leave a file in each read-write volume; whether that could be done."""
+def keep(running: Running) -> str:
+    """Leave a file in each read-write volume; why that could not be done, "" where it was."""
     try:
         if paths := kept_files(running):
             running.evaluate(_KEEP, *paths)
+    except NoInterpreter as reason:
+        return str(reason)
     except EnvironmentTrouble:
         if running.state().get("Running"):
-            return False
+            return "nothing can be written into the volume"
         raise
-    return True
+    return ""
 
 
-def data(lab: Lab, running: Running, kept: bool) -> Iterator[Result]:
-    """Whether what `keep` left is still there."""
-    if not kept:
-        yield lab.unmeasurable("data", "nothing can be written into the volume")
+def data(lab: Lab, running: Running, unkept: str) -> Iterator[Result]:
+    """Whether what `keep` left is still there; `unkept` says why it left nothing."""
+    if unkept:
+        yield lab.unmeasurable("data", unkept)
     elif paths := kept_files(running):
         lost = running.evaluate(_READ, *paths)
         said = f"lost: {', '.join(lost)}" if lost else "kept"

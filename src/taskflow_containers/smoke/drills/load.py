@@ -15,12 +15,13 @@ from taskflow_containers.machine.waiting import Watch
 from taskflow_containers.project.values import megabytes
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.answer import NO_ANSWER
+from taskflow_containers.smoke.catalogue import SERVING
 from taskflow_containers.smoke.lab import Lab, checks
 from taskflow_containers.smoke.running import KILLED, Running
 
 REQUESTS, CONCURRENCY = 600, 8
 FULL_REQUESTS, FULL_CONCURRENCY = 3000, 16
-_ROUNDS = 4  # the first one warms up
+ROUNDS = 4  # the first one warms up
 _TIMEOUT = 10.0  # seconds
 _ATTEMPTS = 3
 _UNAVAILABLE = 503  # what a dependency that did not answer in time makes of an answer
@@ -73,6 +74,7 @@ def _round(
                 response.read()
                 if response.status >= 500:
                     seen.note(f"{response.status} on {path}", began, response.status)
+                    connection.close()  # as uvicorn does after an exception, without a word of it
                 elif response.status >= 400:
                     seen.refused[f"{response.status} on {path}"] += 1
             except TimeoutError:
@@ -90,7 +92,7 @@ def _round(
         list(pool.map(client, shares))
 
 
-@checks("load", "memory", "swap", "growth")
+@checks("load", "memory", "swap", "growth", of=SERVING)
 def load(lab: Lab) -> Iterator[Result]:
     """Rounds of requests with a look at the memory after each."""
     running, paths = lab.running, lab.routes()
@@ -102,8 +104,8 @@ def load(lab: Lab) -> Iterator[Result]:
         held: list[int] = []
         watch, anybody = running.watch(), Watch(None, anybody=True)
         with lab.timeline.mark(running, f"{requests} requests"):
-            for _ in range(_ROUNDS):
-                _round(running, paths, requests // _ROUNDS, concurrency, seen)
+            for _ in range(ROUNDS):
+                _round(running, paths, requests // ROUNDS, concurrency, seen)
                 if running.fate():
                     break
                 time.sleep(0.2)
@@ -133,18 +135,18 @@ def load(lab: Lab) -> Iterator[Result]:
     if ended and not killed:
         yield lab.unmeasurable("memory", f"it {ended}, for another reason")
     else:
-        yield _peak(lab, process, ended, max(held, default=0))
+        yield judge_peak(lab, process, ended, max(held, default=0))
     if ended:
         return
-    yield _swap(lab, process.swap() if process else None)
-    yield _growth(lab, held)
+    yield judge_swap(lab, process.swap() if process else None)
+    yield judge_growth(lab, held)
 
 
 def _counted(found: Counter[str]) -> str:
     return ", ".join(f"{count} × {kind}" for kind, count in sorted(found.items()))
 
 
-def _peak(lab: Lab, process: Process | None, ended: str, held: int) -> Result:
+def judge_peak(lab: Lab, process: Process | None, ended: str, held: int) -> Result:
     """The limit was never met. What the kernel caches of files counts towards the peak, and gives way."""
     limit = lab.container.memory
     peak = None if ended else lab.running.memory_peak()
@@ -158,10 +160,12 @@ def _peak(lab: Lab, process: Process | None, ended: str, held: int) -> Result:
     return lab.verdict(
         "memory", not ended and not kills and held < _FULL * limit,
         limit=f"peak below {megabytes(limit)}, {full}", measured=ended or ", ".join(said),
+        figure=peak,
     )  # fmt: skip
 
 
-def _swap(lab: Lab, allowed: int | None) -> Result:
+def judge_swap(lab: Lab, allowed: int | None) -> Result:
+    """No swap may come on top of the limit; `allowed` is what the control group says (bytes)."""
     if allowed is not None:
         said = "any amount" if allowed >= _BOUNDLESS else megabytes(allowed)
         return lab.verdict("swap", allowed == 0, measured=f"{said} allowed")
@@ -174,15 +178,15 @@ def _swap(lab: Lab, allowed: int | None) -> Result:
     return lab.unmeasurable("swap", "the kernel does not account for swap")
 
 
-def _growth(lab: Lab, held: list[int]) -> Result:
+def judge_growth(lab: Lab, held: list[int]) -> Result:
     """Whether the memory that it holds after each round goes up and up."""
-    if len(held) < _ROUNDS:
+    if len(held) < ROUNDS:
         return lab.unmeasurable("growth", "the control group is not visible from here")
     limit, growth = lab.container.memory, held[-1] - held[1]
     steps = [after - before for before, after in pairwise(held[1:])]
     leaks = growth > _GROWTH * limit and all(step > _STEP * limit for step in steps)
     return lab.verdict(
         "growth", not leaks,
-        limit=f"at most {megabytes(_GROWTH * limit)} from round 2 to round {_ROUNDS}",
+        limit=f"at most {megabytes(_GROWTH * limit)} from round 2 to round {ROUNDS}",
         measured=f"{megabytes(growth)} ({', '.join(map(megabytes, held))})",
     )  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from taskflow_containers.project.model import Kind
+from taskflow_containers.machine.errors import NoInterpreter
+from taskflow_containers.project.kinds import Kind
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.asking import (
     PROBE_TIMEOUT,
@@ -17,6 +18,7 @@ from taskflow_containers.smoke.asking import (
     fine,
     probe,
 )
+from taskflow_containers.smoke.catalogue import RUNNING
 from taskflow_containers.smoke.drills import stop
 from taskflow_containers.smoke.lab import Lab, checks
 from taskflow_containers.smoke.running import Running
@@ -108,7 +110,7 @@ def deserted(lab: Lab) -> Iterator[Result]:
     model = lab.container
     environment: dict[str, str | None] = {
         **{v: lab.stack.databases[name].url(host=_NO_NAME) for v, name in lab.services.items()},
-        **dict.fromkeys(lab.peers, f"http://{_NO_NAME}:{model.port}"),
+        **dict.fromkeys(lab.peers, f"http://{_NO_NAME}:{model.port or 80}"),
     }
     options = (f"--cpus={_HALF}", f"--dns={_NO_RESOLVER}")
     budget = _COLD_FACTOR * model.budgets.start
@@ -118,6 +120,9 @@ def deserted(lab: Lab) -> Iterator[Result]:
         if running.seconds_to_healthy is None:
             ended = running.fate() or "runs, but does not answer"
             yield lab.verdict("alone", False, measured=ended, detail=running.last_words())
+            return
+        if not model.kind.serves:
+            yield lab.verdict("alone", True, measured=f"still runs after {model.budgets.start:g} s")
             return
         # A wait for the share of others is left out of the measure, one for the own share is not.
         process = running.process()
@@ -140,19 +145,34 @@ def deserted(lab: Lab) -> Iterator[Result]:
         )  # fmt: skip
 
 
-@checks("tmp-full", "stop")
+@checks("tmp-full", "stop", of=RUNNING)
 def crowded(lab: Lab) -> Iterator[Result]:
     """Not a byte is left in /tmp; then, SIGTERM."""
     with lab.ready("crowded") as running:
-        written, full = running.evaluate(_FILL)
-        if not full:
-            yield lab.unmeasurable("tmp-full", f"/tmp took {written} bytes and no error")
-        else:
-            routes = lab.routes()
-            found = fairly(running, lambda: _answers(running, routes), _none_failed)
-            yield lab.verdict("tmp-full", _none_failed(found), measured=_told(found))
-        running.evaluate(_EMPTY)
+        try:
+            yield _tmp_full(lab, running)
+        except NoInterpreter as reason:
+            yield lab.unmeasurable("tmp-full", str(reason))
+        if not lab.container.kind.serves and running.fate():
+            yield lab.unmeasurable("stop", "it had ended when /tmp was full")
+            return
         yield stop.idle(lab, running)
+
+
+def _tmp_full(lab: Lab, running: Running) -> Result:
+    written, full = running.evaluate(_FILL)
+    if not full:
+        return lab.unmeasurable("tmp-full", f"/tmp took {written} bytes and no error")
+    if not lab.container.kind.serves:
+        running.wait(healthy=False)
+        if ended := running.fate():
+            return lab.verdict("tmp-full", False, measured=ended)
+        running.evaluate(_EMPTY)
+        return lab.verdict("tmp-full", True, measured="runs on")
+    routes = lab.routes()
+    found = fairly(running, lambda: _answers(running, routes), _none_failed)
+    running.evaluate(_EMPTY)
+    return lab.verdict("tmp-full", _none_failed(found), measured=_told(found))
 
 
 @checks("clock")
@@ -160,7 +180,7 @@ def clock(lab: Lab) -> Iterator[Result]:
     """The wall clock that the interpreter shows goes a day ahead, and back."""
     # A kernel has one wall clock for all: what can be moved is what the interpreter makes of it.
     volume, label = lab.stack.handle(f"{lab.name}-clock"), ["--label", lab.stack.run_label]
-    program, option = lab.container.kind.interpreter
+    program, option = lab.container.interpreter
     python = program == "python"
     file, code = ("sitecustomize.py", _CLOCK_PYTHON) if python else ("clock.cjs", _CLOCK_NODE)
     lab.engine.call("volume", "create", *label, volume)

@@ -35,24 +35,25 @@ def periods(values: Path) -> dict[str, float]:
 @checks("neon")
 def neon(lab: Lab) -> Iterator[Result]:
     """Probe an idle instance as the kubelet would and count what the database hears of it."""
-    services = lab.services
+    services = lab.needed
     role = f"{_ROLE}_{re.sub('[^a-z0-9]', '_', lab.name)}"
-    environment: dict[str, str | None] = {}
-    for variable, service in services.items():
+    for service in services:
         database = lab.stack.databases[service]
         # A member of the ordinary role, so that it may do what that one may.
         as_ever = f"GRANT {database.role} TO {role}; ALTER ROLE {role} SET role = '{database.role}'"
         database.add_role(role, f"{as_ever}; ALTER ROLE {role} SET log_statement = 'all'")
-        environment[variable] = database.url(role)
+    databases = lab.stack.databases
+    environment = {key: databases[name].url(role) for key, name in lab.services.items()}
     seconds = _FULL_SECONDS if lab.options.full else _SECONDS
-    every = periods(lab.stack.workspace.root / "chart/values.yaml")
+    workspace = lab.stack.workspace
+    every = periods(workspace.root / workspace.project.files.chart / "values.yaml")
     with lab.ready("budget", environment=environment) as running:
         health = running.container.health
         lab.over.wait(_SETTLE)
         paths = {health.ready: every["readiness"], health.live: every["liveness"]}
 
         def probed() -> int:
-            before = _heard(lab, services.values(), role)
+            before = _heard(lab, services, role)
             due = dict.fromkeys(paths, 0.0)
             started = time.monotonic()
             while (now := time.monotonic() - started) < seconds:
@@ -62,7 +63,7 @@ def neon(lab: Lab) -> Iterator[Result]:
                         due[path] += paths[path]
                 if lab.over.wait(0.1):
                     break
-            return _heard(lab, services.values(), role) - before
+            return _heard(lab, services, role) - before
 
         # On a busy machine its first look at the database may come late.
         heard = fairly(running, probed, lambda count: count == 0, _TRIES)

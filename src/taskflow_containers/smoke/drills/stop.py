@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from itertools import product
 
 from taskflow_containers.machine.cgroup import Process, own_wait
-from taskflow_containers.machine.errors import EnvironmentTrouble
+from taskflow_containers.machine.errors import EnvironmentTrouble, NoInterpreter
 from taskflow_containers.machine.waiting import Starved, Watch
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.answer import NO_ANSWER
 from taskflow_containers.smoke.asking import until
+from taskflow_containers.smoke.catalogue import SERVING
 from taskflow_containers.smoke.drills import identity
 from taskflow_containers.smoke.lab import NO_PAUSE, Lab, checks
 from taskflow_containers.smoke.running import SIGKILLED, Running
@@ -55,6 +56,8 @@ def _judge(lab: Lab, id: str, stopped: tuple[float, int], lost: str = "") -> Res
 
 def idle(lab: Lab, running: Running) -> Result:
     """An idle connection that is kept alive must not hold it up."""
+    if not lab.container.kind.serves:
+        return _judge(lab, "stop", running.stop(lab.container.budgets.stop))
     link = running.connect(5)
     link.request("GET", lab.container.health.live)
     link.getresponse().read()
@@ -87,12 +90,16 @@ def starting(lab: Lab) -> Iterator[Result]:
     if process is None or process.scheduled() is None:
         yield lab.unmeasurable("stop.starting", "its process is not visible from here")
         return
-    start = _Start(float(lab.running.evaluate(_INTERPRETER)), lab.running.cpu_to_healthy)
+    try:
+        bare = float(lab.running.evaluate(_INTERPRETER))
+    except NoInterpreter:
+        bare = 0.0  # the program is all there is to start
+    start = _Start(bare, lab.running.cpu_to_healthy)
     found: list[bool] = []
     why, slowly = "", _SLOWLY
     for attempt in range(2 * _ATTEMPTS):
         if start.listens - start.interpreter < _SHORT:
-            why = f"it listens after {start.listens:.2f} s of CPU, most of them its interpreter's"
+            why = f"it listens after {start.listens:.2f} s of CPU, {bare:.2f} of them its interpreter's"
             break
         speed = max(_LEAST_SPEED, start.listens / slowly)
         slow = (f"--cpu-period={_PERIOD}", f"--cpu-quota={int(speed * _PERIOD)}")
@@ -133,7 +140,7 @@ def _begun(running: Running, enough: float) -> tuple[float, bool]:
     if process is not None:
         _rests(process, lambda: (process.scheduled() or (math.inf, 0.0))[0] >= enough)
     if process is None or not process.again():
-        raise EnvironmentTrouble(f"it {running.fate()} while starting")
+        raise EnvironmentTrouble(f"it {running.fate()} while starting", "read what it wrote last")
     return (process.scheduled() or (0.0, 0.0))[0], process.listens(running.container.port)
 
 
@@ -205,7 +212,7 @@ def _stop_busy(lab: Lab, running: Running) -> tuple[Result, float]:
     return _judge(lab, "stop.busy", stopped, said), waited
 
 
-@checks("stop.busy", "diff")
+@checks("stop.busy", "diff", of=SERVING)
 def busy(lab: Lab) -> Iterator[Result]:
     """Clients that never rest; and, as its root is writable, what it wrote meanwhile."""
     with lab.ready("busy", writable=True) as running:
@@ -229,7 +236,7 @@ def in_flight(lab: Lab) -> Iterator[Result]:
     if "freezer" not in lab.limits:
         yield lab.unmeasurable("stop.in-flight", NO_PAUSE)
         return
-    handles = [lab.stack.handle(service) for service in lab.services.values()]
+    handles = [lab.stack.handle(service) for service in lab.needed]
     handles += [callee.running.handle for callee in lab.callees]
     if not handles:
         yield lab.unmeasurable("stop.in-flight", "what it calls is not part of this run")

@@ -228,6 +228,8 @@ def misbehave() -> None:
             pass
     if "slow-start" in FAULTS:
         time.sleep(2.5)
+    if "slower-start" in FAULTS:
+        time.sleep(7)
 
 
 if not DATABASE_URL.startswith("postgresql://") and os.environ.get("NEEDS_DATABASE"):

@@ -1,0 +1,127 @@
+"""Which variable of a service holds where another service is, and in what form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from taskflow_containers.adopt.backing import scheme
+from taskflow_containers.adopt.findings import Service, Variable
+from taskflow_containers.adopt.images import kind_of_image
+from taskflow_containers.adopt.stated import ComposeService
+
+# The variables by which one service is told where another is.
+_URL = re.compile(
+    r"(?:\w+_)?(?:API|BACKEND|SERVER)(?:_(?:BASE|SERVER|INTERNAL|SERVICE))?_(?:URL|URI|ORIGIN|ENDPOINT|HOST)"
+)
+_DATABASE_URL = re.compile(
+    r"(?:\w+_)?(?:DATABASE|DB|PG|PSQL|POSTGRES(?:QL)?)(?:_A?SYNC)?_(?:URL|URI|DSN)(?:_A?SYNC)?",
+    re.IGNORECASE,
+)
+# A part of where a database is: libpq's own names, or those that begin alike.
+_PART = re.compile(
+    r"(?P<group>PG|(?:\w+_)?(?:DATABASE|DB|PG|SQL|POSTGRES(?:QL)?)_{1,2}(?:DB_)?)"
+    r"(?P<part>HOST(?:NAME)?|SERVER|ADDRESS|PORT|USER(?:NAME)?|PASS(?:WORD|WD)?|PWD|(?:DB_?)?NAME|DB|DATABASE|BASE)",
+    re.IGNORECASE,
+)
+_OTHERS = re.compile(r"test|redis|mongo|mysql|mariadb|rabbit|clickhouse|elastic", re.IGNORECASE)
+_FORMS = (
+    ("host", ("HOST", "SERVER", "ADDRESS")),
+    ("port", ("PORT",)),
+    ("user", ("USER",)),
+    ("password", ("PASS", "PWD")),
+    ("name", ("DB", "NAME", "DATABASE", "BASE")),
+)
+
+
+def connected(
+    services: Iterable[Service],
+    folders: dict[str, str],
+    composed: Sequence[ComposeService],
+    packages: Iterable[str],
+    *,
+    database: bool,
+) -> list[Service]:
+    """Say which variable leads to which service: by compose's host names, else by the usual names.
+
+    `folders` are those of the servers, with their names.
+    """
+    services = [*services]
+    hosts = {c.name: folders[c.context] for c in composed if c.context in folders}
+    backends = [s.name for s in services if s.kind.value == "backend"]
+    found = []
+    for service in services:
+        connects, forms = {}, {}
+        for variable in service.variables:
+            urls = [
+                m[1]
+                for value in _values(variable, composed)
+                if (m := re.match(r"https?://([\w-]+)(?::\d+)?(?:/|$)", value))
+            ]
+            named = [hosts[host] for host in urls if host in hosts and hosts[host] != service.name]
+            alone = service.kind.value == "frontend" and len(backends) == 1
+            if named:
+                connects[variable.name] = named[0]
+            elif alone and _URL.fullmatch(variable.name):
+                connects[variable.name] = backends[0]
+        if database:
+            forms = dict(_database(service.variables, composed, {*packages}))
+            connects |= dict.fromkeys(forms, "database")
+        said = {name: form for name, form in forms.items() if form}
+        found.append(replace(service, connects=connects, connects_as=said))
+    return found
+
+
+def _values(variable: Variable, composed: Iterable[ComposeService]) -> list[str]:
+    """What compose files, code and examples give a variable."""
+    given = [c.environment.get(variable.name, "") for c in composed]
+    return [value for value in (*given, variable.default) if value]
+
+
+def _database(
+    variables: Iterable[Variable], composed: Sequence[ComposeService], packages: set[str]
+) -> Iterator[tuple[str, str]]:
+    """The variables that lead to the database, each with its form: "" where it is a URL like any other."""
+    variables = [v for v in variables if not _OTHERS.search(v.name)]
+    groups: dict[str, dict[str, str]] = {}
+    for variable in variables:
+        if match := _PART.fullmatch(variable.name):
+            part = match["part"].upper()
+            form = next(form for form, begins in _FORMS if part.startswith(begins))
+            # DB_NAME goes before DB_DB: the first of two that mean the same.
+            groups.setdefault(match["group"], {}).setdefault(form, variable.name)
+    for begin, others in groups.items():  # POSTGRES_DATABASE_NAME is of those like POSTGRES_HOST
+        above = groups.get(re.sub(r"(?<=_)(?:DATABASE|DB)_+$", "", begin, flags=re.IGNORECASE))
+        if above and "host" not in others:
+            for form, name in others.items():
+                above.setdefault(form, name)
+    for (
+        variable
+    ) in variables:  # Some call the database a schema, and some mean one of PostgreSQL's.
+        begin, _, last = variable.name.rpartition("_")
+        if (
+            last.upper() == "SCHEMA"
+            and variable.default not in {"", "public"}
+            and begin + "_" in groups
+        ):
+            groups[begin + "_"].setdefault("name", variable.name)
+    kinds = [(c.name, kind_of_image(c.image)) for c in composed]
+    elsewhere = {name for name, kind in kinds if kind}
+    elsewhere -= {name for name, kind in kinds if kind == "postgresql"}
+    by_name = {v.name: v for v in variables}
+    parts: dict[str, str] = {}
+    for group in groups.values():
+        host = by_name.get(group.get("host", ""))
+        if host and len(group) > 1 and not {*_values(host, composed)} & elsewhere:
+            parts |= {name: form for form, name in group.items()}
+    yield from parts.items()
+    for variable in variables:
+        schemes = [s for value in _values(variable, composed) if (s := scheme(value))]
+        usual = _DATABASE_URL.fullmatch(variable.name) or scheme(variable.sample)
+        # Beside its parts a URL is mostly put together from them: then it is given only where it must be.
+        if variable.name in parts or not (schemes or (usual and (variable.required or not parts))):
+            continue
+        if not schemes and "ASYNC" in variable.name.upper() and "asyncpg" in packages:
+            schemes = ["postgresql+asyncpg"]
+        yield variable.name, next((s for s in schemes if "+" in s), "".join(schemes[:1]))

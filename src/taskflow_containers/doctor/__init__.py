@@ -1,0 +1,1 @@
+"""`invoke doctor`: what is missing or outdated on this machine and in this project."""

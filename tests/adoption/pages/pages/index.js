@@ -1,0 +1,5 @@
+export const getServerSideProps = async () => ({ props: { name: "The shop" } });
+
+export default function Home({ name }) {
+  return <h1>{name}</h1>;
+}

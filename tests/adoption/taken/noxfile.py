@@ -1,0 +1,7 @@
+import nox
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Their own."""
+    session.log("their own lint")

@@ -1,0 +1,7 @@
+from invoke import task
+
+
+@task
+def greet(c):
+    """Their own."""
+    print("hello")
