@@ -13,6 +13,7 @@ from typing import NoReturn
 import copier
 import pytest
 from _pytest.mark import ParameterSet
+from filelock import ReadWriteLock
 
 from taskflow_containers.contract import composefile
 from taskflow_containers.contract.composefile import NoComposeError
@@ -139,6 +140,15 @@ def some_of(names: Iterable[str], *ordinary: str) -> list[ParameterSet]:
 def further(*values: object, id: str | None = None) -> ParameterSet:
     """One case of a test for which an ordinary run has no time, a thorough one has."""
     return pytest.param(*values, marks=pytest.mark.thorough, id=id)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """While what is marked `alone` runs, no other worker of this checkout begins a test."""
+    assert item.config.cache, "the lock is kept in pytest's cache"
+    lock = ReadWriteLock(item.config.cache.mkdir("alone") / "lock.db")
+    with lock.write_lock() if item.get_closest_marker("alone") else lock.read_lock():
+        return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

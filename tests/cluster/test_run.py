@@ -24,6 +24,7 @@ from tests.containers.conftest import replace
 pytestmark = pytest.mark.xdist_group("cluster")
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("engine")
 def test_the_sample_passes_every_check(render: Render, tmp_path: Path, kubectl: Kubectl) -> None:
     project = render(tmp_path / "sample", slug="rehearsed")

@@ -7,6 +7,8 @@ const CONNECT_MS = 2_000;
 const ANSWER_MS = 10_000; // slow is not failed
 const CONNECTIONS = 10; // kept alive, used in turn
 const PAUSE_MS = 100; // between two visits of a page
+const SLOW_SECONDS = 1; // a middle answer later than this halves the rate
+const LEAST = 25; // requests per second, however slow the answers
 const NAMED = /(?:src|href)=["']([^"']+\.(?:m?js|css)(?:\?[^"']*)?)["']/g;
 
 const idle = () => setInterval(() => {}, 2 ** 30);
@@ -55,9 +57,10 @@ function named(page, body) {
   return new Set(urls.filter((url) => url.host === new URL(page).host).map(String));
 }
 
-// Requests at a constant rate, however long the answers take; every second one on a connection that is
-// kept alive, the others each on a new one. Nothing is tried twice. Besides, a visitor loads a page with all its scripts
-// and styles, each on a new one. Ends with standard input.
+// Requests at a constant rate, however long a single answer takes; every second one on a connection that is
+// kept alive, the others each on a new one. Nothing is tried twice. Where the middle one of a second's answers is slow,
+// all are, and the rate is halved. Besides, a visitor loads a page with all its scripts and styles, each on a new one.
+// Ends with standard input.
 async function load(rate, page, ...given) {
   // Looked up once: what is measured is the release, not the cluster's name server.
   const resolve = async (text) => {
@@ -123,12 +126,20 @@ async function load(rate, page, ...given) {
       noteGap();
     }
   };
+  let [due, judged, known, perSecond] = [started, started, 0, Number(rate)];
   while (!stopped) {
-    const due = started + (sent / rate) * 1000;
     const wait = due - performance.now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
     const task = request(sent++, due).finally(() => pending.delete(task));
     pending.add(task);
+    due += 1000 / perSecond;
+    if (performance.now() > judged + 1000) {
+      // Those that never came say nothing.
+      const recent = latencies.slice(known).sort((a, b) => a - b);
+      known = latencies.length;
+      judged = performance.now();
+      if (recent[recent.length >> 1] > SLOW_SECONDS) perSecond = Math.max(LEAST, perSecond / 2);
+    }
   }
   const seconds = (performance.now() - started) / 1000;
   await Promise.all([visitor, ...pending]);

@@ -23,6 +23,8 @@ CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 10.0  # slow is not failed
 CONNECTIONS = 10  # kept alive, used in turn
 PAUSE_SECONDS = 0.1  # between two visits of a page
+SLOW_SECONDS = 1.0  # a middle answer later than this halves the rate
+LEAST = 25.0  # requests per second, however slow the answers
 NAMED = re.compile(r"""(?:src|href)=["']([^"']+\.(?:m?js|css)(?:\?[^"']*)?)["']""")
 
 
@@ -76,9 +78,10 @@ def _address(url: SplitResult) -> Any:
 
 
 class Load:
-    """Requests at a constant rate, however long the answers take; nothing is tried twice.
+    """Requests at a constant rate, however long a single answer takes; nothing is tried twice.
 
-    Every second one goes over a connection that is kept alive, the others each over a new one.
+    Where the middle one of a second's answers is slow, all are: the rate is halved, as what is looked
+    for is a request that fails, not what the cluster can carry. Every second one goes over a connection that is kept alive, the others each over a new one.
     Besides, a visitor loads a page with all its scripts and styles, each over a new one.
     """
 
@@ -90,6 +93,7 @@ class Load:
         self._at = {url.hostname: _address(url) for url in self._urls}
         self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
         self._latencies: list[float] = []
+        self._judged = 0  # how many of them have told whether the rate is kept
         self._failed: Counter[str] = Counter()
         self._first: list[tuple[float, str, str]] = []
         self._reused, self._gap, self._started, self._answered = 0, 0.0, 0.0, 0.0
@@ -100,15 +104,19 @@ class Load:
         for _ in range(CONNECTIONS):
             self._idle.append(await self._open(self._urls[0]))
         self._started = self._answered = time.monotonic()
+        due = judged = self._started
         visitor = asyncio.ensure_future(self._visit(stop))
         print(json.dumps({"started": True}), flush=True)
         while not stop.is_set():
-            due = self._started + sent / self._rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             task = asyncio.ensure_future(self._request(sent, due))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             sent += 1
+            due += 1 / self._rate
+            if time.monotonic() > judged + 1:
+                self._slow_down()
+                judged = time.monotonic()
         seconds = time.monotonic() - self._started
         await asyncio.gather(visitor, *tasks)
         self._note_gap()
@@ -118,6 +126,13 @@ class Load:
             "failed": self._failed, "first": self._first,
             "p50": slow[len(slow) // 2], "p99": slow[len(slow) * 99 // 100], "max": slow[-1],
         }  # fmt: skip
+
+    def _slow_down(self) -> None:
+        """By the answers since the last time; those that never came say nothing."""
+        recent = sorted(self._latencies[self._judged :])
+        self._judged = len(self._latencies)
+        if recent and recent[len(recent) // 2] > SLOW_SECONDS:
+            self._rate = max(LEAST, self._rate / 2)
 
     def _note_gap(self) -> None:
         now = time.monotonic()

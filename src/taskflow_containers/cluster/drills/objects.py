@@ -70,6 +70,7 @@ def cron(site: Namespace) -> Iterator[Result]:
 
 def uninstall(site: Namespace) -> Iterator[Result]:
     """Nothing of the release is left in the namespace."""
+    _remove_failed_tests(site)
     site.release.call("uninstall", "--wait")
     seconds = site.wait(_LEFT, lambda: not site.inventory() - site.empty)
     left = sorted(site.inventory() - site.empty)
@@ -78,3 +79,11 @@ def uninstall(site: Namespace) -> Iterator[Result]:
         expected="nothing left", measured=", ".join(left[:5]) or "nothing left",
         fix="no resource-policy keep, and a delete policy for every hook", seconds=seconds,
     )  # fmt: skip
+
+
+def _remove_failed_tests(site: Namespace) -> None:
+    """Helm keeps the pod of a test that failed for who looks at it, and says so at the test itself."""
+    for pod in site.kubectl.get("pods", f"--selector={site.release.selector}"):
+        hook = (pod["metadata"].get("annotations") or {}).get("helm.sh/hook", "")
+        if "test" in hook and pod["status"].get("phase") != "Succeeded":
+            site.kubectl.call("delete", "pod", pod["metadata"]["name"], "--ignore-not-found")
