@@ -44,7 +44,10 @@ def main(argv: list[str]) -> int:
         return 0
     # Only now, because these files do not read on an older Python.
     from provision import ENGINE, SUBSTITUTES, Trouble, provision
+    from provision.system import run
 
+    session = ["-s"] if options and not options[0].startswith("-") else []
+    nox = [str(PYTHON), "-m", "nox", "-f", str(HERE / "noxfile.py")]
     try:
         if shutil.which("git") is None:
             need("git", "git", provisioning)
@@ -52,6 +55,10 @@ def main(argv: list[str]) -> int:
         if Path(sys.prefix).resolve() != VENV.resolve():
             # The rest runs on the environment's own Python: it has pip, which Debian's has not.
             os.execv(PYTHON, [str(PYTHON), __file__, *argv])
+        # A session that there is none of is said before the machine is changed for it.
+        if provisioning and (listed := run([*nox, "--list", *session, *options])).returncode:
+            sys.stderr.buffer.write(listed.stderr)
+            return listed.returncode
         variables = provision(engine) if provisioning else {}
     except (Trouble, OSError) as trouble:
         print(f"bootstrap: {trouble}", file=sys.stderr)
@@ -64,9 +71,8 @@ def main(argv: list[str]) -> int:
             # Where Docker Hub cannot be reached, neither can the vulnerability database.
             variables["TASKFLOW_OFFLINE"] = "1"
     path = os.pathsep.join([str(PYTHON.parent), os.environ.get("PATH", os.defpath)])
-    session = ["-s"] if options and not options[0].startswith("-") else []
-    nox = [str(PYTHON), "-m", "nox", "-f", str(HERE / "noxfile.py"), *session, *options]
-    return os.execve(PYTHON, nox, {**os.environ, **variables, "PATH": path})
+    words = [*nox, *session, *options]
+    return os.execve(PYTHON, words, {**os.environ, **variables, "PATH": path})
 
 
 def read(argv: list[str]) -> tuple[bool, str, list[str]]:

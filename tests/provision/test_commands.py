@@ -137,3 +137,9 @@ def test_two_first_runs_at_once_share_one_environment(tmp_path: Path) -> None:
     assert "['-x', 'a b']" in runs[0].communicate()[0]
     runs[1].communicate()
     assert [run.returncode for run in runs] == [0, 1]
+    # Nor is a machine provisioned for a session that is none.
+    done = subprocess.run(
+        [*command, "--provision", "god"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "Sessions not found: god" in done.stderr) == (3, True)
+    assert "provision:" not in done.stdout + done.stderr
