@@ -326,7 +326,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {"migrate": ["alembic", "upgrade", "head"]},
     ),
     "compose says who is the database": (
-        {"main.py": MAIN + "import os\nu = os.environ['DATABASE_URL']\n", "requirements.txt": "x", "compose.yaml": "services:\n  db:\n    image: postgres:16\n  api:\n    build: .\n    ports: ['9001:8080']\n    command: uvicorn main:app\n    environment:\n      DATABASE_URL: postgresql+asyncpg://db/x\n"},
+        {"main.py": MAIN + "import os\nu = os.environ['DATABASE_URL']\nv = os.environ.get('E2E_DATABASE_URL', 'postgresql://x')\n", "requirements.txt": "x", "compose.yaml": "services:\n  db:\n    image: postgres:16\n  api:\n    build: .\n    ports: ['9001:8080']\n    command: uvicorn main:app\n    environment:\n      DATABASE_URL: postgresql+asyncpg://db/x\n"},
         {"connects": {"DATABASE_URL": "database"}, "port": 8080},
     ),
     "a database by its parts": (
@@ -635,7 +635,7 @@ PROCESSES = {
     ),
     "Django's server, and what is done before another": (
         "Procfile",
-        "web: python manage.py runserver 0.0.0.0:8000\napi: python manage.py load && uvicorn main:app\n",
+        "web: python manage.py runserver 0.0.0.0:8000\nold: python jobs.py runserver --host :: --port 5000\napi: python manage.py load && uvicorn main:app\n",
         [],
     ),
 }  # fmt: skip
@@ -717,7 +717,7 @@ NOTES = {
     "redis by its package": ({"requirements.txt": "redis\n"}, "said", "requirements.txt:1"),
     "a queue without a worker": ({"requirements.txt": "huey\n"}, "change", "requirements.txt:1"),
     "no packages": ({"requirements.txt": "", "x/y.py": MAIN, "x/setup.cfg": "", "z/w.py": MAIN, "z/environment.yml": ""}, "change", "z/environment.yml:1"),
-    "what apt installs": ({"Dockerfile": "FROM python:3.12\nRUN apt-get update && apt-get install -y --no-install-recommends gcc ffmpeg\nCMD uvicorn main:app\n"}, "change", "Dockerfile:2"),
+    "what apt installs": ({"Dockerfile": "FROM python:3.12\nRUN apt-get update && apt-get install -y --no-install-recommends gcc tree ffmpeg\nCMD uvicorn main:app\n"}, "change", "Dockerfile:2"),
     "a package to be compiled": ({"requirements.txt": "psycopg2\n"}, "change", "requirements.txt:1"),
     "a package without its library": ({"requirements.txt": "psycopg==3.2\n"}, "change", "requirements.txt:1"),
     "a Python that is too old, by its image": ({"Dockerfile": "FROM python:3.9-slim\n"}, "said", "Dockerfile:1"),

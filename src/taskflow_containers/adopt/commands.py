@@ -167,7 +167,8 @@ def parse(words: list[str], where: str) -> Command:
         "manage.py" in " ".join(words[:2]) and "migrate" in words
     ):
         return replace(command, kind="migrate")
-    if "manage.py" in " ".join(words[:2]) and "runserver" in words:
+    # Django's, and what Flask's scripts took it from.
+    if re.search(r"\.py$", " ".join(words[:2])) and "runserver" in words[1:3]:
         bound = re.search(r"(?:^|:)(\d+)$", words[-1])
         return replace(command, kind="server", port=_port(bound[1]) if bound else 8000)
     if re.fullmatch(r"python[\d.]*", name) and len(words) > 1:

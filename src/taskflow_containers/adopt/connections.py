@@ -25,7 +25,11 @@ _PART = re.compile(
     r"(?P<part>HOST(?:NAME)?|SERVER|ADDRESS|PORT|USER(?:NAME)?|PASS(?:WORD|WD)?|PWD|(?:DB_?)?NAME|DB|DATABASE|BASE)",
     re.IGNORECASE,
 )
-_OTHERS = re.compile(r"test|redis|mongo|mysql|mariadb|rabbit|clickhouse|elastic", re.IGNORECASE)
+# What is no database that serves: a test's, the one that Prisma compares with, and other kinds.
+_OTHERS = re.compile(
+    r"test|e2e|playwright|cypress|shadow|redis|mongo|mysql|mariadb|rabbit|clickhouse|elastic",
+    re.IGNORECASE,
+)
 _FORMS = (
     ("host", ("HOST", "SERVER", "ADDRESS")),
     ("port", ("PORT",)),

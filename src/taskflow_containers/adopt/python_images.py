@@ -40,10 +40,11 @@ def own(files: list[Dockerfile]) -> Dockerfile | None:
 def say_missing(repository: Repository, files: list[Dockerfile], packages: dict[str, str]) -> None:
     """Say what the image would lack: a slim base has no compiler, and nothing of what apt installed."""
     if files and files[0].system:
+        names = ", ".join(files[0].system[:12])
         repository.say(
             "change",
-            f"{', '.join(files[0].system[:12])} are installed here, and are not in our image: where it "
-            "needs them, name a base image that has them by `base` in taskflow.toml",
+            f"installed here, and not in our image: {names}; where the application needs that, name a "
+            "base image that has it by `base` in taskflow.toml",
             files[0].system_where,
         )
     if "psycopg2" in packages and not {"psycopg2-binary", "psycopg"} & packages.keys():

@@ -31,7 +31,7 @@ _DEVELOPMENT = re.compile(
 _TOOLS = re.compile(
     r"build-(?:essential|base)|gcc|g\+\+|make|cmake|curl|wget|git|gnupg2?|ca-certificates|lsb-release|apt-utils|unzip|zip|vim|nano"
     r"|less|bash|openssl|pkg-config|procps|netcat\S*|nc|iputils-ping|software-properties-common|tini|dumb-init|gosu|supervisor|nginx"
-    r"|sudo|tzdata|musl-dev|linux-headers|python3?(?:\.\d+)?(?:-\S+)?|\S+-dev|\S+-dev(?:el)?|postgresql-client|libpq5?|jq|htop"
+    r"|sudo|tzdata|musl-dev|linux-headers|python3?(?:\.\d+)?(?:-\S+)?|\S+-dev|\S+-dev(?:el)?|postgresql-client|libpq5?|jq|htop|tree|telnet|lsof|strace|net-tools|dnsutils"
 )
 
 
