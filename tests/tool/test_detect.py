@@ -339,6 +339,11 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {"main.py": MAIN, "requirements.txt": "asyncpg", "conf.py": SETTINGS + "class S(BaseSettings):\n    postgres_host: str\n    postgres_database_name: str\n"},
         {"connects_as": {"POSTGRES_HOST": "host", "POSTGRES_DATABASE_NAME": "name"}},
     ),
+    "a database in a file, as Django has it at first": (
+        {"manage.py": "", "shop/asgi.py": "from django.core.asgi import get_asgi_application\napplication = get_asgi_application()\n",
+         "shop/settings.py": "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': BASE_DIR / 'data' / 'db.sqlite3'}}\n", "requirements.txt": "django"},
+        {"entry": "shop.asgi:application", "migrate": []},
+    ),
     "a database in a file, though compose starts another": (
         {"main.py": MAIN, "requirements.txt": "aiosqlite", "conf.py": SETTINGS + "class S(BaseSettings):\n    database_url: str = 'sqlite+aiosqlite:///./dev.db'\n",
          "compose.yaml": "services:\n  db:\n    image: postgres:17\n", **ALEMBIC},

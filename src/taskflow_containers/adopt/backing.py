@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from taskflow_containers.adopt.findings import Finding, Service, Variable, guessed, read
@@ -181,23 +181,35 @@ _FILE = re.compile(
 )
 
 
+def in_file(sources: Sources) -> Finding[str]:
+    """SQLite, where the code says so and no variable can say otherwise."""
+    return next((read("sqlite", where) for where, _ in _files(sources)), guessed(""))
+
+
 def say_file(sources: Sources) -> None:
     """Say where a database that is a file has to lie, unless the address can be given from outside."""
+    for where, below_data in _files(sources):
+        if not below_data:
+            sources.repository.say(
+                "change",
+                "this database is a file, and only /app/data can be written to: have it below data/ "
+                "(in Django `BASE_DIR / 'data' / 'db.sqlite3'`), or its address in a variable",
+                where,
+            )
+            return
+
+
+def _files(sources: Sources) -> Iterator[tuple[str, bool]]:
+    """Where a file is written into the code as the database, and whether it lies below data/."""
     for module in sources.having("sqlite", pattern=_FILE):
         source = sources.repository.text(module.path)
         match = _FILE.search(source)
         if not match or "BaseSettings" in source or "DATABASE_URL" in source:
             continue
         near = source[max(0, match.start() - 150) : match.end() + 150]
-        if not re.search(r"\benv|environ|postgres|[\"'/]data\b", near):
+        if not re.search(r"\benv|environ|postgres", near):
             line = source.count("\n", 0, match.start()) + 1
-            sources.repository.say(
-                "change",
-                "this database is a file, and only /app/data can be written to: have it below data/ "
-                "(in Django `BASE_DIR / 'data' / 'db.sqlite3'`), or its address in a variable",
-                f"{module.path}:{line}",
-            )
-            return
+            yield f"{module.path}:{line}", bool(re.search(r"[\"'/]data\b", near))
 
 
 # The address of a PostgreSQL as a program writes it, whole or put together, but for what an object's attributes say.
@@ -236,7 +248,7 @@ def with_its_file(repository: Repository, service: Service, kind: str) -> Servic
         repository.say(
             "change",
             f"its database is a file, which no other container reaches: have the application run `{command}` "
-            "when it starts",
+            "when it starts, or give it PostgreSQL",
             service.migrate.where,
         )
         service = replace(service, migrate=guessed(()))

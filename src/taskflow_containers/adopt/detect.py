@@ -63,6 +63,7 @@ def look(folder: Path) -> Findings:
     variables = [v for service in services for v in (*service.variables, *service.arguments)]
     values = [Variable(k, c.where, False, v) for c in composed for k, v in c.environment.items()]
     kind, driver, image = backing.database(repository, composed, packages, [*variables, *values])
+    kind = kind or next(filter(None, map(backing.in_file, projects)), kind)
     database = {
         "database": {"kind": kind.value, "image": image or "postgres:17-alpine", "port": 5432}
     }
