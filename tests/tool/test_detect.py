@@ -221,9 +221,19 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
          "src/config/settings.py": "", "src/manage.py": "", "requirements.txt": "django\n"},
         {"entry": "config.asgi:application", "path": "src", "migrate": ["python", "src/manage.py", "migrate"]},
     ),
+    "Django in a folder that is called like its package": (
+        {"server/shop/shop/asgi.py": "import os\nfrom django.core.asgi import get_asgi_application\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\napplication = get_asgi_application()\n",
+         "server/shop/shop/settings.py": "", "server/shop/manage.py": "", "requirements.txt": "django\n"},
+        {"entry": "shop.asgi:application", "path": "server/shop"},
+    ),
     "src that is imported by its name": (
         {"src/main.py": "from src.deps import x\n" + MAIN, "src/deps.py": "x = 1\n", "requirements.txt": "x"},
         {"entry": "src.main:app", "path": ""},
+    ),
+    "a package that is served by a name of its own": (
+        {"src/__init__.py": "", "src/app/__init__.py": "", "src/app/main.py": "from .deps import x\n" + MAIN, "src/app/deps.py": "x = 1\n", "requirements.txt": "x",
+         "Dockerfile": "FROM python:3.12\nWORKDIR /code\nCOPY src/app app\nCMD uvicorn app.main:app\n"},
+        {"entry": "app.main:app", "path": "src"},
     ),
     "Procfile": (
         {"web/a.py": MAIN, "web/b.py": MAIN, "requirements.txt": "x", "Procfile": "web: gunicorn -k uvicorn.workers.UvicornWorker web.b:app -b 0.0.0.0:9100\nrelease: alembic upgrade head\n"},
@@ -318,7 +328,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {"migrate": ["alembic", "-c", "back/alembic.ini", "upgrade", "head"]},
     ),
     "alembic in a folder that it is run in": (
-        {"main.py": MAIN, "requirements.txt": "alembic\n", "db/alembic.ini": "[alembic]\nscript_location = .\n", "db/env.py": ""},
+        {"main.py": MAIN, "requirements.txt": "alembic\n", "db/alembic.ini": "[alembic]\nscript_location = .\n# version_locations = %(here)s/bar\n", "db/env.py": ""},
         {"migrate": ["sh", "-c", "cd db && exec alembic upgrade head"]},
     ),
     "alembic in pyproject": (

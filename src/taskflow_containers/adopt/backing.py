@@ -136,7 +136,8 @@ def migration(
         if path.rsplit("/", 1)[-1] != "alembic.ini":
             continue
         place = parent(path)
-        location = _script_location(repository, path)
+        written = _script_location(repository, path)
+        location = written.replace("%(here)s/", "").removeprefix("./").rstrip("/")
         places = [normal(join(one, location)) or "." for one in (place, folder)]
         scripts = next((s for s in places if repository.has(join(s, "env.py"))), "")
         if location and not scripts and ":" not in location:
@@ -150,7 +151,7 @@ def migration(
         below = path.removeprefix(start)
         words = ("alembic", *(("-c", below) if below != "alembic.ini" else ()), "upgrade", "head")
         # Alembic reads a relative script_location from the folder that it is run in.
-        relative = scripts and "%(here)s" not in repository.text(path) and ":" not in location
+        relative = scripts and "%(here)s" not in written and ":" not in location
         if below != "alembic.ini" and relative and scripts != places[1]:
             words = ("sh", "-c", f"cd {shlex.quote(parent(below))} && exec alembic upgrade head")
         return read(words, repository.at(path, "script_location")), tuple(
@@ -275,4 +276,4 @@ def _script_location(repository: Repository, path: str) -> str:
     except configparser.Error as error:
         repository.broken(path, getattr(error, "lineno", 1), error)
         return ""
-    return location.replace("%(here)s/", "").removeprefix("./").rstrip("/")
+    return location

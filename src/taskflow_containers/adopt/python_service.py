@@ -260,7 +260,7 @@ def _stated_server(
         root = root_below(sources, path, module) if path else ""
         # What a script names from its own folder, its package names by another name.
         if path and sources.repository.has(join(join(sources.folder, root), "__init__.py")):
-            root, module = sources.root_of(path)
+            root, module = sources.root_of(path, stated=root)
     if not path or not attribute:
         return None
     entry = read(f"{module}:{attribute}", command.where)

@@ -35,7 +35,7 @@ _ASIDE = frozenset(
     ]
 )
 # Django imports its settings by the name that this sets.
-_SETTINGS = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*[,\]]\s*=?\s*["'](\w+)""")
+_SETTINGS = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*[,\]]\s*=?\s*["']([\w.]+)""")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -207,32 +207,38 @@ class Sources:
         other = self.defined(module, full) if full and "." in full and depth < 5 else None
         return self.text(other[0], ast.Name(other[1]), depth + 1) if other else None
 
-    def root_of(self, path: str) -> tuple[str, str]:
-        """The folder below the project that must be on PYTHONPATH, and a file's module name from it."""
+    def root_of(self, path: str, stated: str | None = None) -> tuple[str, str]:
+        """The folder below the project that must be on PYTHONPATH, and a file's module name from it.
+
+        What is `stated` holds, unless an import of the file's is found from another folder alone.
+        """
         below = path.removeprefix("" if self.folder == "." else self.folder + "/")
         parts = below.removesuffix(".py").removesuffix("/__init__").split("/")
         module = self.module(path)
         names = {*module.names.values()} if module else set()
-        absolute = {name.split(".")[0] for name in names if not name.startswith(".")}
-        absolute -= sys.stdlib_module_names
+        absolute = {tuple(name.split(".")[:2]) for name in names if not name.startswith(".")}
+        absolute = {one for one in absolute if one[0] not in sys.stdlib_module_names}
         settings = _SETTINGS.search(self.repository.text(path))
-        absolute |= {settings[1]} if settings else set()
+        absolute |= {tuple(settings[1].split(".")[:2])} if settings else set()
         levels = max((len(n) - len(n.lstrip(".")) for n in names), default=0)
         best, most = 0, -99
         for depth in range(len(parts)):
             root = join(self.folder, "/".join(parts[:depth])) if depth else self.folder
             has = self.repository.has
-            there = sum(
-                has(join(root, f"{one}.py")) or self.repository.has_folder(join(root, one))
-                for one in absolute
-            )
+            # Whole where the module within is there, too: project and package are often called alike.
+            there = sum(self._is_at(root, one[:1]) + self._is_at(root, one) for one in absolute)
             inside = has(join(root, "__init__.py"))
             # A relative import needs its package below the root.
             impossible = levels and len(parts) - depth <= levels - (below.endswith("__init__.py"))
-            score = 2 * there - inside - 50 * bool(impossible) + (parts[:depth] == ["src"])
+            score = there - inside - 50 * bool(impossible) + (parts[:depth] == ["src"])
+            score += 2 * ("/".join(parts[:depth]) == stated)
             if score > most:
                 best, most = depth, score
         return "/".join(parts[:best]), ".".join(parts[best:])
+
+    def _is_at(self, root: str, parts: tuple[str, ...]) -> bool:
+        place = join(root, "/".join(parts))
+        return self.repository.has(f"{place}.py") or self.repository.has_folder(place)
 
     def needed(self, path: str) -> str:
         """The folder that a file imports from, where nothing that it imports lies at the project's top."""
