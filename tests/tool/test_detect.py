@@ -245,7 +245,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     ),
     "fastapi run with a file": (
         {"app/main.py": MAIN, "app/other.py": MAIN, "requirements.txt": "x", "Dockerfile": "FROM python:3.12\nCMD fastapi run app/other.py --port 80\n"},
-        {"entry": "app.other:app", "port": 80},
+        {"entry": "app.other:app", "port": 8000},
     ),
     "a start script": (
         {"app/main.py": MAIN, "app/other.py": MAIN, "requirements.txt": "x", "start.sh": "#!/bin/sh\nset -e\nexec uv run uvicorn app.other:app --port 8123\n", "Dockerfile": "FROM python:3.12\nCMD [\"./start.sh\"]\n"},
@@ -345,6 +345,10 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {"connects": dict.fromkeys(("POSTGRES_SERVER", "POSTGRES_PORT", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"), "database"),
          "connects_as": {"POSTGRES_SERVER": "host", "POSTGRES_PORT": "port", "POSTGRES_USER": "user", "POSTGRES_PASSWORD": "password", "POSTGRES_DB": "name"}},
     ),
+    "databases by their parts, one to write to and one to read from": (
+        {"main.py": MAIN, "requirements.txt": "asyncpg", "conf.py": SETTINGS + "class S(BaseSettings):\n    database_primary_host: str\n    database_primary_name: str\n    database_readonly_host: str\n    database_readonly_name: str\n"},
+        {"connects_as": {"DATABASE_PRIMARY_HOST": "host", "DATABASE_PRIMARY_NAME": "name", "DATABASE_READONLY_HOST": "host", "DATABASE_READONLY_NAME": "name"}},
+    ),
     "a database by its parts, whose name is called otherwise": (
         {"main.py": MAIN, "requirements.txt": "asyncpg", "conf.py": SETTINGS + "class S(BaseSettings):\n    postgres_host: str\n    postgres_database_name: str\n"},
         {"connects_as": {"POSTGRES_HOST": "host", "POSTGRES_DATABASE_NAME": "name"}},
@@ -430,8 +434,8 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {"entry": "main:api"},
     ),
     "an entry point with its arguments": (
-        {"main.py": MAIN, "b.py": MAIN, "requirements.txt": "x", "Dockerfile": "FROM python:3.12\nENTRYPOINT [\"uvicorn\"]\nCMD [\"b:app\", \"--port\", \"81\"]\n"},
-        {"entry": "b:app", "port": 81},
+        {"main.py": MAIN, "b.py": MAIN, "requirements.txt": "x", "Dockerfile": "FROM python:3.12\nENTRYPOINT [\"uvicorn\"]\nCMD [\"b:app\", \"--port\", \"8081\"]\n"},
+        {"entry": "b:app", "port": 8081},
     ),
     "what the code and its migrations import from": (
         {"src/shop/main.py": "from shop.deps import x\n" + MAIN, "src/shop/deps.py": "x = 1\n", "src/shop/logging.py": "", "requirements.txt": "x", "Procfile": "web: uvicorn src.shop.main:app"},
@@ -688,13 +692,13 @@ def test_a_queue_that_nothing_starts_is_a_question(tmp_path: Path, case: str) ->
 def test_two_servers_of_one_project_are_two_backends(tmp_path: Path) -> None:
     compose = "services:\n" + "".join(
         f"  {n}:\n    build: .\n    command: uvicorn {n}:app --port {p}\n"
-        for n, p in (("one", 81), ("two", 82))
+        for n, p in (("one", 8081), ("two", 8082))
     )
     files = {"one.py": MAIN, "two.py": MAIN, "requirements.txt": "x", "compose.yaml": compose}
     services = found(tmp_path, files).services
     assert [(s.name, s.entry.value, s.port.value) for s in services] == [
-        ("one", "one:app", 81),
-        ("two", "two:app", 82),
+        ("one", "one:app", 8081),
+        ("two", "two:app", 8082),
     ]
 
 
@@ -733,6 +737,7 @@ NOTES = {
     "a queue without a worker": ({"requirements.txt": "huey\n"}, "change", "requirements.txt:1"),
     "no packages": ({"requirements.txt": "", "x/y.py": MAIN, "x/setup.cfg": "", "z/w.py": MAIN, "z/environment.yml": ""}, "change", "z/environment.yml:1"),
     "what apt installs": ({"Dockerfile": "FROM python:3.12\nRUN apt-get update && apt-get install -y --no-install-recommends gcc tree ffmpeg\nCMD uvicorn main:app\n"}, "change", "Dockerfile:2"),
+    "a port that is root's": ({"Dockerfile": "FROM python:3.12\nCMD uvicorn main:app --port 443\n"}, "said", "Dockerfile:2"),
     "a package to be compiled": ({"requirements.txt": "psycopg2\n"}, "change", "requirements.txt:1"),
     "a package without its library": ({"requirements.txt": "psycopg==3.2\n"}, "change", "requirements.txt:1"),
     "a Python that is too old, by its image": ({"Dockerfile": "FROM python:3.9-slim\n"}, "said", "Dockerfile:1"),

@@ -21,13 +21,14 @@ _DATABASE_URL = re.compile(
 )
 # A part of where a database is: libpq's own names, or those that begin alike.
 _PART = re.compile(
-    r"(?P<group>PG|(?:\w+_)?(?:DATABASE|DB|PG|SQL|POSTGRES(?:QL)?)_{1,2}(?:DB_)?)"
+    r"(?P<group>PG|(?:\w+_)?(?:DATABASE|DB|PG|SQL|POSTGRES(?:QL)?)_{1,2}"
+    r"(?:(?:DB|MAIN|PRIMARY|MASTER|DEFAULT|WRITER?|READER?|READ_?ONLY|REPLICA)_)?)"
     r"(?P<part>HOST(?:NAME)?|SERVER|ADDRESS|PORT|USER(?:NAME)?|PASS(?:WORD|WD)?|PWD|(?:DB_?)?NAME|DB|DATABASE|BASE)",
     re.IGNORECASE,
 )
-# What is no database that serves: a test's, the one that Prisma compares with, and other kinds.
+# What is no database of ours: a test's, the one that Prisma compares with, and other kinds.
 _OTHERS = re.compile(
-    r"test|e2e|playwright|cypress|shadow|redis|mongo|mysql|mariadb|rabbit|clickhouse|elastic",
+    r"test|e2e|playwright|cypress|shadow|firebase|redis|mongo|mysql|mariadb|rabbit|clickhouse|elastic",
     re.IGNORECASE,
 )
 _FORMS = (

@@ -23,6 +23,7 @@ from taskflow_containers.adopt.findings import (
     Question,
     Service,
     Variable,
+    guessed,
 )
 from taskflow_containers.adopt.processes import processes
 from taskflow_containers.adopt.python_source import Sources, aside
@@ -67,7 +68,7 @@ def look(folder: Path) -> Findings:
     database = {
         "database": {"kind": kind.value, "image": image or "postgres:17-alpine", "port": 5432}
     }
-    named = _named(services)
+    named = [_unprivileged(repository, service) for service in _named(services)]
     folders = {_folder(s): s.name for s in named if s.kind.value in {"backend", "frontend"}}
     named = connected(named, folders, composed, packages, database=kind.value == "postgresql")
     named = [backing.with_its_file(repository, service, kind.value) for service in named]
@@ -92,6 +93,24 @@ def look(folder: Path) -> Findings:
         notes=tuple(_newer(repository.notes, services)),
         questions=tuple(_questions(named)),
     )
+
+
+# Below it a port is root's, unless the node allows all; containerd does from 2.0 on (`enable_unprivileged_ports`).
+_UNPRIVILEGED = 1024
+
+
+def _unprivileged(repository: Repository, service: Service) -> Service:
+    """The service on a port that every cluster lets a user listen on; the Service in front may have any."""
+    port = service.port
+    if not 0 < port.value < _UNPRIVILEGED:
+        return service
+    usual = 3000 if service.runtime == "node" else 8000
+    repository.say(
+        "said",
+        f"port {port.value} is root's alone on many nodes: in our image it is {usual}",
+        port.where,
+    )
+    return replace(service, port=guessed(usual))
 
 
 def _once(services: list[Service]) -> list[Service]:

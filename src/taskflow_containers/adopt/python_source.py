@@ -28,6 +28,7 @@ _ASIDE = frozenset(
         "benches",
         "fixtures",
         "e2e",
+        "ci",
         "load_tests",
         "load_testing",
         "loadtest",
