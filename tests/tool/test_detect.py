@@ -702,6 +702,16 @@ def test_two_servers_of_one_project_are_two_backends(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_that_hands_on_an_application_is_no_second_backend(tmp_path: Path) -> None:
+    files = {
+        "main.py": "from server.web import app\n", "server/web.py": MAIN, "requirements.txt": "x",
+        "Dockerfile": "FROM python:3.13\nCMD uvicorn main:app\n", "Procfile": "web: uvicorn server.web:app\n",
+        "Dockerfile.ui": "FROM node:24\nEXPOSE 3000\n", "logins/Dockerfile": "FROM keycloak/keycloak\nEXPOSE 8080\n",
+    }  # fmt: skip
+    (service,) = found(tmp_path, files).services
+    assert (service.framework.where, service.port.value) == ("server/web.py:2", 8000)
+
+
 ROUTES = {
     "plain": (MAIN + "@app.get('/healthz')\ndef h(): return 1\n", {}, [("/healthz", False)]),
     "asks a database": (MAIN + "@app.get('/ready')\ndef h(db: int): db.execute('x')\n", {}, [("/ready", True)]),

@@ -127,8 +127,8 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {"environment": {"required": ["A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "B1"], "optional": ["O1", "O2", "O3", "O4", "O5"], "fixed": {}}},
     ),
     "a schema of the environment": (
-        {"package.json": PACKAGE, **PAGE, "env.ts": "export const env = createEnv({ server: { KEY: z.string(), OPT: z.string().optional() }, client: { NEXT_PUBLIC_Y: z.string() } })\n"},
-        {"environment": {"required": ["KEY"], "optional": ["OPT"], "fixed": {}}, "arguments": ["NEXT_PUBLIC_Y"]},
+        {"package.json": PACKAGE, **PAGE, "env.ts": "const later = z\n .string().optional();\nexport const env = createEnv({ server: { KEY: z.string(), OPT: z.string().optional(), LATER: later }, client: { NEXT_PUBLIC_Y: z.string() } })\n"},
+        {"environment": {"required": ["KEY"], "optional": ["LATER", "OPT"], "fixed": {}}, "arguments": ["NEXT_PUBLIC_Y"]},
     ),
     "a schema that says more in production": (
         {"package.json": PACKAGE, **PAGE, "env.ts": "createEnv({ server: { P1: process.env.NODE_ENV === 'production' ? z.string() : z.string().optional(), Q1: process.env.NODE_ENV !== 'production' ? z.string() : z.string().optional() } })\n"},
@@ -225,6 +225,39 @@ def test_a_frontend_and_a_backend_of_one_repository_are_connected(tmp_path: Path
     api, web = found(tmp_path, files).services
     assert (api.name, web.name) == ("api", "web")
     assert web.connects == {"API_URL": "api", "ORDERS": "api"}
+
+
+def test_an_api_of_somebody_else_is_no_backend_of_this_repository(tmp_path: Path) -> None:
+    """Unless its address while developing is this machine's, or its name says that it is ours."""
+    names = (
+        "EMAIL_SERVER_HOST",
+        "STRIPE_API_URL",
+        "INTERNAL_API_URL",
+        f"{tmp_path.name.upper()}_API_URL",
+    )
+    code = "".join(f"fetch(process.env.{name}!);" for name in names)
+    files = {
+        "api/main.py": MAIN, "api/requirements.txt": "fastapi\n", "web/package.json": PACKAGE, "web/app/page.tsx": "",
+        "web/a.ts": code + "fetch(process.env.GRAM_API_URL ?? 'http://localhost:8000')",
+    }  # fmt: skip
+    _, web = found(tmp_path, files).services
+    assert {*web.connects} == {*names[2:], "GRAM_API_URL"}
+
+
+def test_a_service_of_compose_is_what_its_dockerfile_lies_beside(tmp_path: Path) -> None:
+    """Its context may hold another one; and the folder's name is that of what lies in it."""
+    files = {
+        "tool.py": MAIN, "requirements.txt": "fastapi\n", "backend/main.py": MAIN, "backend/requirements.txt": "fastapi\n",
+        "backend/Dockerfile": "FROM python:3.13\nCMD uvicorn main:app\n", "web/package.json": PACKAGE, "web/app/page.tsx": "",
+        "web/Dockerfile": "FROM node:24\nEXPOSE 3210\n", "web/a.ts": "fetch(process.env.ORDERS!)",
+        "compose.yaml": "services:\n  orders:\n    build: {context: ., dockerfile: backend/Dockerfile}\n"
+        "  site:\n    build: web\n    environment: {ORDERS: 'http://orders:8000'}\n",
+    }  # fmt: skip
+    tool, api, web = found(tmp_path, files).services
+    assert [(s.name, s.context.value, s.port.value) for s in (tool, api, web)] == [
+        ("backend-backend", ".", 8000), ("backend", "backend", 8000), ("web", "web", 3210),
+    ]  # fmt: skip
+    assert web.connects == {"ORDERS": "backend"}
 
 
 def test_both_in_one_root_have_names_of_their_own(tmp_path: Path) -> None:

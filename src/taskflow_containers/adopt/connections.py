@@ -9,12 +9,20 @@ from dataclasses import replace
 from taskflow_containers.adopt.backing import scheme
 from taskflow_containers.adopt.findings import Service, Variable
 from taskflow_containers.adopt.images import kind_of_image
+from taskflow_containers.adopt.repository import parent
 from taskflow_containers.adopt.stated import ComposeService
 
 # The variables by which one service is told where another is.
 _URL = re.compile(
-    r"(?:\w+_)?(?:API|BACKEND|SERVER)(?:_(?:BASE|SERVER|INTERNAL|SERVICE))?_(?:URL|URI|ORIGIN|ENDPOINT|HOST)"
+    r"(?:(?P<whose>\w+)_)?(?:API|BACKEND|SERVER)(?:_(?:BASE|SERVER|INTERNAL|SERVICE))?_(?:URL|URI|ORIGIN|ENDPOINT|HOST)"
 )
+# Words before it that name no company whose API that would be.
+_OURS = frozenset((
+    "next", "public", "private", "internal", "external", "local", "app", "main", "core", "rest", "http",
+    "base", "python", "py", "fastapi", "flask", "django", "api", "backend", "server", "service", "proxy",
+))  # fmt: skip
+# An address of this machine's, as a backend has it while it is developed.
+_HERE = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?::|/|$)")
 _DATABASE_URL = re.compile(
     r"(?:\w+_)?(?:DATABASE|DB|PG|PSQL|POSTGRES(?:QL)?)(?:_A?SYNC)?_(?:URL|URI|DSN)(?:_A?SYNC)?",
     re.IGNORECASE,
@@ -47,28 +55,36 @@ def connected(
     packages: Iterable[str],
     *,
     database: bool,
+    project: str,
 ) -> list[Service]:
     """Say which variable leads to which service: by compose's host names, else by the usual names.
 
-    `folders` are those of the servers, with their names.
+    `folders` are those of the servers, with their names; `project` is what the repository is called.
     """
     services = [*services]
-    hosts = {c.name: folders[c.context] for c in composed if c.context in folders}
+    places = ((c.name, (parent(c.dockerfile), c.context)) for c in composed if c.context)
+    hosts = {name: folders[at] for name, all in places for at in all[::-1] if at in folders}
+    ours = _OURS | {w for one in (project, *folders) for w in _words(one)}
     backends = [s.name for s in services if s.kind.value == "backend"]
     found = []
     for service in services:
         connects, forms = {}, {}
         for variable in service.variables:
+            values = _values(variable, composed)
             urls = [
                 m[1]
-                for value in _values(variable, composed)
+                for value in values
                 if (m := re.match(r"https?://([\w-]+)(?::\d+)?(?:/|$)", value))
             ]
             named = [hosts[host] for host in urls if host in hosts and hosts[host] != service.name]
             alone = service.kind.value == "frontend" and len(backends) == 1
             if named:
                 connects[variable.name] = named[0]
-            elif alone and _URL.fullmatch(variable.name):
+            elif (
+                alone
+                and (match := _URL.fullmatch(variable.name))
+                and (any(map(_HERE.match, values)) or {*_words(match["whose"] or "")} <= ours)
+            ):
                 connects[variable.name] = backends[0]
         if database:
             forms = dict(_database(service.variables, composed, {*packages}))
@@ -76,6 +92,10 @@ def connected(
         said = {name: form for name, form in forms.items() if form}
         found.append(replace(service, connects=connects, connects_as=said))
     return found
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[^a-z0-9]+", text.lower()) if word]
 
 
 def _values(variable: Variable, composed: Iterable[ComposeService]) -> list[str]:

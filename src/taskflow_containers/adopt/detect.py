@@ -70,7 +70,10 @@ def look(folder: Path) -> Findings:
     }
     named = [_unprivileged(repository, service) for service in _named(services)]
     folders = {_folder(s): s.name for s in named if s.kind.value in {"backend", "frontend"}}
-    named = connected(named, folders, composed, packages, database=kind.value == "postgresql")
+    named = connected(
+        named, folders, composed, packages,
+        database=kind.value == "postgresql", project=folder.resolve().name,
+    )  # fmt: skip
     named = [backing.with_its_file(repository, service, kind.value) for service in named]
     if kind.value == "postgresql":
         told = {_folder(s) for s in named if "database" in s.connects.values()}
@@ -191,9 +194,11 @@ def _folder(service: Service) -> str:
 
 
 def _named(services: list[Service]) -> list[Service]:
-    """The services with names that differ."""
-    found: dict[str, Service] = {}
-    for service in services:
+    """The services with names that differ; a folder's name goes to what lies in it."""
+    named: dict[int, str] = {}
+    own = [_folder(service).rsplit("/", 1)[-1] == service.name for service in services]
+    for index in sorted(range(len(services)), key=lambda index: not own[index]):
+        service = services[index]
         name, kind = service.name, service.kind.value or "worker"
         above = _folder(service).split("/")[-2:-1]
         choices = [
@@ -202,9 +207,11 @@ def _named(services: list[Service]) -> list[Service]:
             *(f"{one}-{name}" for one in above),
             *(f"{name}-{n}" for n in range(2, 99)),
         ]
-        free = next(c for c in choices if c not in found)
-        found[free] = replace(service, name=re.sub(r"[^a-z0-9-]", "-", free.lower()))
-    return [*found.values()]
+        named[index] = next(c for c in choices if c not in named.values())
+    return [
+        replace(service, name=re.sub(r"[^a-z0-9-]", "-", named[index].lower()))
+        for index, service in enumerate(services)
+    ]
 
 
 def _questions(services: list[Service]) -> list[Question]:

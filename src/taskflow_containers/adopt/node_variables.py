@@ -160,11 +160,21 @@ def _schema(call: Node, callee: str) -> list[tuple[Node, str, str]]:
     for group in groups:
         for pair in group.named_children:
             name = text(pair.child_by_field_name("key"))
-            validator = text(in_production(pair.child_by_field_name("value")))
+            validator = _defined(pair, text(in_production(pair.child_by_field_name("value"))))
             # A schema of something else has other names than those of variables.
             if re.fullmatch(r"[A-Z][A-Z0-9_]+", name):
                 found.append((pair, name, validator))
     return found
+
+
+def _defined(node: Node, validator: str) -> str:
+    """A validator's text; of a name the one that its file gives it."""
+    if not re.fullmatch(r"[A-Za-z_$][\w$]*", validator):
+        return validator
+    while node.parent:
+        node = node.parent
+    match = re.search(rf"\bconst\s+{re.escape(validator)}\b[^=]*=(?!>)([^;]*)", text(node))
+    return match[1] if match else validator
 
 
 def _written(node: Node) -> bool:

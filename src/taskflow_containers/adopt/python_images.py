@@ -10,13 +10,25 @@ from taskflow_containers.adopt.stated import Dockerfile
 
 
 def near(repository: Repository, folder: str, files: list[Dockerfile]) -> list[Dockerfile]:
-    """The Dockerfiles of a project: in its folder, else that copy it, else that copy all."""
+    """The Dockerfiles of a project: in its folder, else that copy it, else that copy all.
+
+    One whose image is there for JavaScript is another application's, unless it starts a server of Python's, too.
+    """
 
     def copies(file: Dockerfile, path: str) -> bool:
         sources = {normal(source) for source in file.sources}
         return any(one == path or one.startswith(path + "/") for one in sources)
 
-    files = sorted(files, key=lambda f: not any(c.kind == "server" for c in f.commands))
+    def serves(file: Dockerfile) -> bool:
+        return any(command.kind == "server" for command in file.commands)
+
+    def is_python(file: Dockerfile) -> bool:
+        return (
+            serves(file) or bool(file.installs) or any("python" in base for base, _ in file.bases)
+        )
+
+    files = [file for file in files if not file.runs_node or serves(file)]
+    files.sort(key=lambda file: not serves(file))
     ranks: list[list[Dockerfile]] = [[], [], []]
     for file in files:
         above = parent(file.path)
@@ -24,17 +36,11 @@ def near(repository: Repository, folder: str, files: list[Dockerfile]) -> list[D
             ranks[0].append(file)
         elif folder != "." and copies(file, folder):
             ranks[1].append(file)
-        elif (folder == "." and not python_project.is_project(repository, above)) or (
-            above == "." and copies(file, "")
-        ):
+        elif (
+            folder == "." and not python_project.is_project(repository, above) and is_python(file)
+        ) or (above == "." and copies(file, "")):
             ranks[2].append(file)
     return next(filter(None, ranks), [])
-
-
-def own(files: list[Dockerfile]) -> Dockerfile | None:
-    """The one whose image runs the project: a Next.js application may lie in the same folder."""
-    runs = (f for f in files if not f.runs_node or any(c.kind == "server" for c in f.commands))
-    return next(runs, None)
 
 
 def say_missing(repository: Repository, files: list[Dockerfile], packages: dict[str, str]) -> None:

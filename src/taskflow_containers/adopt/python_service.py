@@ -141,7 +141,7 @@ def _common(
         health=routes.health(sources, defaults),
         variables=variables,
         fixed=carried_variables.fixed(
-            repository, folder, python_images.own(near), {v.name for v in variables}
+            repository, folder, next(iter(near), None), {v.name for v in variables}
         ),
         migrate=migrate,
     )
@@ -239,8 +239,13 @@ def _is_there(sources: Sources, found: Collection[str], entry: str) -> bool:
     """Whether an application is among these entries, by the same name or another of its module."""
 
     def place(entry: str) -> tuple[str, str]:
-        module, _, attribute = entry.partition(":")
-        return sources.file_of("", module) or module, attribute
+        name, _, attribute = entry.partition(":")
+        path = sources.file_of("", name)
+        module = sources.module(path) if path else None
+        full = module.names.get(attribute, "") if module else ""
+        # A file may only hand on what another one makes.
+        made = sources.defined(module, full) if module and full else None
+        return (made[0].path, made[1]) if made else (path or name, attribute)
 
     return place(entry) in {place(one) for one in found}
 
