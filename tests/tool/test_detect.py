@@ -345,6 +345,10 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {"connects": dict.fromkeys(("POSTGRES_SERVER", "POSTGRES_PORT", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"), "database"),
          "connects_as": {"POSTGRES_SERVER": "host", "POSTGRES_PORT": "port", "POSTGRES_USER": "user", "POSTGRES_PASSWORD": "password", "POSTGRES_DB": "name"}},
     ),
+    "what a module is tried out with": (
+        {"main.py": MAIN + "import os\na = os.environ['A']\nif __name__ == '__main__':\n    b = os.environ['B'], int(os.environ['C'])\n", "requirements.txt": "x"},
+        {"environment": {"required": ["A"], "optional": ["B", "C"], "fixed": {}}},
+    ),
     "databases by their parts, one to write to and one to read from": (
         {"main.py": MAIN, "requirements.txt": "asyncpg", "conf.py": SETTINGS + "class S(BaseSettings):\n    database_primary_host: str\n    database_primary_name: str\n    database_readonly_host: str\n    database_readonly_name: str\n"},
         {"connects_as": {"DATABASE_PRIMARY_HOST": "host", "DATABASE_PRIMARY_NAME": "name", "DATABASE_READONLY_HOST": "host", "DATABASE_READONLY_NAME": "name"}},

@@ -37,11 +37,11 @@ from taskflow_containers.adopt.python_worker import Started, label, root_below, 
 from taskflow_containers.adopt.repository import Repository, join
 from taskflow_containers.adopt.stated import Dockerfile, is_secret
 
-# What the image or its base sets for itself, whatever the application would like.
+# What the image or its base sets for itself, whatever the application would like; and what Windows alone has.
 _IMAGE = {
     "PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONOPTIMIZE", "PYTHONUNBUFFERED", "HOME",
     "LOGNAME", "MALLOC_ARENA_MAX", "RES_OPTIONS", "SSL_CERT_DIR", "SSL_CERT_FILE",
-    "PYTHON_VERSION", "PYTHON_SHA256", "GPG_KEY",
+    "PYTHON_VERSION", "PYTHON_SHA256", "GPG_KEY", "APPDATA", "LOCALAPPDATA", "USERPROFILE", "WINDIR",
 }  # fmt: skip
 _QUEUES = ("celery", "arq", "rq", "dramatiq", "taskiq", "saq", "huey", "procrastinate")
 _SHARED = ("StaticFiles", "Jinja2Templates", "FileSystemLoader")

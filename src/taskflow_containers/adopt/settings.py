@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from taskflow_containers.adopt.examples import usual
 from taskflow_containers.adopt.findings import Variable
@@ -214,21 +215,34 @@ def variables(sources: Sources) -> tuple[dict[str, Variable], dict[str, str]]:
 
     for module in settings.modules:
         readers = _readers(sources, module)
+        tried = _tried_out(module)
         for node in module.nodes:
+            insists = id(node) not in tried
             if isinstance(node, ast.ClassDef) and settings.base(module, node):
                 for variable in settings.variables(module, node):
                     add(variable)
             elif isinstance(node, ast.Subscript) and module.name(node.value) == "os.environ":
                 if isinstance(node.ctx, ast.Load) and (name := constant(node.slice)):
-                    add(Variable(name, module.place(node), required=True))
+                    add(Variable(name, module.place(node), required=insists))
             elif isinstance(node, ast.Call) and (one := _call(module, node, readers)):
-                add(one)
+                add(replace(one, required=one.required and insists))
             elif isinstance(node, ast.Call) and node.args and module.name(node.func) in _SAMPLES:
                 read = node.args[0]  # int(os.environ["PORT"])
                 if isinstance(read, ast.Subscript) and module.name(read.value) == "os.environ":
                     sample = _SAMPLES[module.name(node.func)]
-                    add(Variable(constant(read.slice), module.place(read), True, sample=sample))
+                    add(Variable(constant(read.slice), module.place(read), insists, sample=sample))
     return found, settings.defaults
+
+
+def _tried_out(module: Module) -> set[int]:
+    """The IDs of the nodes that run only where the file is a program: mostly what its author tries it out with."""
+    return {
+        id(node)
+        for one in module.tree.body
+        if isinstance(one, ast.If) and "__name__" in ast.unparse(one.test)
+        for statement in one.body
+        for node in ast.walk(statement)
+    }
 
 
 def _readers(sources: Sources, module: Module, depth: int = 0) -> dict[str, set[str]]:
