@@ -267,7 +267,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {"context": "api", "entry": "api.main:app", "package": "api", "path": "", "port": 8001},
     ),
     "what is done with an application, and what is around it": (
-        {"main.py": MAIN + "from mangum import Mangum\nfrom sqladmin import Admin\nhandler = Mangum(app)\nadmin = Admin(app, 1)\n", "requirements.txt": "x"},
+        {"main.py": MAIN + "from mangum import Mangum\nfrom sqladmin import Admin\nimport httpx\nhandler = Mangum(app)\nadmin = Admin(app, 1)\ninner = httpx.ASGITransport(app)\n", "requirements.txt": "x"},
         {"entry": "main:app"},
     ),
     "a folder that is called like a package from elsewhere": (

@@ -63,7 +63,7 @@ _MAKERS = re.compile(
 )
 # A class whose objects are served in place of the application that they are given.
 _AROUND = re.compile(
-    r"[A-Z]\w*(?:Middleware|App|Application)|[A-Z]\w*(?i:asgi|wsgi)\w*|(?i:asgi)[A-Z]\w*|ProxyFix"
+    r"(?!\w*(?:Transport|Client)$)(?:[A-Z]\w*(?:Middleware|App|Application)|[A-Z]\w*(?i:asgi|wsgi)\w*|(?i:asgi)[A-Z]\w*|ProxyFix)"
 )
 # The files that `fastapi run` looks into by itself, in its order.
 CONVENTIONAL = ("main", "app", "api", "app.main", "app.app", "app.api")
