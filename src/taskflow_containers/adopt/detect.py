@@ -103,7 +103,7 @@ _UNPRIVILEGED = 1024
 
 
 def _unprivileged(repository: Repository, service: Service) -> Service:
-    """The service on a port that every cluster lets a user listen on; the Service in front may have any."""
+    """The service on a port that every node lets a user listen on."""
     port = service.port
     if not 0 < port.value < _UNPRIVILEGED:
         return service

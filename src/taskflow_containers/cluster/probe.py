@@ -81,8 +81,9 @@ class Load:
     """Requests at a constant rate, however long a single answer takes; nothing is tried twice.
 
     Where the middle one of a second's answers is slow, all are: the rate is halved, as what is looked
-    for is a request that fails, not what the cluster can carry. Every second one goes over a connection that is kept alive, the others each over a new one.
-    Besides, a visitor loads a page with all its scripts and styles, each over a new one.
+    for is a request that fails, not what the cluster can carry. Every second one goes over a connection
+    that is kept alive, the others each over a new one. Besides, a visitor loads a page with all its
+    scripts and styles, each over a new one.
     """
 
     def __init__(self, rate: float, page: str, urls: list[str]) -> None:
