@@ -20,7 +20,7 @@ from taskflow_containers.smoke.runner import STEPS
 from taskflow_containers.workspace import Workspace
 from tests.conftest import SERVICE
 from tests.containers.conftest import failed, left_over, replace, smoked
-from tests.containers.defects import DEFECTS, DEFECTS_OF_SAMPLE, found_by
+from tests.containers.defects import DEFECTS, DEFECTS_OF_SAMPLE, Defect, found_by
 from tests.containers.test_background import FAULTS
 
 pytestmark = pytest.mark.engine
@@ -33,6 +33,11 @@ ENGINES_FAULT = {
     "swap": "--memory-swap=*)",
     "user": '--cap-drop=ALL) set -- "$@" "$word" --user=1001:0',
 }
+# Defects that change nothing of what an image runs, so that one image may have them all.
+BESIDE = [
+    "image.caches", "image.development", "image.labels", "image.layers", "image.port", "image.private",
+    "image.run-time-environment", "image.set-id", "image.volumes", "image.writable",
+]  # fmt: skip
 ON_EACH_ENGINE = {"image.user", "healthcheck", "diff", "memory"}
 
 
@@ -56,9 +61,9 @@ class Family:
         self.images = {image.container: image for image in built}
         self.tags: list[str] = [tag for image in built for tag in image.tags]
 
-    def break_(self, case: str, name: str) -> build.Image:
+    def break_(self, case: str, defect: Defect) -> build.Image:
         """The image of a case, on top of the one in order."""
-        defect = DEFECTS[case]
+        name = defect.container
         tag = f"{self.project.image(name)}:{re.sub(r'[^a-z.-]+', '-', case)}"
         self.tags.append(tag)
         built = builder.build(
@@ -93,9 +98,9 @@ def family(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator
 
 
 def assert_caught(family: Family, case: str) -> None:
-    name, checks = DEFECTS[case].container, found_by(case)
-    images = [family.break_(case, name)]
-    images += [family.images["backend"]] if name == "frontend" else []
+    defect, checks = DEFECTS[case], found_by(case)
+    images = [family.break_(case, defect)]
+    images += [family.images["backend"]] if defect.container == "frontend" else []
     assert_only(family.smoke(images, checks[0]), *checks)
 
 
@@ -118,7 +123,8 @@ def assert_only(results: list[Result], *checks: str) -> None:
             case,
             marks=[
                 *([pytest.mark.each_engine] if case in ON_EACH_ENGINE else []),
-                *([pytest.mark.thorough] if ":" in case else []),  # another way to break the same
+                # Another way to break the same, or one that is broken beside others.
+                *([pytest.mark.thorough] if ":" in case or case in BESIDE else []),
             ],
         )
         for case in DEFECTS
@@ -126,6 +132,13 @@ def assert_only(results: list[Result], *checks: str) -> None:
 )
 def test_it_is_caught(family: Family, case: str) -> None:
     assert_caught(family, case)
+
+
+def test_each_of_many_defects_is_caught(family: Family) -> None:
+    """Thorough runs have an image for each."""
+    all_of_them = Defect("\n".join(DEFECTS[case].lines for case in BESIDE))
+    results = family.smoke([family.break_("many", all_of_them)], BESIDE[0])
+    assert_only(results, *BESIDE)
 
 
 @pytest.mark.parametrize("case", ENGINES_FAULT)

@@ -49,7 +49,6 @@ def wait_for(process: subprocess.Popen[str], words: str) -> None:
     some_of(
         ["starting database", "starting backend", "loading backend"],
         "starting database",
-        "loading backend",
     ),
 )
 def test_an_interrupted_run_removes_what_it_started(

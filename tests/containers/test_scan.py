@@ -132,6 +132,7 @@ def test_a_fault_is_found(check: str, service: Service) -> None:
     assert result.expected and result.fix
 
 
+@pytest.mark.thorough
 def test_a_root_image_is_a_misconfiguration_in_both_places(service: Service) -> None:
     replace("Dockerfile", "USER 1001:1001\n", "")(service.folder)
     found = failed(run(service))
@@ -224,7 +225,7 @@ def installing(folder: str, *names: str) -> str:
     [
         further(7, "", False),
         (9, "", True),
-        (9, "database-days = 9", False),
+        further(9, "database-days = 9", False),
     ],
 )
 def test_an_old_database_is_no_pass(

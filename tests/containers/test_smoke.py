@@ -21,6 +21,7 @@ from taskflow_containers.machine.errors import ExitCode
 from taskflow_containers.report.result import Status, judge
 from taskflow_containers.smoke.command import merged
 from taskflow_containers.smoke.stack import Stack
+from tests.conftest import further
 from tests.containers.conftest import (
     Service,
     failed,
@@ -244,7 +245,7 @@ def test_no_value_is_in_a_command_line(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "caught"), [("pid-file", "restart"), ("sleeps-first", "stop.starting")]
+    ("wrong", "caught"), [("pid-file", "restart"), further("sleeps-first", "stop.starting")]
 )
 def test_other_ways_to_fail_the_same_check(service: Service, wrong: str, caught: str) -> None:
     fault(wrong)(service.folder)

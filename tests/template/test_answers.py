@@ -175,12 +175,12 @@ def refused_or_kept(rendered: Render_, answers: dict[str, object], folder: Path)
 
 
 @pytest.mark.parametrize("name", PLAUSIBLE)
-def test_400_texts_for_each_question_in_memory(
+def test_350_texts_for_each_question_in_memory(
     name: str, rendered: Render_, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("model")
 
-    @settings(HOSTILE, max_examples=400)
+    @settings(HOSTILE, max_examples=350)
     @given(TEXT | PLAUSIBLE[name])
     def check(value: str) -> None:
         refused_or_kept(rendered, {name: value}, folder)

@@ -231,7 +231,7 @@ def index(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         ("index", "uv"),
         further("find-links", "virtualenv"),
         ("URL", "uv"),
-        ("folder", "virtualenv"),
+        further("folder", "virtualenv"),
     ],
 )
 def test_a_hashed_wheel_takes_the_lines_place(

@@ -90,7 +90,14 @@ class Rendered:
         return found
 
 
-@pytest.fixture(scope="module", params=SETS, ids=choices.label)
+# All tests of a set by one worker, so that it is rendered once.
+GROUPED = [
+    pytest.param(one, id=choices.label(one), marks=pytest.mark.xdist_group(choices.label(one)))
+    for one in SETS
+]
+
+
+@pytest.fixture(scope="module", params=GROUPED)
 def rendered(request: pytest.FixtureRequest, render: Render) -> Rendered:
     return Rendered(request.param, render(**request.param))
 
