@@ -56,9 +56,11 @@ def main(argv: list[str]) -> int:
             # The rest runs on the environment's own Python: it has pip, which Debian's has not.
             os.execv(PYTHON, [str(PYTHON), __file__, *argv])
         # A session that there is none of is said before the machine is changed for it.
-        if provisioning and (listed := run([*nox, "--list", *session, *options])).returncode:
-            sys.stderr.buffer.write(listed.stderr)
-            return listed.returncode
+        if provisioning:
+            listed = run([*nox, "--list", *session, *options])
+            if listed.returncode:
+                sys.stderr.buffer.write(listed.stderr)
+                return listed.returncode
         variables = provision(engine) if provisioning else {}
     except (Trouble, OSError) as trouble:
         print(f"bootstrap: {trouble}", file=sys.stderr)
