@@ -6,13 +6,14 @@ import ipaddress
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from taskflow_containers.machine.errors import NoInterpreter
 from taskflow_containers.machine.waiting import Watch
+from taskflow_containers.project.model import Access
 from taskflow_containers.report.result import Result
 from taskflow_containers.smoke.answer import Answer
 from taskflow_containers.smoke.asking import fairly, until
@@ -44,6 +45,11 @@ _RESTART_BEYOND = 20.0  # seconds over the budget
 _DOCUMENTS = {"application/health+json", "application/json"}
 _HEALTHY = {"pass", "ok", "up", "warn"}
 _UNHEALTHY = {"fail", "error", "down"}
+# Python's and Node's words for a write where none is possible, and for what is not installed.
+_READ_ONLY = re.compile(r"(?:Read-only file system:|EROFS: read-only file system, \w+) '([^']+)'")
+_NO_MODULE = re.compile(
+    r"ModuleNotFoundError: No module named '([\w.]+)'|Cannot find (?:module|package) '((?:@[\w.-]+/)?[\w-][\w.-]*)"
+)
 _INSIDE = re.compile(
     r"Traceback|File \"/|\bat [\w.]+ \(/|/app/(src|node_modules|\.venv)|/usr/(local/)?lib"
 )
@@ -93,7 +99,9 @@ def _mend(lab: Lab, ended: str, said: str) -> str:
     if ended and unset:
         return f"set {', '.join(unset)} where the smoke test is run: the container requires it, and is handed it"
     if ended and said:
-        return "mend what the container says in its last lines, under detail"
+        writable = [v.path for v in model.volumes if v.access is Access.READ_WRITE]
+        known = advice(said, writable)
+        return known or "mend what the container says in its last lines, under detail"
     if ended:
         return "have CMD run what serves, in the foreground: it ended and logged nothing"
     if not model.kind.serves:
@@ -102,6 +110,20 @@ def _mend(lab: Lab, ended: str, said: str) -> str:
         f"have it listen on every address, port {model.port}, and answer {model.health.ready} with 200,"
         " or raise budgets.start in taskflow.toml; its last line is under detail"
     )
+
+
+def advice(said: str, writable: Sequence[str]) -> str:
+    """What to do about last words of a known kind, "" about others; `writable` are the paths of volumes."""
+    if match := _READ_ONLY.search(said):
+        places = " or ".join([*writable, "/tmp"])
+        return (
+            f"have it write below {places} instead of {match[1]}: all else of an image is read-only; or declare "
+            "a volume there in taskflow.toml"
+        )
+    if match := _NO_MODULE.search(said):
+        name = match[1] or match[2]
+        return f"add what provides {name} to the packages that its image installs: it imports that"
+    return ""
 
 
 def _instead(running: Running) -> str:
