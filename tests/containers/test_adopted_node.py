@@ -255,7 +255,7 @@ def test_an_image_sets_up_no_hooks_of_git(prepare: str, left: str | None, tmp_pa
     script = ROOT / "template" / "frontend" / "container" / "install.mjs"
     binary, client = tools.npm()
     environment = {**os.environ, **tools.node_path(), "npm_execpath": str(client)}
-    for words in ([], ["--without-git-hooks"]):
+    for words in ([], ["--for-an-image"]):
         done = subprocess.run(
             [binary, script, *words],
             cwd=tmp_path,
@@ -269,6 +269,36 @@ def test_an_image_sets_up_no_hooks_of_git(prepare: str, left: str | None, tmp_pa
     assert done.returncode == 0, done.stderr
     scripts = json.loads((tmp_path / "package.json").read_text())["scripts"]
     assert scripts == {"build": "x"} | ({"prepare": left} if left else {})
+
+
+PNPM_LOCK = """\
+lockfileVersion: '9.0'
+settings: {autoInstallPeers: true, excludeLinksFromLockfile: false}
+importers:
+  .: {dependencies: {ms: {specifier: 2.1.3, version: 2.1.3}}}
+packages:
+  ms@2.1.3:
+    resolution: {integrity: sha512-6FlzubTLZG3J2a/NVCAleEhjzq5oxgHyaCU9yYXvcLsvoVaHJq/s5xXI6/XXP6tz7R9xAOtHnSO/tXtF3WRTlA==}
+snapshots:
+  ms@2.1.3: {}
+"""
+
+
+def test_overrides_of_npms_that_contradict_a_dependency_are_no_matter_of_pnpms(
+    tmp_path: Path,
+) -> None:
+    """Those are read by npm alone, which brings pnpm, and would end."""
+    about = {"dependencies": {"ms": "2.1.3"}, "overrides": {"ms": "2.0.0"}}
+    (tmp_path / "package.json").write_text(json.dumps(about))
+    (tmp_path / "pnpm-lock.yaml").write_text(PNPM_LOCK)
+    script = ROOT / "template" / "frontend" / "container" / "install.mjs"
+    binary, client = tools.npm()
+    environment = {**os.environ, **tools.node_path(), "npm_execpath": str(client)}
+    done = subprocess.run(
+        [binary, script, "--for-an-image"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "node_modules" / "ms" / "package.json").is_file()
 
 
 @pytest.mark.parametrize(

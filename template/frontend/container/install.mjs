@@ -39,11 +39,18 @@ if (!lock) refuse(`there is no lock file: commit one of ${Object.keys(LOCKS).joi
 if (another) refuse(`${lock} and ${another} may disagree: keep the one of your package manager`);
 const about = JSON.parse(readFileSync("package.json", "utf8"));
 const { packageManager = LOCKS[lock] } = about;
-// For an image, whose build gets package.json as it is again; outside of one that file is its owner's.
-if (process.argv.includes("--without-git-hooks"))
-  writeFileSync("package.json", JSON.stringify({ ...about, scripts: withoutHooks(about.scripts) }, null, 2));
 const [manager, version] = packageManager.split(/[@+]/); // A hash may follow the version.
 if (manager !== LOCKS[lock]) refuse(`package.json names ${manager} as packageManager, but ${lock} is there`);
+// Its build gets package.json as it is again; outside of an image that file is its owner's.
+if (process.argv.includes("--for-an-image")) {
+  const { overrides, ...rest } = about;
+  // pnpm and yarn do not read them, and npm, which brings both, ends where they contradict what is installed.
+  const kept = ["npm", "bun"].includes(manager) ? { overrides } : {};
+  writeFileSync(
+    "package.json",
+    JSON.stringify({ ...rest, ...kept, scripts: withoutHooks(about.scripts) }, null, 2),
+  );
+}
 // From version 2 on yarn is another package, and frozen is called immutable.
 const yarn1 = version ? version.startsWith("1.") : !/^__metadata:/m.test(readFileSync(lock, "utf8"));
 const words = {
