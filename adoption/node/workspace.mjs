@@ -30,11 +30,19 @@ function needed(folder, seen = new Set([app])) {
   });
 }
 
+/** Takes `overrides` away, which pnpm and yarn do not read: npm, which brings both, ends where they contradict a dependency. */
+function withoutOverrides(folder) {
+  const path = join(folder, "package.json");
+  const { overrides, ...rest } = existsSync(path) ? read(path) : {};
+  if (overrides) writeFileSync(path, JSON.stringify(rest, null, 2));
+}
+
 /** Runs a program with its package manager on the PATH, as scripts call that by its name. */
 export function run(cwd, env, ...words) {
   const name = manager === "yarn" && !version.startsWith("1") ? "@yarnpkg/cli-dist" : manager;
   const call =
     manager === "npm" ? words : ["npm", "exec", "--yes", `--package=${name}@${version}`, "--", ...words];
+  if (["pnpm", "yarn"].includes(manager)) for (const folder of new Set([cwd, root])) withoutOverrides(folder);
   const given = { ...process.env, ...env, YARN_IGNORE_PATH: "1", YARN_NODE_LINKER: "node-modules" };
   const { status } = spawnSync(call[0], call.slice(1), { cwd, env: given, stdio: "inherit" });
   if (status !== 0) refuse(`\`${words.join(" ")}\` failed in ${cwd}`);

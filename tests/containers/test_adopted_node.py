@@ -330,3 +330,28 @@ def test_packages_of_the_workspace_are_built_before_the_application(
         words, cwd=web, check=True, capture_output=True, env={**os.environ, "PATH": path}
     )
     assert (tmp_path / "built").read_text().split() == built.split()
+
+
+def test_overrides_of_npms_do_not_end_a_build_by_pnpm(tmp_path: Path) -> None:
+    ours = tmp_path / "container"
+    ours.mkdir()
+    about = {
+        "dependencies": {"ms": "2.1.3"},
+        "overrides": {"ms": "2.0.0"},
+        "scripts": {"build": "echo built >built"},
+    }
+    (tmp_path / "package.json").write_text(json.dumps(about))
+    shutil.copy(NODE / "workspace.mjs", ours)
+    (ours / "manager").write_text("pnpm@10")
+    (ours / "run.mjs").write_text('import { build } from "./workspace.mjs";\nbuild({});\n')
+    cli = tools.node().parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "npm").write_text(f'#!/bin/sh\nexec {tools.node()} {cli} "$@"\n')
+    (tmp_path / "bin" / "npm").chmod(0o755)
+    path = f"{tmp_path / 'bin'}:{Path(tools.node()).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [tools.node(), ours / "run.mjs", "pnpm-lock.yaml", "pnpm run build"],
+        cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "built").is_file()
